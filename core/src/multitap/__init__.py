@@ -1,0 +1,1 @@
+"""One outlet, every model backend."""

@@ -1,0 +1,128 @@
+"""Chat: messages in, a stream of events out.
+
+>>> think_level(True), think_level("none"), think_level("")
+('high', 'off', None)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal, Protocol, Union, get_args
+
+import attrs
+
+from multitap.errors import ConfigError
+from multitap.events import Event
+from multitap.messages import Message, Tool
+from multitap.work import Work
+
+__all__ = (
+    "ChatModel",
+    "ChatRequest",
+    "DeclaresOptions",
+    "ThinkLevel",
+    "ToolChoice",
+    "clamp_max_output_tokens",
+    "think_level",
+)
+
+ThinkLevel = Literal["auto", "off", "minimal", "low", "medium", "high", "xhigh"]
+ToolChoice = Union[Literal["auto", "none", "required"], Tool]
+"""``Tool``: the model must call this one."""
+
+_THINK_ALIASES: dict[str, ThinkLevel] = {
+    "default": "auto",
+    **dict.fromkeys(("false", "none", "disabled", "disable", "no", "0"), "off"),
+    **dict.fromkeys(("true", "on", "yes", "1"), "high"),
+}
+
+
+def think_level(value: bool | str | None) -> ThinkLevel | None:
+    """The level that a word, or a boolean, means; ``None`` where nothing was asked for."""
+    word = str(value if value is not None else "").strip().lower()
+    if not word:
+        return None
+    level = _THINK_ALIASES.get(word, word)
+    for known in get_args(ThinkLevel):
+        if level == known:
+            found: ThinkLevel = known
+            return found
+    raise ConfigError(
+        f"Unknown think level {value!r}", hint=f"Use one of {', '.join(get_args(ThinkLevel))}."
+    )
+
+
+def clamp_max_output_tokens(requested: int, ceiling: int) -> tuple[int, bool]:
+    """The number of tokens to ask for, and whether the ceiling cut it; 0 is no ceiling.
+
+    >>> clamp_max_output_tokens(100, 50), clamp_max_output_tokens(-1, 50)
+    ((50, True), (-1, False))
+    """
+    if requested > ceiling > 0:
+        return ceiling, True
+    return requested, False
+
+
+@attrs.frozen(kw_only=True)
+class ChatRequest:
+    """What to ask a model. ``None`` means "not asked for", so it is not sent; ``0`` is sent.
+
+    Attributes:
+        model: The model's id at this backend.
+        messages: At least one.
+        response_schema: JSON Schema of the answer; an empty one asks for any JSON object.
+        max_tokens: Most tokens of the answer.
+        stop: Texts that end the answer; they are not part of it.
+        think: How hard to think first; ``auto`` leaves it to the model.
+        logprobs: Alternatives to report for each token (0: only the token's own).
+        n: Answers to give.
+        truncate: Cut a prompt that is too long, within a message.
+        shift: Drop the oldest turns of a prompt that is too long.
+        stream: Whether the caller reads the answer as it comes.
+        extra: Options of this provider alone, sent as they are.
+    """
+
+    model: str
+    messages: tuple[Message, ...] = attrs.field(converter=tuple, repr=False)
+    tools: tuple[Tool, ...] = attrs.field(default=(), converter=tuple)
+    tool_choice: ToolChoice | None = None
+    response_schema: Mapping[str, Any] | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    think: ThinkLevel | None = None
+    logprobs: int | None = None
+    n: int = 1
+    truncate: bool = False
+    shift: bool = False
+    stream: bool = True
+    extra: Mapping[str, Any] = attrs.field(factory=dict)
+
+    def asked(self) -> Sequence[str]:
+        """Names of the options that differ from "not asked for"."""
+        fixed = {"model", "messages", "stream", "extra"}
+        fields = [f for f in attrs.fields(ChatRequest) if f.name not in fixed]
+        return [f.name for f in fields if getattr(self, f.name) != f.default]
+
+
+class ChatModel(Protocol):
+    """Implemented by a plugin; stateless and safe to share between threads."""
+
+    def chat(self, request: ChatRequest, /) -> Work[Event]:
+        """The work that answers. May raise ``BadRequest`` or ``NotSupported`` for the request.
+
+        The events end with ``Stop``, or with ``Failed``. Notices come first, usage comes before
+        ``Stop``, and a tool call is ``ToolCallStart``, chunks, ``ToolCallEnd``.
+        """
+        ...
+
+
+class DeclaresOptions(Protocol):
+    """A chat model may say which options reach its server; others then become warnings."""
+
+    @property
+    def options(self) -> Collection[str]:
+        """Names of ``ChatRequest``'s fields, such as ``{"max_tokens", "seed"}``."""
+        ...

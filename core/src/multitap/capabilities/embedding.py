@@ -1,0 +1,128 @@
+"""Embedding: texts in, one vector for each out, in their order."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, Protocol, overload
+
+import attrs
+
+from multitap.errors import ProtocolError
+from multitap.events import Usage
+from multitap.work import Work
+
+__all__ = ("EmbeddingModel", "EmbeddingRequest", "Embeddings", "InputType", "Vectors")
+
+InputType = Literal["document", "query"]
+
+
+class Vectors(Sequence[Sequence[float]]):
+    """Rows of float32, in one block of memory; ``numpy.asarray(vectors)`` copies nothing.
+
+    Args:
+        data: ``n * width`` numbers of 4 bytes, native byte order.
+        width: Numbers in a row.
+
+    >>> vectors = Vectors.from_rows([[1.0, 2.0], [3.0, 4.0]])
+    >>> len(vectors), vectors.width, list(vectors[1])
+    (2, 2, [3.0, 4.0])
+    """
+
+    __slots__ = ("_numbers", "width")
+
+    def __init__(self, data: bytes | bytearray | array[float], width: int) -> None:
+        self._numbers: memoryview[float] = memoryview(data).cast("B").cast("f")
+        self.width = width
+        if width < 1 or len(self._numbers) % width:
+            raise ValueError(f"{len(self._numbers)} numbers are not rows of {width}")
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Sequence[float]]) -> Vectors:
+        """From lists of numbers; unequal length, NaN and infinity are a ``ProtocolError``."""
+        numbers, width = array("f"), 0
+        for index, row in enumerate(rows):
+            width = width or len(row)
+            if len(row) != width or not width:
+                raise ProtocolError(
+                    f"Embedding {index} has {len(row)} numbers, the first has {width}",
+                    kind="embedding_invalid",
+                )
+            numbers.extend(row)
+        return cls(numbers, width or 1).checked()
+
+    def checked(self) -> Vectors:
+        """Itself, or a ``ProtocolError`` that names the first row with NaN or infinity."""
+        # a sum is finite only if every number is: one pass in C for the common case
+        if not math.isfinite(math.fsum(map(abs, self._numbers))):
+            bad = next(i for i, row in enumerate(self) if not all(map(math.isfinite, row)))
+            raise ProtocolError(f"Embedding {bad} is not finite", kind="embedding_invalid")
+        return self
+
+    @property
+    def data(self) -> memoryview[float]:
+        """All numbers, row after row."""
+        return self._numbers
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        shape = (len(self), self.width)
+        return {"version": 3, "shape": shape, "typestr": "=f4", "data": self._numbers}
+
+    def __len__(self) -> int:
+        return len(self._numbers) // self.width
+
+    @overload
+    def __getitem__(self, index: int) -> Sequence[float]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sequence[float]]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        row = range(len(self))[index]
+        return self._numbers[row * self.width : (row + 1) * self.width]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Vectors):
+            return NotImplemented
+        return self.width == other.width and self._numbers == other._numbers
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<Vectors {len(self)} × {self.width}>"
+
+
+@attrs.frozen(kw_only=True)
+class EmbeddingRequest:
+    """Texts to embed.
+
+    Attributes:
+        model: The model's id at this backend.
+        texts: At least one, none of them empty.
+        dimensions: Numbers in a vector; ``None``: the model's own.
+        input_type: Whether these are documents or queries, for models that tell them apart.
+    """
+
+    model: str
+    texts: tuple[str, ...] = attrs.field(converter=tuple, repr=False)
+    dimensions: int | None = None
+    input_type: InputType | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Embeddings:
+    """Vectors, in the order of the texts, and what they cost."""
+
+    vectors: Vectors
+    usage: Usage = attrs.field(factory=Usage)
+    model: str | None = None
+
+
+class EmbeddingModel(Protocol):
+    """Implemented by a plugin; stateless and safe to share between threads."""
+
+    def embed(self, request: EmbeddingRequest, /) -> Work[Embeddings]:
+        """Work with one result, a vector for each text."""
+        ...

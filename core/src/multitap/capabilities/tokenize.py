@@ -1,0 +1,58 @@
+"""Tokenize: text in, the model's token ids out, and back."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import attrs
+
+from multitap.work import Work
+
+__all__ = ("DetokenizeRequest", "TokenText", "TokenizeRequest", "Tokenizer", "Tokens")
+
+
+@attrs.frozen(kw_only=True)
+class TokenizeRequest:
+    """Text to split. ``special``: also add the tokens that the model puts around a text."""
+
+    model: str
+    text: str = attrs.field(repr=False)
+    special: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Tokens:
+    """Token ids, and the bytes of each where the backend gives them."""
+
+    ids: tuple[int, ...] = attrs.field(converter=tuple)
+    pieces: tuple[bytes, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@attrs.frozen(kw_only=True)
+class DetokenizeRequest:
+    """Ids to join."""
+
+    model: str
+    ids: tuple[int, ...] = attrs.field(converter=tuple, repr=False)
+
+
+@attrs.frozen
+class TokenText:
+    """The text of some ids."""
+
+    text: str
+
+
+class Tokenizer(Protocol):
+    """Implemented by a plugin; stateless and safe to share between threads."""
+
+    def tokenize(self, request: TokenizeRequest, /) -> Work[Tokens]:
+        """Work with one result."""
+        ...
+
+    def detokenize(self, request: DetokenizeRequest, /) -> Work[TokenText]:
+        """Work with one result."""
+        ...

@@ -1,0 +1,108 @@
+"""The seam between the engine and what moves its bytes.
+
+A carrier serves one backend's origin and hands out *transfers*: one request and its answer
+each. The engine sends, reads until ``b""``, and says ``done`` (keep the connection) or ``abort``.
+Bytes are given to the decoder just as they come; ``Content-Encoding`` is undone by the carrier.
+
+Carriers raise ``BackendError`` only, with ``phase`` and ``kind`` set: ``ProviderDown``
+(``connect_failed``, ``connection_lost``), ``TLSFailed``, ``Timeout`` (``connect_timeout``,
+``first_byte_timeout``, ``stall_timeout``), ``DeadlineExceeded``, ``ProtocolError``
+(``protocol_violation``, ``limit_exceeded``) and ``TruncatedStream`` (the body ended too early).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import attrs
+
+from multitap.work import Head, HttpCall
+
+__all__ = ("AsyncCarrier", "AsyncTransfer", "Carrier", "Clocks", "Request", "Transfer")
+
+
+@attrs.frozen(kw_only=True)
+class Clocks:
+    """How long to wait, in seconds; ``deadline`` is a reading of ``time.monotonic()``.
+
+    The values are the policy's own; what an ``HttpCall`` asks for goes before them.
+    """
+
+    connect: float = 5.0
+    first_byte: float = 120.0
+    idle: float = 60.0
+    deadline: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """One attempt, ready to be sent: the call, its encoded body, and all headers, key included."""
+
+    call: HttpCall
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes = attrs.field(default=b"", repr=False)
+
+
+class Transfer(Protocol):
+    """One request and its answer, in blocking code."""
+
+    def send(self, request: Request, clocks: Clocks, /) -> Head:
+        """Connect if need be, send, and wait for status and headers."""
+        ...
+
+    def read(self) -> bytes:
+        """The next bytes of the body as they come; ``b""`` at its end."""
+        ...
+
+    def done(self) -> None:
+        """The answer is all there: drain what is left (bounded) and keep the connection."""
+        ...
+
+    def abort(self) -> None:
+        """Give up. Never blocks, any thread, any time, more than once; wakes a blocked ``read``."""
+        ...
+
+
+class Carrier(Protocol):
+    """Connections to one origin, shared by threads."""
+
+    def transfer(self) -> Transfer:
+        """A new transfer; no I/O yet."""
+        ...
+
+    def close(self) -> None:
+        """Close every idle connection and refuse new transfers."""
+        ...
+
+
+class AsyncTransfer(Protocol):
+    """One request and its answer, on an event loop."""
+
+    async def send(self, request: Request, clocks: Clocks, /) -> Head:
+        """Connect if need be, send, and wait for status and headers."""
+        ...
+
+    async def read(self) -> bytes:
+        """The next bytes of the body as they come; ``b""`` at its end."""
+        ...
+
+    async def done(self) -> None:
+        """The answer is all there: drain what is left (bounded) and keep the connection."""
+        ...
+
+    def abort(self) -> None:
+        """Give up. Never blocks, any thread, any time, more than once; wakes a waiting ``read``."""
+        ...
+
+
+class AsyncCarrier(Protocol):
+    """Connections to one origin, for one event loop."""
+
+    def transfer(self) -> AsyncTransfer:
+        """A new transfer; no I/O yet."""
+        ...
+
+    def close(self) -> None:
+        """Close every idle connection and refuse new transfers."""
+        ...

@@ -1,0 +1,120 @@
+"""The hooks that a plugin implements: one for each capability.
+
+A plugin is a distribution with entry points. The group names the hook, the entry's name is the
+provider, its value is a module that holds the implementation::
+
+    [project.entry-points."multitap.chat"]
+    acme = "multitap_acme.chat"
+
+    # multitap_acme/chat.py
+    from multitap.hookspecs import Backend, hookimpl
+
+    @hookimpl
+    def multitap_chat(backend: Backend) -> AcmeChat:
+        return AcmeChat(backend)
+
+A hook is called once for each configured backend, on its first use. It does no I/O: it returns an
+object with the capability's methods, which describe work (see ``multitap.work``). A module is
+imported only when its capability is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pluggy
+
+from multitap.work import Backend
+
+if TYPE_CHECKING:
+    from multitap.capabilities.catalog import Catalog
+    from multitap.capabilities.chat import ChatModel
+    from multitap.capabilities.embedding import EmbeddingModel
+    from multitap.capabilities.image import ImageModel
+    from multitap.capabilities.lifecycle import Lifecycle
+    from multitap.capabilities.moderation import ModerationModel
+    from multitap.capabilities.rerank import RerankModel
+    from multitap.capabilities.speech import SpeechModel
+    from multitap.capabilities.tokenize import Tokenizer
+    from multitap.capabilities.transcription import TranscriptionModel
+
+__all__ = ("API", "Backend", "Specs", "hookimpl", "hookspec", "methods_of")
+
+API = 1
+"""The version of this contract; a plugin's ``provider.toml`` says which one it was written for."""
+
+hookspec = pluggy.HookspecMarker("multitap")
+hookimpl = pluggy.HookimplMarker("multitap")
+
+_PROTOCOLS = {
+    "chat": "ChatModel",
+    "embedding": "EmbeddingModel",
+    "rerank": "RerankModel",
+    "tokenize": "Tokenizer",
+    "transcription": "TranscriptionModel",
+    "speech": "SpeechModel",
+    "moderation": "ModerationModel",
+    "image": "ImageModel",
+    "catalog": "Catalog",
+    "lifecycle": "Lifecycle",
+}
+
+
+class Specs(Protocol):
+    """Every hook; each gets the backend that it is to serve."""
+
+    @hookspec
+    def multitap_chat(self, backend: Backend) -> ChatModel:
+        """Answer messages with a stream of events."""
+
+    @hookspec
+    def multitap_embedding(self, backend: Backend) -> EmbeddingModel:
+        """Turn texts into vectors."""
+
+    @hookspec
+    def multitap_rerank(self, backend: Backend) -> RerankModel:
+        """Order documents by relevance to a query."""
+
+    @hookspec
+    def multitap_tokenize(self, backend: Backend) -> Tokenizer:
+        """Split text into the model's tokens, and join them again."""
+
+    @hookspec
+    def multitap_transcription(self, backend: Backend) -> TranscriptionModel:
+        """Write down what is said in a sound."""
+
+    @hookspec
+    def multitap_speech(self, backend: Backend) -> SpeechModel:
+        """Speak a text."""
+
+    @hookspec
+    def multitap_moderation(self, backend: Backend) -> ModerationModel:
+        """Judge whether texts may be shown. Provisional."""
+
+    @hookspec
+    def multitap_image(self, backend: Backend) -> ImageModel:
+        """Make pictures from a description. Provisional."""
+
+    @hookspec
+    def multitap_catalog(self, backend: Backend) -> Catalog:
+        """List the models that the backend has."""
+
+    @hookspec
+    def multitap_lifecycle(self, backend: Backend) -> Lifecycle:
+        """Pull, load and unload models."""
+
+
+CAPABILITIES: tuple[str, ...] = tuple(_PROTOCOLS)
+"""The names of all capabilities, in the order of the documentation."""
+
+
+def methods_of(capability: str) -> frozenset[str]:
+    """The methods that a hook's result must have.
+
+    >>> sorted(methods_of("tokenize"))
+    ['detokenize', 'tokenize']
+    """
+    module = import_module(f"multitap.capabilities.{capability}")
+    protocol: Any = getattr(module, _PROTOCOLS[capability])
+    return frozenset(name for name in vars(protocol) if not name.startswith("_"))

@@ -1,0 +1,323 @@
+"""Messages, their parts, tools, and their JSON form: OpenAI's chat shape, with a few keys more.
+
+A message is a role and a tuple of parts. ``Message.from_dict`` reads what OpenAI's chat API takes;
+``to_dict`` writes the same shape, where ``reasoning_content``, ``provider_meta`` and document parts
+are ours. Thinking is kept for the reader and never sent back to a model; ``provider_meta`` is
+opaque data of a provider, by the provider's name, and goes back to that provider only.
+
+>>> Message.from_dict({"role": "user", "content": "hi"}).text
+'hi'
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, Union, cast
+
+import attrs
+
+from multitap.errors import ConfigError
+
+__all__ = (
+    "Audio",
+    "Document",
+    "Image",
+    "Message",
+    "Part",
+    "Role",
+    "TextPart",
+    "Thought",
+    "Tool",
+    "ToolCall",
+    "ToolResult",
+    "parse_arguments",
+)
+
+Role = Literal["system", "user", "assistant", "tool"]
+ROLES: tuple[Role, ...] = ("system", "user", "assistant", "tool")
+
+
+def parse_arguments(text: str) -> dict[str, Any] | None:
+    """A call's arguments, or ``None`` where the text is not a JSON object; no text is no arguments.
+
+    >>> parse_arguments('{"city": "Oslo"}'), parse_arguments(""), parse_arguments("[1]")
+    ({'city': 'Oslo'}, {}, None)
+    """
+    if not text.strip():
+        return {}
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+@attrs.frozen
+class TextPart:
+    """Plain text."""
+
+    text: str
+
+
+@attrs.frozen
+class Image:
+    """A picture: bytes with their type, or a URL that the backend fetches itself."""
+
+    data: bytes | None = attrs.field(default=None, repr=lambda d: f"<{len(d or b'')} bytes>")
+    mime_type: str | None = None
+    url: str | None = None
+
+
+@attrs.frozen
+class Audio:
+    """A sound: bytes and their type."""
+
+    data: bytes = attrs.field(repr=lambda d: f"<{len(d)} bytes>")
+    mime_type: str = "audio/wav"
+
+
+@attrs.frozen
+class Document:
+    """A file such as a PDF: bytes, their type and a name."""
+
+    data: bytes = attrs.field(repr=lambda d: f"<{len(d)} bytes>")
+    mime_type: str
+    name: str | None = None
+
+
+@attrs.frozen
+class Thought:
+    """What the model thought. For the reader; never sent back."""
+
+    text: str
+
+
+@attrs.frozen
+class ToolCall:
+    """A call that the model asks for. Multitap never runs one.
+
+    ``arguments`` is read from ``arguments_text`` on demand: ``None`` where that is no JSON object.
+    """
+
+    id: str
+    name: str
+    arguments_text: str = "{}"
+    provider_meta: Mapping[str, Any] = attrs.field(factory=dict)
+
+    @property
+    def arguments(self) -> dict[str, Any] | None:
+        """The arguments as a new dict."""
+        return parse_arguments(self.arguments_text)
+
+    def to_dict(self) -> dict[str, Any]:
+        """OpenAI's shape."""
+        function = {"name": self.name, "arguments": self.arguments_text}
+        data: dict[str, Any] = {"id": self.id, "type": "function", "function": function}
+        return {**data, "provider_meta": dict(self.provider_meta)} if self.provider_meta else data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ToolCall:
+        """From OpenAI's shape; arguments may be text or an object."""
+        function = data.get("function") or data
+        arguments = function.get("arguments")
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments or {})
+        return cls(data.get("id") or "", function["name"], text, data.get("provider_meta") or {})
+
+
+@attrs.frozen
+class ToolResult:
+    """What a call gave; ``call_id`` is the ``id`` of the call."""
+
+    call_id: str
+    content: str
+    name: str | None = None
+
+
+Part = Union[TextPart, Image, Audio, Document, Thought, ToolCall, ToolResult]
+
+
+@attrs.frozen
+class Tool:
+    """A function that the model may call; ``parameters`` is a JSON Schema of an object."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = attrs.field(factory=lambda: {"type": "object"})
+
+    def to_dict(self) -> dict[str, Any]:
+        """OpenAI's shape."""
+        return {"type": "function", "function": attrs.asdict(self, recurse=False)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Tool:
+        """From OpenAI's shape, with or without its ``function`` wrapping."""
+        function = data.get("function") or data
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            raise ConfigError(
+                f"A tool needs a name: {_short(data)}",
+                hint='Pass {"type": "function", "function": {"name": …, "parameters": …}}.',
+            )
+        parameters = function.get("parameters") or {"type": "object"}
+        return cls(function["name"], function.get("description") or "", parameters)
+
+
+def _as_parts(content: str | Part | Iterable[str | Part]) -> tuple[Part, ...]:
+    if isinstance(content, str):
+        return (TextPart(content),) if content else ()
+    if not isinstance(content, Iterable):
+        return (content,)
+    return tuple(TextPart(p) if isinstance(p, str) else p for p in content)
+
+
+@attrs.frozen
+class Message:
+    """One turn of a conversation.
+
+    Args:
+        role: ``system``, ``user``, ``assistant`` or ``tool``.
+        parts: A text, a part, or several of both.
+    """
+
+    role: Role = attrs.field()
+    parts: tuple[Part, ...] = attrs.field(default=(), converter=_as_parts)
+
+    @role.validator
+    def _known_role(self, _: Any, role: str) -> None:
+        if role not in ROLES:
+            raise ConfigError(f"Unknown role {role!r}", hint=f"Use one of {', '.join(ROLES)}.")
+
+    @property
+    def text(self) -> str:
+        """All text parts, joined."""
+        return "".join(p.text for p in self.parts if isinstance(p, TextPart))
+
+    @property
+    def reasoning(self) -> str:
+        """All thoughts, joined."""
+        return "".join(p.text for p in self.parts if isinstance(p, Thought))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The calls that this message asks for."""
+        return tuple(p for p in self.parts if isinstance(p, ToolCall))
+
+    def to_dict(self) -> dict[str, Any]:
+        """OpenAI's chat shape."""
+        result = next((p for p in self.parts if isinstance(p, ToolResult)), None)
+        if result is not None:
+            name = {"name": result.name} if result.name else {}
+            call_id = {"tool_call_id": result.call_id}
+            return {"role": self.role, **call_id, "content": result.content, **name}
+        data: dict[str, Any] = {"role": self.role, "content": self._content()}
+        if self.reasoning:
+            data["reasoning_content"] = self.reasoning
+        if self.tool_calls:
+            data["tool_calls"] = [call.to_dict() for call in self.tool_calls]
+        return data
+
+    def _content(self) -> str | list[dict[str, Any]]:
+        shown = [p for p in self.parts if isinstance(p, (TextPart, Image, Audio, Document))]
+        if all(isinstance(p, TextPart) for p in shown):
+            return self.text
+        return [_part_to_dict(p) for p in shown]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Message:
+        """From OpenAI's chat shape; what it cannot mean is a ``ConfigError``."""
+        role, content = data.get("role"), data.get("content")
+        role = "system" if role == "developer" else role
+        if role == "tool":
+            call_id = str(data.get("tool_call_id") or "")
+            text = content if isinstance(content, str) else _flat(content)
+            return cls("tool", ToolResult(call_id, text, data.get("name")))
+        parts: list[Part] = [Thought(t) for t in [data.get("reasoning_content")] if t]
+        parts += _parts_from(content)
+        parts += [ToolCall.from_dict(call) for call in data.get("tool_calls") or ()]
+        return cls(cast("Role", role), parts)
+
+
+def _parts_from(content: Any) -> tuple[Part, ...]:
+    if content is None or isinstance(content, str):
+        return _as_parts(content or "")
+    if not isinstance(content, Sequence):
+        raise ConfigError(f"Message content is neither text nor a list: {_short(content)}")
+    return tuple(_part_from_dict(part) for part in content)
+
+
+def _flat(content: Any) -> str:
+    parts = _parts_from(content)
+    return "".join(p.text for p in parts if isinstance(p, TextPart))
+
+
+def _part_to_dict(part: Part) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    if isinstance(part, Image):
+        url = part.url or _data_url(part.data or b"", part.mime_type or "image/png")
+        return {"type": "image_url", "image_url": {"url": url}}
+    if isinstance(part, Audio):
+        data = base64.b64encode(part.data).decode("ascii")
+        return {"type": "input_audio", "input_audio": {"data": data, "format": _format(part)}}
+    document = cast("Document", part)
+    file = {"file_data": _data_url(document.data, document.mime_type), "filename": document.name}
+    return {"type": "file", "file": {k: v for k, v in file.items() if v is not None}}
+
+
+def _part_from_dict(part: Any) -> Part:
+    if isinstance(part, str):
+        return TextPart(part)
+    try:
+        kind = part["type"]
+        if kind in ("text", "input_text", "output_text"):
+            return TextPart(part["text"])
+        if kind == "image_url":
+            image = part["image_url"]
+            return _image(image if isinstance(image, str) else image["url"])
+        if kind == "input_audio":
+            audio = part["input_audio"]
+            return Audio(_bytes(audio["data"]), f"audio/{audio.get('format', 'wav')}")
+        if kind == "file":
+            mime_type, data = _from_data_url(part["file"]["file_data"])
+            return Document(data, mime_type, part["file"].get("filename"))
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"A message part lacks a field: {_short(part)}") from error
+    raise ConfigError(
+        f"Unknown message part {kind!r}", hint="Use text, image_url, input_audio or file."
+    )
+
+
+def _image(url: str) -> Image:
+    if not url.startswith("data:"):
+        return Image(url=url)
+    mime_type, data = _from_data_url(url)
+    return Image(data, mime_type)
+
+
+def _format(part: Audio) -> str:
+    return part.mime_type.partition("/")[2].removeprefix("x-") or "wav"
+
+
+def _data_url(data: bytes, mime_type: str) -> str:
+    return f"data:{mime_type};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _from_data_url(url: str) -> tuple[str, bytes]:
+    head, comma, data = url.partition(",")
+    if not comma or not head.startswith("data:") or not head.endswith(";base64"):
+        raise ConfigError(f"Not a base64 data URL: {_short(url)}")
+    return head[len("data:") : -len(";base64")], _bytes(data)
+
+
+def _bytes(data: str) -> bytes:
+    try:
+        return base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ConfigError("Message media is not valid base64") from error
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"
