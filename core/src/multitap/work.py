@@ -125,7 +125,7 @@ class HttpReply:
 
 
 class Stage(Protocol[In_contra, T_co]):
-    """A transducer. A decoder is ``Stage[bytes, T]``; a filter takes and gives events, in batches."""
+    """A transducer: decoders are ``Stage[bytes, T]``, filters take and give batches of events."""
 
     def feed(self, data: In_contra, /) -> Sequence[T_co | Failed]:
         """What this input completes; possibly nothing."""
