@@ -119,7 +119,7 @@ class Answer:
         return Message("assistant", parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON form; tool calls have ``arguments`` (``None``: no JSON object) and their text."""
+        """The JSON form; a tool call has its ``arguments``, ``None`` where they are no object."""
         first = self.choices[0].to_dict()
         several = [choice.to_dict() for choice in self.choices]
         return {
@@ -240,4 +240,3 @@ def _unfinished(calls: Mapping[str, tuple[str, Any, Any]], call_id: str) -> Noti
     name = calls[call_id][0]
     message = f"The arguments of the call of {name!r} are no JSON object; the text is kept."
     return Notice("invalid_tool_arguments", message)
-

@@ -20,7 +20,7 @@ from multitap.capabilities.embedding import (
     InputType,
 )
 from multitap.capabilities.lifecycle import Lifecycle, Progress
-from multitap.capabilities.rerank import RerankModel, RerankRequest, Ranking
+from multitap.capabilities.rerank import Ranking, RerankModel, RerankRequest
 from multitap.capabilities.tokenize import (
     DetokenizeRequest,
     Tokenizer,
@@ -31,7 +31,7 @@ from multitap.capabilities.tokenize import (
 from multitap.config import Config, Section, backends, build_backend, load_config
 from multitap.engine.call import Call
 from multitap.engine.carrier import Clocks
-from multitap.errors import BackendError, ConfigError
+from multitap.errors import ConfigError
 from multitap.events import Event
 from multitap.manifest import ProviderInfo
 from multitap.plan import Prompt, chat_request, check_length, fit_to_model, honoured, texts_of
@@ -41,7 +41,7 @@ from multitap.resolve import ResolvedModel, resolve
 from multitap.work import Backend, Work
 
 if TYPE_CHECKING:
-    from _typeshed import StrPath
+    pass
 
 __all__ = ("Composition", "ConfigSource")
 

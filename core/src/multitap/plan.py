@@ -58,7 +58,7 @@ def chat_request(
         tools=known,
         tool_choice=_tool_choice(tool_choice, known),
         response_schema=_schema(response_format),
-        stop=[stop] if isinstance(stop, str) else list(stop or ()),
+        stop=(stop,) if isinstance(stop, str) else tuple(stop or ()),
         think=think_level(think),
         logprobs=_logprobs(logprobs),
         extra=dict(extra or {}),
@@ -182,7 +182,9 @@ def honoured(
             model=request.model,
             hint="Leave it out, or call without strict=True to get a warning instead.",
         )
-    defaults: dict[str, Any] = {f.name: f.default for f in attrs.fields(ChatRequest) if f.name in ignored}
+    defaults: dict[str, Any] = {
+        f.name: f.default for f in attrs.fields(ChatRequest) if f.name in ignored
+    }
     notices = [_ignored(name) for name in ignored]
     return (attrs.evolve(request, **defaults) if ignored else request), notices
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +20,6 @@ import attrs
 from multitap.answer import Answer
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.embedding import Embeddings
-from multitap.capabilities.lifecycle import Progress
 from multitap.capabilities.rerank import Ranking, RerankRequest, sort_ranked
 from multitap.capabilities.tokenize import Tokens
 from multitap.composition import Composition, ConfigSource
@@ -28,8 +27,8 @@ from multitap.engine.aio import AsyncChatStream, AsyncStream
 from multitap.engine.call import Call
 from multitap.engine.carrier import AsyncCarrier, Carrier
 from multitap.engine.sync import ChatStream, Stream
-from multitap.errors import BackendError, EngineError, MultitapError, ProtocolError
-from multitap.events import Event, Notice
+from multitap.errors import EngineError, MultitapError, ProtocolError
+from multitap.events import Notice
 from multitap.manifest import ProviderInfo
 from multitap.plan import Prompt
 from multitap.registry import Registry, Row
@@ -44,6 +43,8 @@ __all__ = ("AsyncRuntime", "Check", "Models", "Probe", "Runtime")
 T = TypeVar("T")
 R = TypeVar("R", bound="Runtime")
 A = TypeVar("A", bound="AsyncRuntime")
+S = TypeVar("S", bound=Stream[Any])
+Z = TypeVar("Z", bound=AsyncStream[Any])
 
 PROBE_SECONDS = 2.0
 CHECK_PROMPT = "Answer with one word: ready."
@@ -105,19 +106,17 @@ class _Base:
         """The backend and model that a reference means; no network."""
         return self._parts.resolve(reference)
 
-    def _probe(
-        self, backend: str, started: float, found: Sequence[Model] | MultitapError
-    ) -> Probe:
+    def _probe(self, backend: str, started: float, found: Sequence[Model] | MultitapError) -> Probe:
         described = self._parts.backend(backend)
-        failed = isinstance(found, MultitapError)
+        error = found if isinstance(found, MultitapError) else None
         return Probe(
             backend=backend,
             provider=described.provider,
             endpoint=described.endpoint,
-            reachable=not failed,
+            reachable=error is None,
             latency=time.monotonic() - started,
-            models=() if failed else tuple(found),
-            error=found if failed else None,
+            models=() if isinstance(found, MultitapError) else tuple(found),
+            error=error,
         )
 
     def _gather(
@@ -287,7 +286,7 @@ class Runtime(_Base):
 
     # ---- how it is done ------------------------------------------------------------------------
 
-    def _open(self, stream: Any) -> Any:
+    def _open(self, stream: S) -> S:
         self._streams.add(stream)
         return stream
 
@@ -349,9 +348,9 @@ class AsyncRuntime(_Base):
     ) -> None:
         super().__init__(config, registry)
         self._http = http
-        self._carriers: WeakKeyDictionary[
-            asyncio.AbstractEventLoop, dict[str, AsyncCarrier]
-        ] = WeakKeyDictionary()
+        self._carriers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, AsyncCarrier]] = (
+            WeakKeyDictionary()
+        )
         self._streams: WeakSet[AsyncStream[Any]] = WeakSet()
 
     async def __aenter__(self: A) -> A:
@@ -390,8 +389,7 @@ class AsyncRuntime(_Base):
         async with self._open(AsyncChatStream(call, self._carrier(call))) as stream:
             async for _ in stream.batches():
                 pass
-        answer: Answer = stream.answer
-        return answer
+        return stream.answer
 
     def stream(
         self,
@@ -406,8 +404,7 @@ class AsyncRuntime(_Base):
         call = self._parts.chat(
             prompt, model, stream=True, timeout=timeout, strict=strict, **options
         )
-        stream: AsyncChatStream = self._open(AsyncChatStream(call, self._carrier(call)))
-        return stream
+        return self._open(AsyncChatStream(call, self._carrier(call)))
 
     async def embed(
         self, texts: str | Iterable[str], *, model: str | None = None, **options: Any
@@ -475,7 +472,7 @@ class AsyncRuntime(_Base):
 
     # ---- how it is done ------------------------------------------------------------------------
 
-    def _open(self, stream: Any) -> Any:
+    def _open(self, stream: Z) -> Z:
         self._streams.add(stream)
         return stream
 
@@ -522,7 +519,9 @@ class AsyncRuntime(_Base):
 def _single(results: Sequence[T], call: Call[T]) -> T:
     if len(results) != 1:
         raise call.located(
-            ProtocolError(f"The backend gave {len(results)} results, not one", kind="empty_response")
+            ProtocolError(
+                f"The backend gave {len(results)} results, not one", kind="empty_response"
+            )
         )
     return results[0]
 

@@ -94,4 +94,3 @@ def _version() -> str:
         return version("multitap")
     except PackageNotFoundError:
         return "0"
-
