@@ -182,9 +182,8 @@ def honoured(
             model=request.model,
             hint="Leave it out, or call without strict=True to get a warning instead.",
         )
-    defaults: dict[str, Any] = {
-        f.name: f.default for f in attrs.fields(ChatRequest) if f.name in ignored
-    }
+    fields = attrs.fields_dict(ChatRequest)
+    defaults: dict[str, Any] = {name: fields[name].default for name in ignored}
     notices = [_ignored(name) for name in ignored]
     return (attrs.evolve(request, **defaults) if ignored else request), notices
 

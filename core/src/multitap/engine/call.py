@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 import attrs
 
-from multitap.engine.body import encode
-from multitap.engine.carrier import Clocks, Request
+from multitap.engine.carrier import Clocks
 from multitap.errors import BackendError, MultitapError, PluginError
 from multitap.events import Event
 from multitap.policy.retry import Retry
-from multitap.work import Backend, HttpCall, Stage, Work
+from multitap.work import Backend, Stage, Work
 
-__all__ = ("Call", "prepare")
+__all__ = ("Call",)
 
 T = TypeVar("T")
 EventFilter = Stage[Sequence[Event], Event]
@@ -76,21 +74,3 @@ class Call(Generic[T]):
             hint=f"Update it: `pip install --upgrade {self.distribution}`; or report the fault.",
         )
 
-
-def prepare(backend: Backend, call: HttpCall) -> Request:
-    """One attempt's request: the encoded body, and the headers with the backend's key."""
-    headers, body = encode(call.body)
-    keys: Mapping[str, str] = backend.auth(call, body) if backend.auth is not None else {}
-    fixed = {"user-agent": _user_agent(), "accept": "*/*"}
-    return Request(call=call, headers={**fixed, **headers, **call.headers, **keys}, body=body)
-
-
-def _user_agent() -> str:
-    return f"multitap/{_version()}"
-
-
-def _version() -> str:
-    try:
-        return version("multitap")
-    except PackageNotFoundError:
-        return "0"

@@ -1,8 +1,8 @@
 """The one loop of a call, pure: attempts, commit, error mapping, operations and filters.
 
 ``Flow.run`` is a generator of commands. An interpreter carries each out and sends the result back,
-or throws the ``BackendError`` that came of it; ``sync.py`` and ``aio.py`` are two, and the tests have
-a third that needs no socket.
+or throws the error that came of it; ``sync.py`` and ``aio.py`` are two, and the tests have a third
+that needs no socket.
 
 ==========  ==========================================  ==============================
 command     what to do                                  what to send back

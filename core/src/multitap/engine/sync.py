@@ -10,11 +10,12 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
 from multitap.answer import Answer
-from multitap.engine.call import Call, prepare
+from multitap.engine.call import Call
 from multitap.engine.carrier import Carrier, Transfer
 from multitap.engine.flow import Command, Done, Drop, Flow, Read, Send, Start, Take
 from multitap.engine.local import LocalWork
 from multitap.engine.outcome import ChatOutcome, Outcome
+from multitap.engine.request import prepare
 from multitap.errors import BackendError, DeadlineExceeded
 from multitap.events import Event
 from multitap.work import Out, Sleep
