@@ -9,8 +9,8 @@ from multitap.engine.call import Call
 from multitap.engine.carrier import Clocks
 from multitap.engine.flow import Flow, Read, Send, Take
 from multitap.errors import (
-    BadRequest,
     BackendError,
+    BadRequest,
     EngineError,
     PluginError,
     ProtocolError,
@@ -339,5 +339,3 @@ def test_results_that_are_no_events_need_no_stop():
 def test_what_is_no_work_is_the_plugins_fault():
     with pytest.raises(PluginError):
         drive(Flow(a_call(None)), [])
-
-

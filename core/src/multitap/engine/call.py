@@ -73,4 +73,3 @@ class Call(Generic[T]):
             distribution=self.distribution,
             hint=f"Update it: `pip install --upgrade {self.distribution}`; or report the fault.",
         )
-

@@ -28,7 +28,7 @@ from multitap.capabilities.tokenize import (
     Tokens,
     TokenText,
 )
-from multitap.config import Config, Section, backends, build_backend, load_config
+from multitap.config import Config, Section, backends, build_backend, load_config, not_installed
 from multitap.engine.call import Call
 from multitap.engine.carrier import Clocks
 from multitap.errors import ConfigError
@@ -93,7 +93,10 @@ class Composition:
                     f"There is no backend {name!r}; there are: {known}",
                     hint="Add a section of that name to llm.toml, or install its plugin.",
                 )
-            self._built[name] = build_backend(section, self.registry.provider(section.provider))
+            info = self.providers.get(section.provider)
+            if info is None:
+                raise not_installed(section.provider)
+            self._built[name] = build_backend(section, info)
         return self._built[name]
 
     def offering(self, capability: str) -> list[str]:
@@ -210,7 +213,7 @@ class Composition:
 
     def models(self, backend: str, timeout: float | None = None) -> Call[Model]:
         """List one backend's models."""
-        target = ResolvedModel(backend=backend, model="")
+        target = ResolvedModel(backend=backend, model="", reference=None, how="its catalog")
         plugin = cast(Catalog, self._plugin("catalog", backend))
         return self._call("catalog", target, plugin.models, timeout)
 
