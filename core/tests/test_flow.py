@@ -9,7 +9,6 @@ from multitap.engine.call import Call
 from multitap.engine.carrier import Clocks
 from multitap.engine.flow import Flow, Read, Send, Take
 from multitap.errors import (
-    BackendError,
     BadRequest,
     EngineError,
     PluginError,
@@ -64,28 +63,34 @@ def post(decoder=lambda head: Letters(), **facts):
 
 def a_call(work, **facts):
     retry = Retry(RetryPolicy(), RetryBudget(lambda: 0.0), clock=lambda: 0.0, draw=lambda: 1.0)
-    known = dict(backend=BACKEND, model="tiny", distribution="multitap-acme", retry=retry)
+    known = {"backend": BACKEND, "model": "tiny", "distribution": "multitap-acme", "retry": retry}
     return Call(**{**known, "work": work, "ends_with_stop": True, **facts})
 
 
 def drive(flow, script):
-    """Answers each command from the script; returns the commands and the texts given out."""
+    """Answers each command from the script; returns the commands and what was given out."""
+    seen, given, error = course(flow, script)
+    if error is not None:
+        raise error
+    return seen, given
+
+
+def course(flow, script):
+    """As ``drive``, with the error that ended the flow, if one did."""
     answers, seen, given = iter(script), [], []
     commands = flow.run()
-    command = next(commands)
-    try:
-        while True:
-            seen.append(type(command).__name__ if not isinstance(command, Out) else "Out")
-            if isinstance(command, Out):
-                given.extend(command.items)
-            if isinstance(command, (Send, Read, Take)):
-                answer = next(answers)
-                failed = isinstance(answer, Exception)
-                command = commands.throw(answer) if failed else commands.send(answer)
-            else:
-                command = commands.send(None)
-    except StopIteration:
-        return seen, given
+    resume, answer = commands.send, None
+    while True:
+        try:
+            command = resume(answer)
+        except StopIteration:
+            return seen, given, None
+        except Exception as error:
+            return seen, given, error
+        seen.append(type(command).__name__)
+        given.extend(command.items if isinstance(command, Out) else ())
+        answer = next(answers) if isinstance(command, (Send, Read, Take)) else None
+        resume = commands.throw if isinstance(answer, Exception) else commands.send
 
 
 def text(given):
@@ -247,22 +252,8 @@ class Upper:
     ],
 )
 def test_a_filter_gives_back_what_it_holds_however_the_answer_ends(script, error):
-    given = []
-    flow = Flow(a_call(post(), filters=lambda: [Upper()]))
-    commands = flow.run()
-    script = iter(script)
-    command = next(commands)
-    try:
-        while True:
-            if isinstance(command, Out):
-                given.extend(command.items)
-            answer = next(script) if isinstance(command, (Send, Read)) else None
-            failed = isinstance(answer, Exception)
-            command = commands.throw(answer) if failed else commands.send(answer)
-    except StopIteration:
-        assert error is None
-    except BackendError as raised:
-        assert type(raised) is error
+    _, given, raised = course(Flow(a_call(post(), filters=lambda: [Upper()])), script)
+    assert type(raised) is (error or type(None))
     assert text(given) == "AB"
 
 

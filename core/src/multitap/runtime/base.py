@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from typing import TypeVar, Union
 
 import attrs
 
@@ -24,6 +24,7 @@ from multitap.work import Backend
 __all__ = ("Base", "Check", "Models", "Probe", "checked", "counted", "ranked", "silence", "single")
 
 T = TypeVar("T")
+Found = Union[Sequence[Model], MultitapError]
 
 PROBE_SECONDS = 2.0
 CHECK_PROMPT = "Answer with one word: ready."
@@ -85,9 +86,7 @@ class Base:
         """The backend and model that a reference means; no network."""
         return self._parts.resolve(reference)
 
-    def _probed(
-        self, backend: str, started: float, found: Sequence[Model] | MultitapError
-    ) -> Probe:
+    def _probed(self, backend: str, started: float, found: Found) -> Probe:
         described = self._parts.backend(backend)
         error = found if isinstance(found, MultitapError) else None
         return Probe(
@@ -100,9 +99,7 @@ class Base:
             error=error,
         )
 
-    def _gather(
-        self, names: Sequence[str], found: Sequence[Sequence[Model] | MultitapError]
-    ) -> Models:
+    def _gather(self, names: Sequence[str], found: Sequence[Found]) -> Models:
         rows = list(zip(names, found, strict=True))
         models = [m for _, models in rows if not isinstance(models, MultitapError) for m in models]
         failed = [(name, error) for name, error in rows if isinstance(error, MultitapError)]
@@ -115,16 +112,15 @@ class Base:
 
 
 def single(results: Sequence[T], call: Call[T]) -> T:
+    """The one result of a call; more or none is a ``ProtocolError``."""
     if len(results) != 1:
-        raise call.located(
-            ProtocolError(
-                f"The backend gave {len(results)} results, not one", kind="empty_response"
-            )
-        )
+        message = f"The backend gave {len(results)} results, not one"
+        raise call.located(ProtocolError(message, kind="empty_response"))
     return results[0]
 
 
 def counted(found: Embeddings, wanted: int) -> Embeddings:
+    """Vectors, if there is one for each text."""
     if len(found.vectors) != wanted:
         raise ProtocolError(
             f"The backend gave {len(found.vectors)} vectors for {wanted} texts",
@@ -134,6 +130,7 @@ def counted(found: Embeddings, wanted: int) -> Embeddings:
 
 
 def ranked(found: Ranking, request: RerankRequest) -> Ranking:
+    """The ranking in order and cut as asked, if it ranks what was sent."""
     strange = [r.index for r in found.results if not 0 <= r.index < len(request.documents)]
     if strange:
         raise ProtocolError(f"The backend ranked document {strange[0]}, which was not sent")
@@ -142,12 +139,14 @@ def ranked(found: Ranking, request: RerankRequest) -> Ranking:
 
 
 def silence(answer: Answer) -> MultitapError | None:
+    """The error of an answer in which nothing is."""
     if answer.text or answer.reasoning or answer.tool_calls:
         return None
     return EngineError("The model answered nothing", kind="empty_response", backend=answer.backend)
 
 
 def checked(target: ResolvedModel, started: float, error: MultitapError | None) -> Check:
+    """The report of a check that began at ``started`` (``time.monotonic()``)."""
     return Check(
         ok=error is None,
         backend=target.backend,
