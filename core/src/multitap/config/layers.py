@@ -64,11 +64,11 @@ def _files(
     environ: Mapping[str, str], directory: str | os.PathLike[str] | None, problems: Problems
 ) -> Iterator[Entry]:
     if environ.get("MULTITAP_CONFIG"):
-        yield from _file(Path(environ["MULTITAP_CONFIG"]).expanduser(), "file", problems)
+        yield from _file(Path(environ["MULTITAP_CONFIG"]), "file", problems)
         return
     own: dict[Path, SourceKind] = {SYSTEM_FILE: "system", _user_file(): "user"}
     for path, kind in own.items():
-        if path.is_file():
+        if _is_there(path):
             yield from _file(path, kind, problems)
     project = _project_file(directory)
     # below the user's own folder the nearest file is the user's: it is read once, and trusted
@@ -88,16 +88,23 @@ def _project_file(directory: str | os.PathLike[str] | None) -> Path | None:
     except FileNotFoundError:  # the working directory was removed
         return None
     places = (folder / _FILE for folder in (start, *start.parents))
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if _is_there(place)), None)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a folder above it may not be searched
+        return False
 
 
 def _file(path: Path, kind: SourceKind, problems: Problems) -> Iterator[Entry]:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = path.expanduser().read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         problems.add("is not UTF-8", Source(kind, path), hint=f"Look at byte {error.start + 1}.")
         return
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         problems.add(f"cannot be read: {reason}", Source(kind, path), hint="Check the path.")
         return
@@ -138,6 +145,7 @@ def _document(
             problems.add(f"{written!r} is in no section{near}", source, key=str(written), hint=hint)
         elif name is not None:
             seen[name] = written
+            yield Entry((name,), None, source)
             for path, value in _pairs(table, (written,)):
                 at = _at(origin, path, lines)
                 yield Entry((name, *path[1:]), value, at)

@@ -100,6 +100,7 @@ class Config:
 
     defaults: Defaults = attrs.field(factory=Defaults)
     aliases: Mapping[str, str] = attrs.field(factory=dict)
+    alias_sources: Mapping[str, Source] = attrs.field(factory=dict, repr=False)
     plugins: Plugins = attrs.field(factory=Plugins)
     sections: Mapping[str, Section] = attrs.field(factory=dict)
     environ: Mapping[str, str] = attrs.field(default=os.environ, repr=False, eq=False)
@@ -109,10 +110,14 @@ def config_of(entries: Iterable[Entry], environ: Mapping[str, str], problems: Pr
     """The configuration; of two entries with one path the later one counts."""
     tables: dict[str, list[Entry]] = {}
     for entry in entries:
-        tables.setdefault(entry.path[0], []).append(entry)
+        table = tables.setdefault(entry.path[0], [])
+        if len(entry.path) > 1:
+            table.append(entry)
+    aliases, alias_sources = _texts(tables.pop("aliases", ()), problems)
     return Config(
         defaults=_defaults(tables.pop("defaults", ()), problems),
-        aliases=_texts(tables.pop("aliases", ()), problems),
+        aliases=aliases,
+        alias_sources=alias_sources,
         plugins=_plugins(tables.pop("plugins", ()), problems),
         sections={name: _section(name, tables[name], environ, problems) for name in tables},
         environ=environ,
@@ -137,17 +142,22 @@ def _plugins(entries: Sequence[Entry], problems: Problems) -> Plugins:
     for key in [key for key, found in names.items() if found is None]:
         problems.add(f"{key} in [plugins] has to be a list of texts", sources[key], key=key)
         del names[key]
-    chosen = {canonical(name): value for name, value in _texts(choose, problems).items()}
-    return Plugins(**names, choose=chosen, sources=sources)  # type: ignore[arg-type]
+    chosen, choose_sources = _texts(choose, problems)
+    return Plugins(
+        **names,  # type: ignore[arg-type]
+        choose={canonical(name): value for name, value in chosen.items()},
+        sources={**sources, **{f"choose.{name}": at for name, at in choose_sources.items()}},
+    )
 
 
 def _names(values: Sequence[Any]) -> tuple[str, ...] | None:
     return tuple(values) if all(isinstance(value, str) for value in values) else None
 
 
-def _texts(entries: Sequence[Entry], problems: Problems) -> dict[str, str]:
-    values, _ = _values(entries, {entry.key: "text" for entry in entries}, problems)
-    return values
+def _texts(
+    entries: Sequence[Entry], problems: Problems
+) -> tuple[dict[str, str], dict[str, Source]]:
+    return _values(entries, {entry.key: "text" for entry in entries}, problems)
 
 
 def _section(

@@ -57,7 +57,10 @@ class Source:
 
 @attrs.frozen
 class Entry:
-    """One value of one layer; ``path`` is its section and its key. It may be a key: no repr."""
+    """One value of one layer, at its section and key; the section alone says that it is there.
+
+    The value may be a secret, so that no repr shows it.
+    """
 
     path: tuple[str, ...]
     value: Any = attrs.field(repr=False)

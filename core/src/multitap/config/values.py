@@ -80,7 +80,7 @@ def base_url(endpoint: str) -> str:
     >>> base_url("http://127.0.0.1:8000/v1/")
     'http://127.0.0.1:8000'
     """
-    return endpoint.rstrip("/").removesuffix("/v1").rstrip("/")
+    return re.sub(r"(?<=[^/:])/+v1$", "", endpoint.rstrip("/"))
 
 
 def _integer(text: str) -> Any:
