@@ -149,7 +149,7 @@ class Loopback:
         for thread in self._threads:
             thread.join(CEILING)
         if kind is None:
-            assert [] == self.faults
+            assert self.faults == []
 
     def _start(self, target: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)
