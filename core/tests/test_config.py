@@ -239,6 +239,10 @@ def test_a_syntax_error_has_line_and_column(tmp_path):
     assert f"{error.file}, line 2, column 9" in str(error)
 
 
+def test_a_file_that_ends_too_early_has_its_last_line(tmp_path):
+    assert refused(tmp_path, "[ollama]\nmodel = [\n'x'").line == 3
+
+
 def test_all_problems_are_told_at_once(tmp_path):
     error = refused(tmp_path, "[defaults]\nmodle = 1\n[x]\ntimeout_ms = 0\nendpoint = 'y'")
     assert [f"line {n}" for n in range(1, 7) if f"line {n}" in str(error)] == [
@@ -558,8 +562,11 @@ def test_settings_are_checked_and_defaults_filled_in(monkeypatch, tmp_path):
     assert expected == dict(settings)
 
 
-def test_a_relative_path_starts_at_its_file(tmp_path):
-    config = load_config(written(tmp_path, "[acme]\nmodels = 'here'"))
+def test_a_relative_path_starts_at_its_file(tmp_path, monkeypatch):
+    written(tmp_path, "[acme]\nmodels = 'here'")
+    monkeypatch.chdir(tmp_path)
+    config = load_config("written.toml")
+    monkeypatch.chdir("/")
     settings = build_backend(config.sections["acme"], ACME).settings
     assert str(tmp_path / "here") == settings["models"]
 
