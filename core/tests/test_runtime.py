@@ -372,6 +372,13 @@ def test_strict_raises_instead(world):
         world(OverHttp()).call("chat", "hi", temperature=0.0, strict=True)
 
 
+def test_strict_holds_for_what_only_the_answer_tells(world):
+    with Loopback([request, whole(b"Wa.")]) as server:
+        here = world(OverHttp(), server.url)
+        with pytest.raises(NotSupported, match="Only one at a time"):
+            here.call("chat", "hi", strict=True)
+
+
 def test_more_tokens_than_the_model_has_are_cut_with_a_warning(world):
     with Loopback([request, whole(b"tiny")], [request, whole(b"a.")]) as server:
         here = world(OverHttp(), server.url)

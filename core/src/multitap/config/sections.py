@@ -3,8 +3,9 @@
 A project's file is not the user's own: a repository that somebody cloned must not be able to send
 the user's key elsewhere. So an endpoint that stands in a project's file gets only a key that is
 written in that same file as it is. A reference such as ``env:NAME`` there would be the user's key
-under another name: it is followed for an endpoint on this machine, and withheld from any other. The user's way to allow it is to name the endpoint again in
-a place of their own: the user's file, ``MULTITAP_<SECTION>__ENDPOINT``, or ``--llm``.
+under another name: it is followed for an endpoint on this machine, and withheld from any other. The
+user's way to allow it is to name the endpoint again in a place of their own: the user's file,
+``MULTITAP_<SECTION>__ENDPOINT``, or ``--llm``.
 """
 
 from __future__ import annotations
