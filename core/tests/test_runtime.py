@@ -380,7 +380,7 @@ def test_strict_holds_for_what_only_the_answer_tells(world):
 
 
 def test_more_tokens_than_the_model_has_are_cut_with_a_warning(world):
-    with Loopback([request, whole(b"tiny")], [request, whole(b"a.")]) as server:
+    with Loopback([request, whole(b"tiny"), request, whole(b"a.")]) as server:
         here = world(OverHttp(), server.url)
         here.call("models")
         answer = here.call("chat", "hi", max_tokens=100)

@@ -217,7 +217,7 @@ class Composition:
         """List one backend's models; ``patient``: try again if it is not there."""
         target = ResolvedModel(backend=backend, model="", reference=None, how="its catalog")
         plugin = cast(Catalog, self._plugin("catalog", backend))
-        once = {} if patient else {"retry": Retry(RetryPolicy(attempts=1))}
+        once: dict[str, Any] = {} if patient else {"retry": Retry(RetryPolicy(attempts=1))}
         return self._call("catalog", target, plugin.models, timeout, **once)
 
     def lifecycle(
