@@ -180,8 +180,8 @@ class Loopback:
         try:
             for step in script:
                 step(peer)
-        except OSError:
-            pass  # the client went away, which is what many a test is about
+        except ConnectionError:
+            peer.closed_by_client.set()  # which is what many a test is about
         except BaseException as error:
             self.faults.append(error)
         finally:

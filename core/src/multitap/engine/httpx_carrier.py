@@ -18,18 +18,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx  # noqa: TID253 - imported only where this carrier is asked for
 
 from multitap.engine import faults
-from multitap.engine.content import inflater_for
 from multitap.engine.http1 import DRAIN_BYTES, DRAIN_SECONDS
-from multitap.engine.origin import Origin, check_headers
+from multitap.engine.httpx_attempt import Attempt
+from multitap.engine.origin import Origin
 from multitap.engine.pool import IDLE_SECONDS, MAX_CONNECTIONS
 from multitap.errors import BackendError, ConfigError, MultitapError, ProxyFailed
-from multitap.work import Head
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 
     from multitap.engine.carrier import Clocks, Request
-    from multitap.engine.content import Inflater
+    from multitap.work import Head
 
 __all__ = ("AsyncHttpxCarrier", "AsyncHttpxTransfer", "HttpxCarrier", "HttpxTransfer")
 
@@ -99,113 +98,62 @@ class AsyncHttpxCarrier:
 # ---- what both transfers share -------------------------------------------------------------------
 
 
-class _Exchange:
-    """The clocks and the decoding of one request and its answer."""
+def _in_httpx_words(
+    attempt: Attempt, client: httpx.Client | httpx.AsyncClient, **extensions: Any
+) -> httpx.Request:
+    # The client adds what its user gave it: headers, cookies, parameters.
+    return client.build_request(
+        attempt.request.call.method,
+        attempt.url,
+        headers={"accept-encoding": "identity", **attempt.request.headers},
+        content=attempt.request.body or None,
+        extensions={"timeout": attempt.timeouts, **extensions},
+    )
 
-    def __init__(self, origin: Origin, request: Request, clocks: Clocks) -> None:
-        call = request.call
-        self._request = request
-        self._where = str(origin)
-        self._url = str(origin) + origin.target(call.path)
-        self._deadline = clocks.deadline
-        self._connect = clocks.connect
-        self._first_byte = clocks.first_byte if call.first_byte is None else call.first_byte
-        self._idle = clocks.idle if call.idle is None else call.idle
-        self._inflater: Inflater | None = None
-        self._timeout = {
-            "connect": self.left(self._connect),
-            "pool": self.left(self._connect),
-            "read": self.left(self._first_byte),
-            "write": self.left(self._idle),
-        }
-        self.phase = "wait"
 
-    def left(self, limit: float) -> float:
-        """Seconds for the next step; never zero, which would not mean "at once"."""
-        return max(faults.seconds_left(limit, self._deadline), 0.001)
+def _fault(error: Exception, attempt: Attempt) -> Exception:
+    """Every exception of httpx as one of ours."""
+    if isinstance(error, MultitapError):
+        return error
+    if isinstance(error, httpx.TimeoutException):
+        return _timed_out(error, attempt)
+    if isinstance(error, httpx.ProxyError):
+        return ProxyFailed("The proxy refused to connect", phase="connect")
+    if isinstance(error, httpx.ConnectError):
+        return _not_connected(error, attempt)
+    if isinstance(error, (httpx.NetworkError, httpx.StreamError)):
+        return _lost(attempt, reset=True)
+    if isinstance(error, httpx.RemoteProtocolError):
+        gone = "disconnected" in str(error) or "closed connection" in str(error)
+        return _lost(attempt, reset=False) if gone else faults.violation("httpx cannot read it")
+    return ConfigError("httpx cannot send this request")
 
-    def left_in_all(self) -> float | None:
-        """Seconds until the deadline, if there is one."""
-        return None if self._deadline is None else self.left(float("inf"))
 
-    def request(self, client: httpx.Client | httpx.AsyncClient, **extensions: Any) -> httpx.Request:
-        """The same request in httpx's words, with what the client adds by itself."""
-        check_headers(self._request.headers)
-        return client.build_request(
-            self._request.call.method,
-            self._url,
-            headers={"accept-encoding": "identity", **self._request.headers},
-            content=self._request.body or None,
-            extensions={"timeout": self._timeout, **extensions},
-        )
+def _timed_out(error: httpx.TimeoutException, attempt: Attempt) -> Exception:
+    if isinstance(error, httpx.PoolTimeout):
+        return faults.pool_full(attempt.where)
+    if isinstance(error, httpx.ConnectTimeout):
+        return faults.expired("connect_timeout", "connect", attempt.connect, attempt.deadline)
+    if isinstance(error, httpx.WriteTimeout):
+        return faults.expired("stall_timeout", "send", attempt.idle, attempt.deadline)
+    if attempt.phase == "wait":
+        return faults.expired("first_byte_timeout", "wait", attempt.first_byte, attempt.deadline)
+    return faults.expired("stall_timeout", "stream", attempt.idle, attempt.deadline)
 
-    def head(self, response: httpx.Response) -> Head:
-        """What came back; from here on it is silence within the answer that is measured."""
-        self.phase = "stream"
-        self._timeout["read"] = self.left(self._idle)
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        self._inflater = inflater_for(headers)
-        return Head(response.status_code, headers)
 
-    def decode(self, data: bytes) -> bytes:
-        """Undo the answer's encoding."""
-        return data if self._inflater is None else self._inflater.feed(data)
+def _not_connected(error: httpx.ConnectError, attempt: Attempt) -> Exception:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return faults.tls_failed(attempt.where, faults.tls_reason(cause))
+        cause = cause.__cause__ or cause.__context__
+    return faults.connect_failed(attempt.where, "refused, unreachable, or there is no such name")
 
-    def finish(self) -> bytes:
-        """The end of the body, if it is one."""
-        if self._inflater is not None and not self._inflater.complete:
-            raise faults.truncated(self._where, reset=False)
-        return b""
 
-    def check_deadline(self) -> None:
-        """Refuse to go on once the deadline has passed."""
-        if faults.seconds_left(1.0, self._deadline) <= 0:
-            raise self.deadline_over()
-
-    def deadline_over(self) -> MultitapError:
-        """The error of the whole call's clock."""
-        return faults.expired("stall_timeout", self.phase, 0.0, self._deadline)
-
-    def fault(self, error: Exception) -> Exception:
-        """Every exception of httpx as one of ours."""
-        if isinstance(error, MultitapError):
-            return error
-        if isinstance(error, httpx.TimeoutException):
-            return self._timed_out(error)
-        if isinstance(error, httpx.ProxyError):
-            return ProxyFailed("The proxy refused to connect", phase="connect")
-        if isinstance(error, httpx.ConnectError):
-            return self._not_connected(error)
-        if isinstance(error, (httpx.NetworkError, httpx.StreamError)):
-            return self._lost(reset=True)
-        if isinstance(error, httpx.RemoteProtocolError):
-            gone = "disconnected" in str(error) or "closed connection" in str(error)
-            return self._lost(reset=False) if gone else faults.violation("httpx cannot read it")
-        return ConfigError("httpx cannot send this request")
-
-    def _timed_out(self, error: httpx.TimeoutException) -> Exception:
-        if isinstance(error, httpx.PoolTimeout):
-            return faults.pool_full(self._where)
-        if isinstance(error, httpx.ConnectTimeout):
-            return faults.expired("connect_timeout", "connect", self._connect, self._deadline)
-        if isinstance(error, httpx.WriteTimeout):
-            return faults.expired("stall_timeout", "send", self._idle, self._deadline)
-        if self.phase == "wait":
-            return faults.expired("first_byte_timeout", "wait", self._first_byte, self._deadline)
-        return faults.expired("stall_timeout", "stream", self._idle, self._deadline)
-
-    def _not_connected(self, error: httpx.ConnectError) -> Exception:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, ssl.SSLError):
-                return faults.tls_failed(self._where, faults.tls_reason(cause))
-            cause = cause.__cause__ or cause.__context__
-        return faults.connect_failed(self._where, "refused, unreachable, or there is no such name")
-
-    def _lost(self, *, reset: bool) -> Exception:
-        if self.phase == "wait":
-            return faults.connection_lost(self._where, "wait")
-        return faults.truncated(self._where, reset=reset)
+def _lost(attempt: Attempt, *, reset: bool) -> Exception:
+    if attempt.phase == "wait":
+        return faults.connection_lost(attempt.where, "wait")
+    return faults.truncated(attempt.where, reset=reset)
 
 
 _FOREIGN = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict)
@@ -220,30 +168,30 @@ class HttpxTransfer:
     def __init__(self, carrier: HttpxCarrier) -> None:
         self._carrier = carrier
         self._busy = self._aborted = False
-        self._exchange: _Exchange | None = None
+        self._attempt: Attempt | None = None
         self._response: httpx.Response | None = None
         self._body: Iterator[bytes] = iter(())
         self._stream: Any = None
 
     def send(self, request: Request, clocks: Clocks, /) -> Head:
         """Connect if need be, send, and wait for status and headers."""
-        exchange = self._exchange = _Exchange(self._carrier.origin, request, clocks)
+        attempt = self._attempt = Attempt(self._carrier.origin, request, clocks)
         self._busy = True
         try:
             self._refuse_aborted()
-            return self._send(exchange)
+            return self._send(attempt)
         except BaseException as error:
             raise self._given_up(error) from None
         finally:
             self._leave()
 
-    def _send(self, exchange: _Exchange) -> Head:
-        sent = exchange.request(self._carrier.client, trace=self._trace)
+    def _send(self, attempt: Attempt) -> Head:
+        sent = _in_httpx_words(attempt, self._carrier.client, trace=self._trace)
         response = self._carrier.client.send(sent, stream=True, follow_redirects=False)
         self._response, self._body = response, response.iter_raw()
         self._stream = response.extensions.get("network_stream")
         self._refuse_aborted()
-        return exchange.head(response)
+        return attempt.head(response.status_code, response.headers.items())
 
     def read(self) -> bytes:
         """The next bytes of the body as they come; ``b""`` at its end."""
@@ -257,16 +205,16 @@ class HttpxTransfer:
 
     def _read(self) -> bytes:
         self._refuse_aborted()
-        exchange = self._exchange
-        if exchange is None:
+        attempt = self._attempt
+        if attempt is None:
             raise faults.aborted("stream")
         for data in self._body:
             self._refuse_aborted()
-            exchange.check_deadline()
-            if decoded := exchange.decode(data):
+            attempt.check_deadline()
+            if decoded := attempt.decode(data):
                 return decoded
         self._refuse_aborted()
-        return exchange.finish()
+        return attempt.finish()
 
     def done(self) -> None:
         """The answer is all there: drain what is left (bounded) and keep the connection."""
@@ -310,11 +258,11 @@ class HttpxTransfer:
 
     def _given_up(self, error: BaseException) -> BaseException:
         self._drop()
-        if not isinstance(error, (*_FOREIGN, BackendError)) or self._exchange is None:
+        if not isinstance(error, (*_FOREIGN, BackendError)) or self._attempt is None:
             return error
         if self._aborted:
-            return faults.aborted(self._exchange.phase)
-        return self._exchange.fault(error)
+            return faults.aborted(self._attempt.phase)
+        return _fault(error, self._attempt)
 
     def _refuse_aborted(self) -> None:
         if self._aborted:
@@ -345,33 +293,39 @@ class AsyncHttpxTransfer:
     def __init__(self, carrier: AsyncHttpxCarrier) -> None:
         self._carrier = carrier
         self._aborted = False
-        self._exchange: _Exchange | None = None
+        self._attempt: Attempt | None = None
         self._response: httpx.Response | None = None
         self._body: AsyncIterator[bytes] | None = None
         self._step: asyncio.Task[Any] | None = None
 
     async def send(self, request: Request, clocks: Clocks, /) -> Head:
         """Connect if need be, send, and wait for status and headers."""
+        if self._aborted:
+            raise faults.aborted("connect")
         self._carrier.loop = asyncio.get_running_loop()
-        exchange = self._exchange = _Exchange(self._carrier.origin, request, clocks)
-        sent = exchange.request(self._carrier.client)
-        response = await self._run(
-            self._carrier.client.send(sent, stream=True, follow_redirects=False), exchange
-        )
-        self._response, self._body = response, response.aiter_raw()
-        return exchange.head(response)
+        attempt = self._attempt = Attempt(self._carrier.origin, request, clocks)
+        sent = _in_httpx_words(attempt, self._carrier.client)
+        try:
+            response = await self._run(
+                self._carrier.client.send(sent, stream=True, follow_redirects=False), attempt
+            )
+            self._response, self._body = response, response.aiter_raw()
+            return attempt.head(response.status_code, response.headers.items())
+        except BaseException as error:
+            raise self._given_up(error, attempt) from None
 
     async def read(self) -> bytes:
         """The next bytes of the body as they come; ``b""`` at its end."""
-        exchange = self._exchange
-        if exchange is None or self._body is None or self._aborted:
+        attempt, body = self._attempt, self._body
+        if attempt is None or body is None or self._aborted:
             raise faults.aborted("stream")
-        while True:
-            data = await self._run(_next(self._body), exchange)
-            if data is None:
-                return exchange.finish()
-            if decoded := exchange.decode(data):
-                return decoded
+        try:
+            while (data := await self._run(_next(body), attempt)) is not None:
+                if decoded := attempt.decode(data):
+                    return decoded
+            return attempt.finish()
+        except BaseException as error:
+            raise self._given_up(error, attempt) from None
 
     async def done(self) -> None:
         """The answer is all there: drain what is left (bounded) and keep the connection."""
@@ -391,19 +345,19 @@ class AsyncHttpxTransfer:
             with suppress(RuntimeError):  # the loop is closed
                 self._carrier.loop.call_soon_threadsafe(self._drop)
 
-    async def _run(self, coroutine: Coroutine[Any, Any, T], exchange: _Exchange) -> T:
+    async def _run(self, coroutine: Coroutine[Any, Any, T], attempt: Attempt) -> T:
         step = self._carrier.start(coroutine)
         self._step = step
-        try:
-            await asyncio.wait({step}, timeout=exchange.left_in_all())
-            if self._aborted or step.cancelled():
-                raise faults.aborted(exchange.phase)
-            if not step.done():
-                raise exchange.deadline_over()
-            return step.result()
-        except BaseException as error:
-            self._drop()
-            raise exchange.fault(error) if isinstance(error, _FOREIGN) else error from None
+        await asyncio.wait({step}, timeout=attempt.left_in_all())
+        if self._aborted or step.cancelled():
+            raise faults.aborted(attempt.phase)
+        if not step.done():
+            raise attempt.deadline_over()
+        return step.result()
+
+    def _given_up(self, error: BaseException, attempt: Attempt) -> BaseException:
+        self._drop()
+        return _fault(error, attempt) if isinstance(error, _FOREIGN) else error
 
     def _drop(self) -> None:
         step, response, self._response = self._step, self._response, None
