@@ -441,7 +441,15 @@ def test_an_injected_httpx_client_carries_the_call():
     def answer(request):
         return httpx.Response(200, content=b"Hello.")
 
-    client = httpx.Client(transport=httpx.MockTransport(answer))
     config = {"defaults": {"model": "acme:tiny"}, "acme": {"endpoint": "http://acme.example"}}
-    with Runtime(config, registry=letters.registry(acme=OverHttp()), http=client) as rt:
+    registry = letters.registry(acme=OverHttp())
+    mock = httpx.MockTransport(answer)
+    with Runtime(config, registry=registry, http=httpx.Client(transport=mock)) as rt:
         assert rt.chat("hi").text == "Hello"
+
+    async def run():
+        client = httpx.AsyncClient(transport=mock)
+        async with AsyncRuntime(config, registry=registry, http=client) as rt:
+            return await rt.chat("hi")
+
+    assert asyncio.run(run()).text == "Hello"
