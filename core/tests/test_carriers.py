@@ -2,12 +2,16 @@
 
 import asyncio
 import gzip
+import os
 import socket
+import ssl
 import threading
 import time
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -614,8 +618,8 @@ def test_a_call_has_clocks_of_its_own(driver):
 @pytest.mark.parametrize(("answer", "phase"), [(b"", "wait"), (OK[:-1], "stream")])
 def test_deadline(driver, answer, phase):
     with Loopback([request, send(answer), client_closed]) as server:
-        clocks = Clocks(deadline=time.monotonic() + TINY)
-        error = failure(driver, driver.carrier(server.url), clocks=clocks)
+        carrier = driver.carrier(server.url)
+        error = failure(driver, carrier, clocks=Clocks(deadline=time.monotonic() + 5 * TINY))
     assert facts(error)[::2] == (errors.DeadlineExceeded, phase)
 
 
@@ -677,6 +681,78 @@ def test_unknown_name(direct, monkeypatch):
     error = failure(direct, direct.carrier("http://nowhere.invalid:1"))
     assert facts(error) == (errors.ProviderDown, "connect_failed", "connect")
     assert "there is no such name" in str(error)
+
+
+# ---- TLS and processes ---------------------------------------------------------------------------
+
+CERTIFICATE = Path(__file__).parent / "data" / "localhost.pem"  # for tests alone; it names no one
+
+
+@pytest.fixture(scope="module")
+def identity() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return context
+
+
+@pytest.fixture(scope="module")
+def trust() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=CERTIFICATE)
+
+
+def test_secure_connection_is_kept(direct, identity, trust):
+    with Loopback([request, send(OK), request, send(CHUNKED)], tls=identity) as server:
+        carrier = direct.carrier(server.url, ssl_context=trust)
+        assert [direct.exchange(carrier)[1] for _ in range(2)] == [b"hello"] * 2
+        assert len(server.peers) == 1
+
+
+def test_certificate_that_nobody_trusts(driver, identity):
+    with Loopback([request], tls=identity) as server:
+        error = failure(driver, driver.carrier(server.url))
+    assert facts(error) == (errors.TLSFailed, "tls_failed", "tls")
+    assert "self-signed certificate" in str(error).replace("self signed", "self-signed")
+
+
+def test_plain_server_at_a_secure_endpoint(direct, trust):
+    with Loopback([send(b"HTTP/1.1 400 Bad\r\n\r\n"), client_closed]) as server:
+        url = server.url.replace("http:", "https:")
+        assert type(failure(direct, direct.carrier(url, ssl_context=trust))) is errors.TLSFailed
+
+
+def test_abort_of_a_secure_read(direct, identity, trust):
+    reading = threading.Event()
+    with Loopback([request, send(OK[:-1]), client_closed], tls=identity) as server:
+        transfer = direct.carrier(server.url, ssl_context=trust).transfer()
+        direct.send(transfer)
+        assert direct.read(transfer) == b"hell"
+        thread = abort_when(reading, transfer)
+        reading.set()
+        with pytest.raises(errors.BackendError) as caught:
+            direct.read(transfer)
+        thread.join()
+    assert caught.value.kind == "aborted"
+
+
+def test_forked_child_has_connections_of_its_own():
+    with Loopback([request, send(OK), request, send(OK)]) as server:
+        driver = Driver("direct")
+        carrier = driver.carrier(server.url)
+        open_stream = carrier.transfer()
+        driver.exchange(carrier)
+        driver.send(open_stream)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # there are threads: the server's
+            child = os.fork()
+        if not child:
+            open_stream.abort()
+            code = 0 if driver.exchange(carrier)[1] == b"hello" else 1
+            os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0
+        assert driver.read_all(open_stream) == b"hello"
+        driver.run(open_stream.done())
+        assert [len(peer.requests) for peer in server.peers] == [2, 1]
+        driver.close()
 
 
 # ---- giving up -----------------------------------------------------------------------------------
