@@ -389,7 +389,7 @@ def test_broken_http(driver, answer):
         b"HTTP/1.1 200 OK\r\na: " + b"b" * 40_000 + b"\r\nb: " + b"b" * 30_000 + b"\r\n\r\n",
         b"HTTP/1.1 103 Early Hints\r\n\r\n" * 9,
         b"HTTP/1.1 101 Switching\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;" + b"x" * 200_000,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;" + b"x" * 3_000_000,
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n1\r\n",
     ],
     ids=["lines", "long", "endless", "sum", "informational", "upgrade", "extension", "coding"],
