@@ -474,8 +474,9 @@ def test_connection_is_not_kept(driver, answer):
         assert len(server.peers) == 2
 
 
-def test_connection_that_brought_too_much_is_not_kept(direct):
-    with Loopback([request, send(OK + b"X"), client_closed]) as server:
+@pytest.mark.parametrize("more", [b"X", OK], ids=["rubbish", "answer"])
+def test_connection_that_brought_too_much_is_not_kept(direct, more):
+    with Loopback([request, send(OK + more), client_closed]) as server:
         carrier = direct.carrier(server.url)
         assert [direct.exchange(carrier)[1] for _ in range(2)] == [b"hello"] * 2
         assert len(server.peers) == 2
@@ -735,23 +736,26 @@ def test_abort_of_a_secure_read(direct, identity, trust):
 
 
 def test_forked_child_has_connections_of_its_own():
-    with Loopback([request, send(OK), request, send(OK)]) as server:
-        driver = Driver("direct")
+    go = threading.Event()
+    held = [request, send(OK[:-1]), hold(go), send(OK[-1:]), client_closed]
+    driver, kept = Driver("direct"), [request, send(OK), request, send(OK)]
+    with Loopback(kept, held, [request, send(OK)]) as server:
         carrier = driver.carrier(server.url)
-        open_stream = carrier.transfer()
-        driver.exchange(carrier)
-        driver.send(open_stream)
+        first, stream = carrier.transfer(), carrier.transfer()
+        driver.send(first)
+        driver.send(stream)
+        driver.run(first.done())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # there are threads: the server's
             child = os.fork()
         if not child:
-            open_stream.abort()
-            code = 0 if driver.exchange(carrier)[1] == b"hello" else 1
-            os._exit(code)
+            stream.abort()
+            os._exit(0 if driver.exchange(carrier)[1] == b"hello" else 1)
         assert os.waitpid(child, 0)[1] == 0
-        assert driver.read_all(open_stream) == b"hello"
-        driver.run(open_stream.done())
-        assert [len(peer.requests) for peer in server.peers] == [2, 1]
+        go.set()
+        assert [driver.read_all(stream), driver.exchange(carrier)[1]] == [b"hello", b"hello"]
+        driver.run(stream.done())
+        assert [len(peer.requests) for peer in server.peers] == [2, 1, 1]
         driver.close()
 
 
@@ -806,8 +810,10 @@ def test_abort_while_connecting(direct, deaf):
     now = threading.Event()
     thread = abort_when(now, transfer)
     now.set()
+    started = time.monotonic()
     with pytest.raises(errors.BackendError) as caught:
-        direct.send(transfer)
+        direct.send(transfer, clocks=Clocks(connect=3 * CEILING))
+    assert time.monotonic() - started < 2 * CEILING
     thread.join()
     assert facts(caught.value)[1:] == ("aborted", "connect")
 
@@ -824,8 +830,10 @@ def test_abort_while_a_name_is_looked_up(direct, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     transfer = direct.carrier("http://slow.invalid:1").transfer()
     thread = abort_when(asked, transfer)
+    started = time.monotonic()
     with pytest.raises(errors.BackendError) as caught:
-        direct.send(transfer)
+        direct.send(transfer, clocks=Clocks(connect=3 * CEILING))
+    assert time.monotonic() - started < 2 * CEILING
     answer.set()
     thread.join()
     assert facts(caught.value)[1:] == ("aborted", "connect")
