@@ -750,12 +750,14 @@ def test_forked_child_has_connections_of_its_own():
             child = os.fork()
         if not child:
             stream.abort()
-            os._exit(0 if driver.exchange(carrier)[1] == b"hello" else 1)
+            call = HttpCall(method="POST", path="/child")
+            os._exit(0 if driver.exchange(carrier, call)[1] == b"hello" else 1)
         assert os.waitpid(child, 0)[1] == 0
         go.set()
         assert [driver.read_all(stream), driver.exchange(carrier)[1]] == [b"hello", b"hello"]
         driver.run(stream.done())
         assert [len(peer.requests) for peer in server.peers] == [2, 1, 1]
+        assert server.peers[2].requests[0].startswith(b"POST /child ")
         driver.close()
 
 
