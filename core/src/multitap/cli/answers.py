@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from multitap.answer import Answer
     from multitap.cli.output import Output
     from multitap.engine.sync import ChatStream
-    from multitap.events import Event
+    from multitap.events import AudioData, Event, ImageData
 
 __all__ = ("print_events", "show_answer")
 
@@ -54,10 +54,10 @@ def _tell_rest(answer: Answer, output: Output) -> None:
     """What the answer has beside its text."""
     for call in answer.tool_calls:
         output.note(f"the model asks for {call.name}({call.arguments_text})")
-    for item in (*answer.images, *answer.audio):
-        size = len(item.data)
-        output.note(f"the model made {item.mime_type} of {size} bytes; --json prints it")
+    media: list[ImageData | AudioData] = [*answer.images, *answer.audio]
+    for item in media:
+        output.note(f"the model made {item.mime_type}, {len(item.data)} bytes; --json prints it.")
     if answer.stop_reason == "max_tokens":
         output.note("warning: the answer was cut; raise --max-tokens for more.")
-    elif not (answer.text or answer.tool_calls or answer.images or answer.audio):
+    elif not (answer.text or answer.tool_calls or media):
         output.note("warning: the model answered nothing.")

@@ -26,6 +26,7 @@ class Cleaner:
         self._step = self._text
 
     def __call__(self, text: str) -> str:
+        """The next piece, cleaned."""
         if self._step == self._text and not _UNSAFE.search(text):
             return text
         return "".join([self._step(char) for char in text])
