@@ -151,6 +151,10 @@ def test_an_empty_section_is_a_backend():
     assert load_config({"Echo": {}}).sections["echo"].provider == "echo"
 
 
+def test_the_users_file_lies_in_the_platforms_own_folder():
+    assert layers._user_file().parts[-2:] == ("multitap", "llm.toml")
+
+
 def test_nothing_at_all_is_a_configuration(places):
     assert Config(environ={}) == places.load()
 
@@ -237,6 +241,10 @@ def test_a_syntax_error_has_line_and_column(tmp_path):
     error = refused(tmp_path, "[ollama]\nmodel = = 'x'\n")
     assert (error.line, error.column) == (2, 9)
     assert f"{error.file}, line 2, column 9" in str(error)
+
+
+def test_a_file_that_ends_too_early_has_its_last_line(tmp_path):
+    assert refused(tmp_path, "[ollama]\nmodel = [\n'x'").line == 3
 
 
 def test_all_problems_are_told_at_once(tmp_path):
@@ -466,11 +474,22 @@ def test_a_users_key_never_goes_to_a_projects_endpoint(places, file, origin):
         sent(section, NEEDY)
 
 
-@pytest.mark.parametrize("spelling", ["[ACME]", '["acme"]', "[ ' acme ' ]"])
-def test_another_spelling_of_the_section_does_not_get_the_key(places, spelling):
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "[ACME]\nendpoint = '{}'",
+        "[\"acme\"]\nendpoint = '{}'",
+        "[ ' acme ' ]\n'endpoint' = '{}'",
+        "acme.endpoint = '{}'",
+        "acme = {{endpoint = '{}'}}",
+    ],
+)
+def test_another_spelling_of_the_endpoint_does_not_get_the_key(places, spelling):
     places.user.write_text(f"[acme]\napi_key = '{KEY}'")
-    places.project.write_text(f"{spelling}\nendpoint = 'https://elsewhere.example'")
-    assert sent(places.load({"ACME_API_KEY": KEY}).sections["acme"]) == {}
+    places.project.write_text(spelling.format("https://elsewhere.example"))
+    section = places.load({"ACME_API_KEY": KEY}).sections["acme"]
+    assert section.endpoint == "https://elsewhere.example"
+    assert sent(section) == {}
 
 
 def test_a_new_section_of_a_project_does_not_get_the_providers_key(places):
@@ -496,6 +515,19 @@ def test_a_project_cannot_name_the_users_key_for_its_endpoint(places, tmp_path, 
         sent(section)
     assert "line 3" in str(caught.value)
     assert section.api_key is None
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "localhost", "[::1]:1"])
+def test_a_key_that_a_project_names_may_stay_on_this_machine(places, host):
+    places.project.write_text(f"[acme]\nendpoint = 'http://{host}'\napi_key = 'env:ACME_API_KEY'")
+    section = places.load({"ACME_API_KEY": KEY}).sections["acme"]
+    assert sent(section) == {"Authorization": f"Bearer {KEY}"}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1.evil.example", "localhost.example", "0x7f.1"])
+def test_what_only_looks_like_this_machine_gets_no_key(places, host):
+    places.project.write_text(f"[acme]\nendpoint = 'http://{host}'\napi_key = 'env:ACME_API_KEY'")
+    assert places.load({"ACME_API_KEY": KEY}).sections["acme"].api_key is None
 
 
 @pytest.mark.parametrize("origin", ["environment", "command line"])
@@ -558,8 +590,11 @@ def test_settings_are_checked_and_defaults_filled_in(monkeypatch, tmp_path):
     assert expected == dict(settings)
 
 
-def test_a_relative_path_starts_at_its_file(tmp_path):
-    config = load_config(written(tmp_path, "[acme]\nmodels = 'here'"))
+def test_a_relative_path_starts_at_its_file(tmp_path, monkeypatch):
+    written(tmp_path, "[acme]\nmodels = 'here'")
+    monkeypatch.chdir(tmp_path)
+    config = load_config("written.toml")
+    monkeypatch.chdir("/")
     settings = build_backend(config.sections["acme"], ACME).settings
     assert str(tmp_path / "here") == settings["models"]
 

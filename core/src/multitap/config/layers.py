@@ -100,7 +100,8 @@ def _is_there(path: Path) -> bool:
 
 def _file(path: Path, kind: SourceKind, problems: Problems) -> Iterator[Entry]:
     try:
-        text = path.expanduser().read_bytes().decode("utf-8-sig")
+        path = path.expanduser().absolute()
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         problems.add("is not UTF-8", Source(kind, path), hint=f"Look at byte {error.start + 1}.")
         return
@@ -111,19 +112,20 @@ def _file(path: Path, kind: SourceKind, problems: Problems) -> Iterator[Entry]:
     try:
         document = parse_toml(text)
     except ValueError as error:
-        problems.add(*_syntax(error, Source(kind, path)), hint="Correct the TOML there.")
+        problems.add(*_syntax(error, text, Source(kind, path)), hint="Correct the TOML there.")
         return
     yield from _document(document, Source(kind, path), lines_of(text), problems)
 
 
-def _syntax(error: ValueError, source: Source) -> tuple[str, Source]:
+def _syntax(error: ValueError, text: str, source: Source) -> tuple[str, Source]:
     """The parser's message, and the position that it gives within it."""
-    message = str(error)
-    place = re.search(r" \(at line (\d+), column (\d+)\)", message)
-    if place is None:
-        return f"no valid TOML: {message}", source
-    at = Source(source.kind, source.file, int(place[1]), int(place[2]))
-    return f"no valid TOML: {message[: place.start()]}", at
+    message, _, place = str(error).partition(" (at ")
+    line = column = None
+    if numbers := re.match(r"line (\d+), column (\d+)", place):
+        line, column = int(numbers[1]), int(numbers[2])
+    elif place:
+        line = text.count("\n") + 1
+    return f"no valid TOML: {message}", Source(source.kind, source.file, line, column)
 
 
 def _document(
@@ -136,14 +138,16 @@ def _document(
     for written, table in document.items():
         source = _at(origin, (str(written),), lines)
         name = _section_name(written, source, problems)
-        if name in seen and isinstance(name, str):
+        if name is None:
+            continue
+        if name in seen:
             message = f"the sections [{seen[name]}] and [{written}] are one"
             problems.add(message, source, key=name, hint="Case does not matter: join them.")
         elif not isinstance(table, Mapping):
             near = did_you_mean(str(written), ("provider", "model"))
             hint = "Put it below a [section], such as [defaults]."
             problems.add(f"{written!r} is in no section{near}", source, key=str(written), hint=hint)
-        elif name is not None:
+        else:
             seen[name] = written
             yield Entry((name,), None, source)
             for path, value in _pairs(table, (written,)):

@@ -50,7 +50,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     from difflib import get_close_matches
 
-    near = get_close_matches(name.lower(), sorted(known), n=1)
+    near = get_close_matches(name.lower(), sorted(set(known) - {name}), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 

@@ -55,7 +55,7 @@ class Secret:
         if self.reference is None:
             self._value = _sendable(self._text, "api_key")
         elif not self._name:
-            raise ConfigError(f"api_key: nothing stands after {self._scheme!r}:")
+            raise ConfigError(f"api_key: nothing stands after '{self._scheme}:'")
         elif self._scheme == "env" and not _VARIABLE.fullmatch(self._name):
             raise ConfigError("api_key: what stands after 'env:' is no name of a variable")
 

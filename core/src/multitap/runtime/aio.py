@@ -157,7 +157,7 @@ class AsyncRuntime(Base):
     async def models(self, backend: str | None = None, *, timeout: float | None = None) -> Models:
         """The models of one backend, or of all; see ``Runtime.models``."""
         if backend is not None:
-            return Models(await self._models_of(backend, timeout))
+            return Models(await self._models_of(backend, timeout, patient=True))
         names = self._parts.offering("catalog")
         return self._gather(names, await self._all(names, timeout))
 
@@ -217,12 +217,16 @@ class AsyncRuntime(Base):
     async def _one(self, call: Call[T]) -> T:
         return single(await self._collect(call), call)
 
-    async def _models_of(self, backend: str, timeout: float | None) -> Sequence[Model]:
-        return self._keep(backend, await self._collect(self._parts.models(backend, timeout)))
+    async def _models_of(
+        self, backend: str, timeout: float | None, *, patient: bool
+    ) -> Sequence[Model]:
+        return self._keep(
+            backend, await self._collect(self._parts.models(backend, timeout, patient=patient))
+        )
 
     async def _tried(self, backend: str, timeout: float | None) -> Sequence[Model] | MultitapError:
         try:
-            return await self._models_of(backend, timeout)
+            return await self._models_of(backend, timeout, patient=False)
         except MultitapError as error:
             return error
 

@@ -33,9 +33,10 @@ from multitap.engine.call import Call
 from multitap.engine.carrier import Clocks
 from multitap.errors import ConfigError
 from multitap.events import Event
+from multitap.filters.strict import Strict
 from multitap.manifest import ProviderInfo
 from multitap.plan import Prompt, chat_request, check_length, fit_to_model, honoured, texts_of
-from multitap.policy.retry import Retry
+from multitap.policy.retry import Retry, RetryPolicy
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel, resolve
 from multitap.work import Backend, Work
@@ -146,6 +147,7 @@ class Composition:
             lambda: plugin.chat(request),
             timeout,
             notices=(*clamped, *ignored),
+            filters=(lambda: (Strict(),)) if strict else tuple,
             ends_with_stop=True,
             streamed=stream,
             first_byte=STREAM_FIRST_BYTE if stream else WHOLE_CALL,
@@ -211,11 +213,12 @@ class Composition:
         plugin = cast(Tokenizer, self._plugin("tokenize", target.backend))
         return self._call("tokenize", target, lambda: plugin.detokenize(request), timeout)
 
-    def models(self, backend: str, timeout: float | None = None) -> Call[Model]:
-        """List one backend's models."""
+    def models(self, backend: str, timeout: float | None, *, patient: bool) -> Call[Model]:
+        """List one backend's models; ``patient``: try again if it is not there."""
         target = ResolvedModel(backend=backend, model="", reference=None, how="its catalog")
         plugin = cast(Catalog, self._plugin("catalog", backend))
-        return self._call("catalog", target, plugin.models, timeout)
+        once: dict[str, Any] = {} if patient else {"retry": Retry(RetryPolicy(attempts=1))}
+        return self._call("catalog", target, plugin.models, timeout, **once)
 
     def lifecycle(
         self, verb: str, model: str | None, timeout: float | None = None
@@ -253,8 +256,7 @@ class Composition:
             distribution=self._distribution(capability, backend.provider),
             work=cast("Work[Any]", None),
             clocks=Clocks(first_byte=first_byte, deadline=time.monotonic() + seconds),
-            retry=self._retries.setdefault(backend.id, Retry()),
-            **facts,
+            **{"retry": self._retries.setdefault(backend.id, Retry()), **facts},
         )
         return call.described(work)
 

@@ -173,7 +173,7 @@ class Runtime(Base):
     def models(self, backend: str | None = None, *, timeout: float | None = None) -> Models:
         """The models of one backend, or of all; of all, one that is down is only a warning."""
         if backend is not None:
-            return Models(self._models_of(backend, timeout))
+            return Models(self._models_of(backend, timeout, patient=True))
         names = self._parts.offering("catalog")
         return self._gather(names, self._all(names, lambda n: self._tried(n, timeout)))
 
@@ -232,12 +232,14 @@ class Runtime(Base):
     def _one(self, call: Call[T]) -> T:
         return single(self._collect(call), call)
 
-    def _models_of(self, backend: str, timeout: float | None) -> Sequence[Model]:
-        return self._keep(backend, self._collect(self._parts.models(backend, timeout)))
+    def _models_of(self, backend: str, timeout: float | None, *, patient: bool) -> Sequence[Model]:
+        return self._keep(
+            backend, self._collect(self._parts.models(backend, timeout, patient=patient))
+        )
 
     def _tried(self, backend: str, timeout: float | None) -> Sequence[Model] | MultitapError:
         try:
-            return self._models_of(backend, timeout)
+            return self._models_of(backend, timeout, patient=False)
         except MultitapError as error:
             return error
 

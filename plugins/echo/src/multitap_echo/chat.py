@@ -41,7 +41,7 @@ class EchoChat:
         if script.failure:
             raise script.failure
         yield UsageReport(usage(request, text, script.thought))
-        for choice in range(request.n):
+        for choice in reversed(range(request.n)):
             yield Stop("tool_use" if calls else reason, choice)
 
 
