@@ -195,7 +195,10 @@ def test_json_is_ascii_where_the_output_is_not_utf8(tmp_path):
 
 # ---- failures ------------------------------------------------------------------------------------
 
-BROKE = "multitap: stage: the engine broke. Look at the engine's log; try again with a smaller request.\n"
+BROKE = (
+    "multitap: stage: the engine broke. Look at the engine's log; "
+    "try again with a smaller request.\n"
+)
 
 
 def test_a_failure_keeps_what_was_shown():

@@ -86,7 +86,8 @@ class MultitapError(Exception):
         self.hint = hint or self.default_hint
 
     def __str__(self) -> str:
-        return f"{self.message.rstrip('. ')}. {self.hint}"
+        said = self.message.rstrip(". ")
+        return f"{said}{'' if said.endswith(('?', '!')) else '.'} {self.hint}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.message, self.__dict__))
