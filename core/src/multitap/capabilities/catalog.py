@@ -34,9 +34,7 @@ class Model:
 
     id: str
     backend: str = ""
-    capabilities: frozenset[str] | None = attrs.field(
-        default=None, converter=attrs.converters.optional(frozenset)
-    )
+    capabilities: frozenset[str] | None = None
     context_length: int | None = None
     max_output_tokens: int | None = None
     size: int | None = None
@@ -70,6 +68,8 @@ class Model:
         True
         """
         facts = {f.name: data[f.name] for f in attrs.fields(cls) if f.name in data}
+        if facts.get("capabilities") is not None:
+            facts["capabilities"] = frozenset(facts["capabilities"])
         if "modified_at" in facts:
             facts["modified_at"] = datetime.fromisoformat(facts["modified_at"])
         return cls(**facts)
