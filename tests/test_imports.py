@@ -107,7 +107,7 @@ def test_a_plugin_knows_the_contract_only(package: Path) -> None:
         assert parts - FOR_PLUGINS == set(), path
 
 
-# ---- what an import costs --------------------------------------------------------------------------
+# ---- what an import costs ------------------------------------------------------------------------
 
 
 def run(code: str, tmp_path: Path) -> dict[str, list[str]]:
