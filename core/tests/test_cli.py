@@ -185,6 +185,19 @@ def test_events_come_one_by_one(tmp_path):
     assert (process.returncode, err) == (130, b"")
 
 
+def test_an_interrupted_answer_is_an_error_in_json(tmp_path):
+    waiting = tmp_path / "waiting"
+    os.mkfifo(waiting)
+    command = [sys.executable, "-c", MAIN, "chat", f"wait {waiting}", "--json"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    with subprocess.Popen(command, env=home(tmp_path), **pipes) as process:
+        waiting.read_text()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=CEILING)
+    assert valid("error", out)["error"]["message"] == "interrupted"
+    assert (process.returncode, err) == (130, b"")
+
+
 def test_json_is_ascii_where_the_output_is_not_utf8(tmp_path):
     env = home(tmp_path, PYTHONIOENCODING="ascii")
     assert (
@@ -195,7 +208,10 @@ def test_json_is_ascii_where_the_output_is_not_utf8(tmp_path):
 
 # ---- failures ------------------------------------------------------------------------------------
 
-BROKE = "multitap: stage: the engine broke. Look at the engine's log; try again with a smaller request.\n"
+BROKE = (
+    "multitap: stage: the engine broke. "
+    "Look at the engine's log; try again with a smaller request.\n"
+)
 
 
 def test_a_failure_keeps_what_was_shown():
