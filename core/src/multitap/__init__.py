@@ -78,7 +78,12 @@ def capabilities() -> Sequence[Row]:
 
     Each row has ``capability``, ``provider``, ``distribution``, ``version`` and ``state``.
     """
-    return default().capabilities()
+    if _default is not None:
+        return _default.capabilities()
+    from multitap.config import load_config
+    from multitap.registry import Registry
+
+    return Registry.of(load_config().plugins).capabilities()
 
 
 # an import from the package of the same name puts the package in the function's place, for Python

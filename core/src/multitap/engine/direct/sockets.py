@@ -11,8 +11,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from multitap.engine import dns, faults
-from multitap.engine.http1 import READ_SIZE
+from multitap.engine import faults
+from multitap.engine.direct import dns
+from multitap.engine.direct.http1 import READ_SIZE
 
 if TYPE_CHECKING:
     import ssl
