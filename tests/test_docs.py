@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import shlex
@@ -312,3 +313,10 @@ def test_every_attribute_of_an_answer_is_in_the_table() -> None:
 
 def test_every_state_of_a_plugin_is_in_the_table() -> None:
     assert [cells[0] for cells in rows("plugins.md", "States")] == list(typing.get_args(State))
+
+
+def test_every_session_is_in_the_table() -> None:
+    functions = ast.walk(ast.parse((HERE / "noxfile.py").read_text("utf-8")))
+    marked = [f for f in functions if isinstance(f, ast.FunctionDef) and f.decorator_list]
+    shown = [cells[0].partition("(")[0] for cells in rows("contributing.md", "What is checked")]
+    assert sorted(shown) == sorted(function.name for function in marked)
