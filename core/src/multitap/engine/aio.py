@@ -225,12 +225,12 @@ class AsyncChatStream(AsyncStream[Event]):
 
     def __init__(self, call: Call[Event], carrier: Callable[[], AsyncCarrier]) -> None:
         super().__init__(call, carrier)
-        self.outcome: ChatOutcome = ChatOutcome(call)
+        self.outcome = self._said = ChatOutcome(call)
 
     @property
     def answer(self) -> Answer:
         """What has come so far."""
-        return self.outcome.answer
+        return self._said.answer
 
 
 class _Ended(Exception):

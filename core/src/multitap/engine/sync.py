@@ -196,12 +196,12 @@ class ChatStream(Stream[Event]):
 
     def __init__(self, call: Call[Event], carrier: Callable[[], Carrier]) -> None:
         super().__init__(call, carrier)
-        self.outcome: ChatOutcome = ChatOutcome(call)
+        self.outcome = self._said = ChatOutcome(call)
 
     @property
     def answer(self) -> Answer:
         """What has come so far."""
-        return self.outcome.answer
+        return self._said.answer
 
 
 def _nothing() -> None:

@@ -247,13 +247,14 @@ class Composition:
         backend = self.backend(target.backend)
         section = self.sections[target.backend]
         seconds = _seconds(timeout, section)
+        rules: dict[str, Any] = {"retry": self._retries.setdefault(backend.id, Retry()), **facts}
         call: Call[Any] = Call(
             backend=backend,
             model=target.model,
             distribution=self._distribution(capability, backend.provider),
             work=cast("Work[Any]", None),
             clocks=Clocks(first_byte=first_byte, deadline=time.monotonic() + seconds),
-            **{"retry": self._retries.setdefault(backend.id, Retry()), **facts},
+            **rules,
         )
         return call.described(work)
 

@@ -94,7 +94,9 @@ def openai_error(error: Any, *, reply: HttpReply | None = None) -> BackendError:
     facts = error if isinstance(error, dict) else {"message": error}
     words = {str(facts[k]).lower() for k in ("code", "type", "error_type") if facts.get(k)}
     message = _message(facts) or "The server reports an error and does not say which"
-    known = reply_facts(reply) if reply else {"status": _number(facts), "phase": "stream"}
+    known: dict[str, Any] = (
+        reply_facts(reply) if reply else {"status": _number(facts), "phase": "stream"}
+    )
     if words & _OVERFLOW_WORDS or _OVERFLOW.search(message):
         limit, needed = _overflow(facts, message)
         return ContextOverflow(message, limit=limit, needed=needed, **known)
