@@ -1,7 +1,7 @@
 """Every error that Multitap raises, split by whose fault it is.
 
 MultitapError
-├── ConfigError              yours: ``llm.toml``, a reference, an argument
+├── ConfigError              yours: ``llm.toml``, a reference, an argument   .file .line .key
 ├── PluginError              a plugin's: import, contract, a stage that raised   .distribution
 ├── LocalError               this machine's: disk, memory, a lost lease
 └── BackendError             the backend's                .backend .model .status .kind .phase
@@ -100,9 +100,31 @@ def _rebuild(cls: type[MultitapError], message: str, state: dict[str, Any]) -> M
 
 
 class ConfigError(MultitapError):
-    """Wrong configuration, an unknown backend or provider, a bad argument."""
+    """Wrong configuration, an unknown backend or provider, a bad argument.
+
+    Attributes:
+        file: The file that is wrong, or ``None`` where it is no file.
+        line: Its line, counted from 1; ``column`` only where the TOML parser gives it.
+        key: The key, such as ``ollama.endpoint``.
+    """
 
     default_hint = "Correct the value and try again."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        file: str | None = None,
+        line: int | None = None,
+        column: int | None = None,
+        key: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.file = file
+        self.line = line
+        self.column = column
+        self.key = key
 
 
 class PluginError(MultitapError):

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from multitap.capabilities.tokenize import Tokenizer
     from multitap.capabilities.transcription import TranscriptionModel
 
-__all__ = ("API", "Backend", "Specs", "hookimpl", "hookspec", "methods_of")
+__all__ = ("API", "Backend", "Specs", "hookimpl", "hookspec", "methods_of", "protocol_of")
 
 API = 1
 """The version of this contract; a plugin's ``provider.toml`` says which one it was written for."""
@@ -109,12 +109,20 @@ CAPABILITIES: tuple[str, ...] = tuple(_PROTOCOLS)
 """The names of all capabilities, in the order of the documentation."""
 
 
+def protocol_of(capability: str) -> Any:
+    """The class that a hook's result is checked against.
+
+    >>> protocol_of("tokenize").__name__
+    'Tokenizer'
+    """
+    module = import_module(f"multitap.capabilities.{capability}")
+    return getattr(module, _PROTOCOLS[capability])
+
+
 def methods_of(capability: str) -> frozenset[str]:
     """The methods that a hook's result must have.
 
     >>> sorted(methods_of("tokenize"))
     ['detokenize', 'tokenize']
     """
-    module = import_module(f"multitap.capabilities.{capability}")
-    protocol: Any = getattr(module, _PROTOCOLS[capability])
-    return frozenset(name for name in vars(protocol) if not name.startswith("_"))
+    return frozenset(n for n in vars(protocol_of(capability)) if not n.startswith("_"))

@@ -18,14 +18,22 @@ The file lies beside the package's ``__init__.py``, with one table a provider::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 import attrs
+from attrs.validators import in_, instance_of, optional
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ("KeyInfo", "ProviderInfo", "Setting", "SettingType", "provider_from_table")
 
 SettingType = Literal["text", "integer", "number", "boolean", "path", "list", "table"]
+
+T = TypeVar("T")
+
+_TEXT = instance_of(str)
+_FILLED_IN = {"name", "distribution", "version", "capabilities"}
 
 
 @attrs.frozen(kw_only=True)
@@ -39,10 +47,10 @@ class KeyInfo:
         scheme: The word before it, such as ``Bearer``; empty for none.
     """
 
-    variable: str | None = None
-    required: bool = False
-    header: str = "Authorization"
-    scheme: str = "Bearer"
+    variable: str | None = attrs.field(default=None, validator=optional(_TEXT))
+    required: bool = attrs.field(default=False, validator=instance_of(bool))
+    header: str = attrs.field(default="Authorization", validator=_TEXT)
+    scheme: str = attrs.field(default="Bearer", validator=_TEXT)
 
 
 @attrs.frozen(kw_only=True)
@@ -50,9 +58,9 @@ class Setting:
     """One key of a provider's section in ``llm.toml``."""
 
     name: str
-    type: SettingType = "text"
+    type: SettingType = attrs.field(default="text", validator=in_(get_args(SettingType)))
     default: Any = None
-    help: str = ""
+    help: str = attrs.field(default="", validator=_TEXT)
     choices: tuple[Any, ...] = attrs.field(default=(), converter=tuple)
 
 
@@ -68,14 +76,14 @@ class ProviderInfo:
     """
 
     name: str
-    title: str = ""
+    title: str = attrs.field(default="", validator=_TEXT)
     distribution: str = ""
     version: str = ""
-    local: bool | None = None
-    endpoint: str = ""
-    docs: str = ""
-    icon: str = ""
-    api: int = 1
+    local: bool | None = attrs.field(default=None, validator=optional(instance_of(bool)))
+    endpoint: str = attrs.field(default="", validator=_TEXT)
+    docs: str = attrs.field(default="", validator=_TEXT)
+    icon: str = attrs.field(default="", validator=_TEXT)
+    api: int = attrs.field(default=1, validator=instance_of(int))
     key: KeyInfo = attrs.field(factory=KeyInfo)
     settings: Mapping[str, Setting] = attrs.field(factory=dict)
     capabilities: tuple[str, ...] = attrs.field(default=(), converter=tuple)
@@ -87,25 +95,29 @@ def provider_from_table(name: str, table: Mapping[str, Any]) -> ProviderInfo:
     >>> provider_from_table("acme", {"title": "Acme"}).title
     'Acme'
     """
-    facts = dict(table)
+    facts = dict(_table(table, name))
+    rows = _table(facts.pop("settings", {}), f"{name}.settings")
+    settings = {
+        n: _checked(Setting, row, f"{name}.settings.{n}", name=n) for n, row in rows.items()
+    }
     key = _checked(KeyInfo, facts.pop("key", {}), f"{name}.key")
-    rows = facts.pop("settings", {})
-    settings = {n: _setting(n, row, f"{name}.settings.{n}") for n, row in rows.items()}
     facts.setdefault("title", name)
-    allowed = _checked(ProviderInfo, {**facts, "name": name}, name)
-    return attrs.evolve(allowed, key=key, settings=settings)
+    return _checked(ProviderInfo, facts, name, name=name, key=key, settings=settings)
 
 
-def _setting(name: str, row: Mapping[str, Any], where: str) -> Setting:
-    setting = _checked(Setting, {**row, "name": name}, where)
-    if setting.type not in get_args(SettingType):
-        raise ValueError(f"{where}.type is {setting.type!r}; it is one of {get_args(SettingType)}")
-    return setting
-
-
-def _checked(cls: Any, facts: Mapping[str, Any], where: str) -> Any:
-    known = {field.name for field in attrs.fields(cls)}
+def _checked(cls: type[T], table: object, where: str, **more: Any) -> T:
+    facts = _table(table, where)
+    known = {field.name for field in attrs.fields(cast("Any", cls))} - _FILLED_IN
     unknown = sorted(set(facts) - known)
     if unknown:
         raise ValueError(f"{where} has unknown keys: {', '.join(unknown)}")
-    return cls(**facts)
+    try:
+        return cls(**facts, **more)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {error.args[0]}") from error
+
+
+def _table(value: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} must be a table, not {value!r}")
+    return value

@@ -83,15 +83,15 @@ class ChatRequest:
     """
 
     model: str
-    messages: tuple[Message, ...] = attrs.field(converter=tuple, repr=False)
-    tools: tuple[Tool, ...] = attrs.field(default=(), converter=tuple)
+    messages: tuple[Message, ...] = attrs.field(repr=False)
+    tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
     response_schema: Mapping[str, Any] | None = None
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
     seed: int | None = None
-    stop: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    stop: tuple[str, ...] = ()
     think: ThinkLevel | None = None
     logprobs: int | None = None
     n: int = 1

@@ -106,7 +106,7 @@ class EmbeddingRequest:
     """
 
     model: str
-    texts: tuple[str, ...] = attrs.field(converter=tuple, repr=False)
+    texts: tuple[str, ...] = attrs.field(repr=False)
     dimensions: int | None = None
     input_type: InputType | None = None
 

@@ -26,7 +26,7 @@ class ImageRequest:
     n: int = 1
     size: str | None = None
     quality: str | None = None
-    sources: tuple[File, ...] = attrs.field(default=(), converter=tuple)
+    sources: tuple[File, ...] = ()
 
 
 class ImageModel(Protocol):

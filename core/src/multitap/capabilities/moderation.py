@@ -17,7 +17,7 @@ class ModerationRequest:
     """Texts to judge."""
 
     model: str
-    texts: tuple[str, ...] = attrs.field(converter=tuple, repr=False)
+    texts: tuple[str, ...] = attrs.field(repr=False)
 
 
 @attrs.frozen(kw_only=True)

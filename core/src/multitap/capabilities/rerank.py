@@ -24,7 +24,7 @@ class RerankRequest:
 
     model: str
     query: str = attrs.field(repr=False)
-    documents: tuple[str, ...] = attrs.field(converter=tuple, repr=False)
+    documents: tuple[str, ...] = attrs.field(repr=False)
     top_n: int | None = None
     threshold: float | None = None
 
@@ -41,7 +41,7 @@ class Ranked:
 class Ranking:
     """Documents, the most relevant first."""
 
-    results: tuple[Ranked, ...] = attrs.field(converter=tuple)
+    results: tuple[Ranked, ...]
     usage: Usage = attrs.field(factory=Usage)
     model: str | None = None
 

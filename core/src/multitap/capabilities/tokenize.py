@@ -24,7 +24,7 @@ class TokenizeRequest:
 class Tokens:
     """Token ids, and the bytes of each where the backend gives them."""
 
-    ids: tuple[int, ...] = attrs.field(converter=tuple)
+    ids: tuple[int, ...]
     pieces: tuple[bytes, ...] | None = None
 
     def __len__(self) -> int:
@@ -36,7 +36,7 @@ class DetokenizeRequest:
     """Ids to join."""
 
     model: str
-    ids: tuple[int, ...] = attrs.field(converter=tuple, repr=False)
+    ids: tuple[int, ...] = attrs.field(repr=False)
 
 
 @attrs.frozen

@@ -1,0 +1,242 @@
+"""The answer of a chat call: its events, folded.
+
+>>> fold([Text("Hi"), Stop("complete")], backend="echo", provider="echo", model="echo").text
+'Hi'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+import attrs
+
+from multitap.errors import ContentFiltered, Refused
+from multitap.events import (
+    AudioData,
+    Event,
+    ImageData,
+    Notice,
+    Reasoning,
+    Stop,
+    StopReason,
+    Text,
+    TokenLogprob,
+    ToolCallChunk,
+    ToolCallEnd,
+    ToolCallStart,
+    Usage,
+    UsageReport,
+)
+from multitap.messages import Image, Message, Part, TextPart, Thought, ToolCall
+from multitap.policy.retry import Attempt
+
+__all__ = ("Answer", "Choice", "fold", "stop_reason_of")
+
+
+@attrs.frozen(kw_only=True)
+class Choice:
+    """One answer of those that were asked for. ``stop_reason`` is ``None`` while it goes on."""
+
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    images: tuple[ImageData, ...] = ()
+    audio: tuple[AudioData, ...] = ()
+    stop_reason: StopReason | None = None
+    logprobs: tuple[TokenLogprob, ...] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form: what is there."""
+        media = [*self.images, *self.audio]
+        return {
+            "text": self.text,
+            "reasoning": self.reasoning,
+            "tool_calls": [_call_to_dict(call) for call in self.tool_calls],
+            "stop_reason": self.stop_reason,
+            "logprobs": None if self.logprobs is None else [t.to_dict() for t in self.logprobs],
+            **({"media": [item.to_dict() for item in media]} if media else {}),
+        }
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """What a model said, and what is known of how.
+
+    ``text``, ``reasoning``, ``tool_calls``, ``stop_reason`` and ``logprobs`` are those of the first
+    choice; ``choices`` has all where ``n`` was more than one.
+    """
+
+    choices: tuple[Choice, ...]
+    usage: Usage
+    warnings: tuple[Notice, ...]
+    attempts: tuple[Attempt, ...]
+    model: str
+    backend: str
+
+    @property
+    def text(self) -> str:
+        """What it said."""
+        return self.choices[0].text
+
+    @property
+    def reasoning(self) -> str:
+        """What it thought; empty where the model shows none."""
+        return self.choices[0].reasoning
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The calls that it asks for."""
+        return self.choices[0].tool_calls
+
+    @property
+    def images(self) -> tuple[ImageData, ...]:
+        """The pictures that it made."""
+        return self.choices[0].images
+
+    @property
+    def audio(self) -> tuple[AudioData, ...]:
+        """The sounds that it made."""
+        return self.choices[0].audio
+
+    @property
+    def stop_reason(self) -> StopReason | None:
+        """Why it ended; ``None`` while it goes on."""
+        return self.choices[0].stop_reason
+
+    @property
+    def logprobs(self) -> tuple[TokenLogprob, ...] | None:
+        """Its tokens with their probabilities; ``None`` where they were not asked for."""
+        return self.choices[0].logprobs
+
+    @property
+    def message(self) -> Message:
+        """This answer as a turn of the conversation, to be sent with the next question."""
+        thought = [Thought(self.reasoning)] if self.reasoning else []
+        text = [TextPart(self.text)] if self.text else []
+        images = [Image(image.data, image.mime_type) for image in self.images]
+        parts: list[Part] = [*thought, *text, *images, *self.tool_calls]
+        return Message("assistant", parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form; a tool call has its ``arguments``, ``None`` where they are no object."""
+        first = self.choices[0].to_dict()
+        several = [choice.to_dict() for choice in self.choices]
+        return {
+            "model": self.model,
+            "backend": self.backend,
+            **first,
+            "usage": _usage_to_dict(self.usage),
+            "warnings": [notice.to_dict() for notice in self.warnings],
+            "attempts": [_attempt_to_dict(attempt) for attempt in self.attempts],
+            "choices": several,
+        }
+
+
+def _call_to_dict(call: ToolCall) -> dict[str, Any]:
+    facts = {"id": call.id, "name": call.name, "arguments": call.arguments}
+    return {**facts, "arguments_text": call.arguments_text}
+
+
+def _usage_to_dict(usage: Usage) -> dict[str, Any]:
+    return attrs.asdict(usage)
+
+
+def _attempt_to_dict(attempt: Attempt) -> dict[str, Any]:
+    error = None if attempt.error is None else attempt.error.to_dict()
+    return {"number": attempt.number, "error": error, "delay": attempt.delay}
+
+
+class _Draft:
+    """One choice while its events come in."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.logprobs: list[TokenLogprob] | None = None
+        self.media: list[ImageData | AudioData] = []
+        self.stop_reason: StopReason | None = None
+        self.calls: dict[str, tuple[str, list[str], dict[str, Any]]] = {}
+
+    def add(self, event: Event, provider: str) -> None:
+        if isinstance(event, Text):
+            self.text.append(event.content)
+            if event.logprobs is not None:
+                self.logprobs = [*(self.logprobs or ()), *event.logprobs]
+        elif isinstance(event, Reasoning):
+            self.reasoning.append(event.reasoning_content)
+        elif isinstance(event, (ToolCallStart, ToolCallChunk, ToolCallEnd)):
+            self._add_call(event, provider)
+        elif isinstance(event, (ImageData, AudioData)):
+            self.media.append(event)
+        elif isinstance(event, Stop):
+            self.stop_reason = event.stop_reason
+
+    def _add_call(self, event: ToolCallStart | ToolCallChunk | ToolCallEnd, provider: str) -> None:
+        if isinstance(event, ToolCallStart):
+            self.calls.setdefault(event.tool_call_id, (event.tool_call_name, [], {}))
+        _, pieces, meta = self.calls.setdefault(event.tool_call_id, ("", [], {}))
+        if isinstance(event, ToolCallChunk):
+            pieces.append(event.tool_call_arguments_chunk)
+        elif isinstance(event, ToolCallEnd) and event.tool_call_arguments_complete is not None:
+            pieces[:] = [event.tool_call_arguments_complete]
+        if event.provider_options:
+            meta.setdefault(provider, {}).update(event.provider_options)
+
+    def choice(self, stopped: StopReason | None) -> Choice:
+        calls = self.calls.items()
+        return Choice(
+            text="".join(self.text),
+            reasoning="".join(self.reasoning),
+            tool_calls=tuple(ToolCall(i, n, "".join(text), meta) for i, (n, text, meta) in calls),
+            images=tuple(item for item in self.media if isinstance(item, ImageData)),
+            audio=tuple(item for item in self.media if isinstance(item, AudioData)),
+            stop_reason=self.stop_reason or stopped,
+            logprobs=None if self.logprobs is None else tuple(self.logprobs),
+        )
+
+
+def fold(
+    events: Iterable[Event],
+    *,
+    backend: str,
+    provider: str,
+    model: str,
+    attempts: Iterable[Attempt] = (),
+    stopped: StopReason | None = None,
+) -> Answer:
+    """The answer so far; ``stopped`` says why it ended where no ``Stop`` came."""
+    drafts: dict[int, _Draft] = {0: _Draft()}
+    usage, warnings = Usage(), []
+    for event in events:
+        if isinstance(event, UsageReport):
+            usage = event.usage
+        elif isinstance(event, Notice):
+            warnings.append(event)
+        else:
+            place = cast("int", getattr(event, "choice", 0))
+            drafts.setdefault(place, _Draft()).add(event, provider)
+            if isinstance(event, ToolCallEnd) and event.incomplete:
+                warnings.append(_unfinished(drafts[place].calls, event.tool_call_id))
+    choices = tuple(drafts[place].choice(stopped) for place in sorted(drafts))
+    return Answer(
+        choices=choices,
+        usage=usage,
+        warnings=tuple(warnings),
+        attempts=tuple(attempts),
+        model=model,
+        backend=backend,
+    )
+
+
+def stop_reason_of(error: BaseException | None) -> StopReason:
+    """How an answer that failed has ended."""
+    if isinstance(error, Refused):
+        return "refusal"
+    return "content_filter" if isinstance(error, ContentFiltered) else "error"
+
+
+def _unfinished(calls: Mapping[str, tuple[str, Any, Any]], call_id: str) -> Notice:
+    name = calls[call_id][0]
+    message = f"The arguments of the call of {name!r} are no JSON object; the text is kept."
+    return Notice("invalid_tool_arguments", message)

@@ -1,0 +1,29 @@
+"""``llm.toml``: its layers, its sections, and the backends that they describe.
+
+>>> config = load_config({"defaults": {"provider": "gpu"}, "gpu": {"provider": "vllm"}})
+>>> config.sections["gpu"].provider
+'vllm'
+"""
+
+from multitap.config.backends import KeyHeader, backends, build_backend
+from multitap.config.layers import load_config
+from multitap.config.packages import canonical, known_packages, not_installed
+from multitap.config.secret import Secret
+from multitap.config.sections import Config, Defaults, Plugins, Section
+from multitap.config.sources import Source
+
+__all__ = (
+    "Config",
+    "Defaults",
+    "KeyHeader",
+    "Plugins",
+    "Secret",
+    "Section",
+    "Source",
+    "backends",
+    "build_backend",
+    "canonical",
+    "known_packages",
+    "load_config",
+    "not_installed",
+)

@@ -1,0 +1,253 @@
+"""What ``llm.toml`` says once its layers are laid upon each other, every value checked.
+
+A project's file is not the user's own: a repository that somebody cloned must not be able to send
+the user's key elsewhere. So an endpoint that stands in a project's file gets only a key that is
+written in that same file as it is. A reference such as ``env:NAME`` there would be the user's key
+under another name, and is withheld too. The user's way to allow it is to name the endpoint again in
+a place of their own: the user's file, ``MULTITAP_<SECTION>__ENDPOINT``, or ``--llm``.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from multitap.config.packages import canonical, did_you_mean
+from multitap.config.secret import Secret, is_reference
+from multitap.config.values import check_endpoint, typed
+from multitap.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from multitap.config.sources import Entry, Problems, Source
+
+__all__ = ("SECTION_KEYS", "Config", "Defaults", "Plugins", "Section", "config_of")
+
+SECTION_KEYS: Mapping[str, str] = {
+    "provider": "text",
+    "endpoint": "text",
+    "api_key": "text",
+    "model": "text",
+    "timeout_ms": "integer",
+    "max_input_tokens": "integer",
+}
+"""The keys that every backend's section may have; all others belong to its provider."""
+
+_DEFAULTS_KEYS = {"provider": "text", "model": "text"}
+_PLUGINS_KEYS = {"allow": "list", "deny": "list", "filters": "list", "choose": "table"}
+
+
+@attrs.frozen(kw_only=True)
+class Defaults:
+    """``[defaults]``: the backend's id and the model that are used where none is named."""
+
+    provider: str | None = None
+    model: str | None = None
+    sources: Mapping[str, Source] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Plugins:
+    """``[plugins]``: which distributions may load, and which one brings a contested provider.
+
+    ``None`` for ``allow``: every distribution may.
+    """
+
+    allow: tuple[str, ...] | None = None
+    deny: tuple[str, ...] = ()
+    choose: Mapping[str, str] = attrs.field(factory=dict)
+    filters: tuple[str, ...] = ()
+    sources: Mapping[str, Source] = attrs.field(factory=dict, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Section:
+    """One backend as it is configured.
+
+    Attributes:
+        name: The backend's id.
+        provider: The kind of backend; the section's name unless it says otherwise.
+        timeout_ms: For the whole call, in milliseconds.
+        settings: All other keys, as written; ``build_backend`` checks them.
+        sources: Where each key was written; what is at its default has none.
+        withheld: Where a key stands that this section's endpoint does not get, or ``None``.
+    """
+
+    name: str
+    provider: str
+    endpoint: str | None = None
+    api_key: Secret | None = None
+    model: str | None = None
+    timeout_ms: int | None = None
+    max_input_tokens: int | None = None
+    settings: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    sources: Mapping[str, Source] = attrs.field(factory=dict, repr=False)
+    withheld: Source | None = None
+    environ: Mapping[str, str] = attrs.field(default=os.environ, repr=False, eq=False)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Was the endpoint written in a project's file, so that no key of the user's goes there?"""
+        return _is_foreign(self.sources.get("endpoint"))
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """The whole configuration; see ``load_config``."""
+
+    defaults: Defaults = attrs.field(factory=Defaults)
+    aliases: Mapping[str, str] = attrs.field(factory=dict)
+    alias_sources: Mapping[str, Source] = attrs.field(factory=dict, repr=False)
+    plugins: Plugins = attrs.field(factory=Plugins)
+    sections: Mapping[str, Section] = attrs.field(factory=dict)
+    environ: Mapping[str, str] = attrs.field(default=os.environ, repr=False, eq=False)
+
+
+def config_of(entries: Iterable[Entry], environ: Mapping[str, str], problems: Problems) -> Config:
+    """The configuration; of two entries with one path the later one counts."""
+    tables: dict[str, list[Entry]] = {}
+    for entry in entries:
+        table = tables.setdefault(entry.path[0], [])
+        if len(entry.path) > 1:
+            table.append(entry)
+    aliases, alias_sources = _texts(tables.pop("aliases", ()), problems)
+    return Config(
+        defaults=_defaults(tables.pop("defaults", ()), problems),
+        aliases=aliases,
+        alias_sources=alias_sources,
+        plugins=_plugins(tables.pop("plugins", ()), problems),
+        sections={name: _section(name, tables[name], environ, problems) for name in tables},
+        environ=environ,
+    )
+
+
+def _defaults(entries: Sequence[Entry], problems: Problems) -> Defaults:
+    values, sources = _values(entries, _DEFAULTS_KEYS, problems, closed=True)
+    if "provider" in values:
+        values["provider"] = values["provider"].strip().lower()
+    return Defaults(**values, sources=sources)
+
+
+def _plugins(entries: Sequence[Entry], problems: Problems) -> Plugins:
+    choose = [entry for entry in entries if len(entry.path) > 2]
+    others = [entry for entry in entries if len(entry.path) == 2]
+    values, sources = _values(others, _PLUGINS_KEYS, problems, closed=True)
+    if values.get("choose"):
+        hint = "Write MULTITAP_PLUGINS__CHOOSE__<PROVIDER>=<distribution>."
+        problems.add("choose is set provider by provider", sources["choose"], hint=hint)
+    names = {key: _names(values[key]) for key in ("allow", "deny", "filters") if key in values}
+    for key in [key for key, found in names.items() if found is None]:
+        problems.add(f"{key} in [plugins] has to be a list of texts", sources[key], key=key)
+        del names[key]
+    chosen, choose_sources = _texts(choose, problems)
+    return Plugins(
+        **names,  # type: ignore[arg-type]
+        choose={canonical(name): value for name, value in chosen.items()},
+        sources={**sources, **{f"choose.{name}": at for name, at in choose_sources.items()}},
+    )
+
+
+def _names(values: Sequence[Any]) -> tuple[str, ...] | None:
+    return tuple(values) if all(isinstance(value, str) for value in values) else None
+
+
+def _texts(
+    entries: Sequence[Entry], problems: Problems
+) -> tuple[dict[str, str], dict[str, Source]]:
+    return _values(entries, {entry.key: "text" for entry in entries}, problems)
+
+
+def _section(
+    name: str, entries: Sequence[Entry], environ: Mapping[str, str], problems: Problems
+) -> Section:
+    keys = [entry for entry in entries if entry.key == "api_key"]
+    others = [entry for entry in entries if entry.key != "api_key"]
+    values, sources = _values(others, SECTION_KEYS, problems)
+    key, withheld = _key_for(sources.get("endpoint"), keys)
+    secret = _secret(key, environ, problems) if key else None
+    if key:
+        sources["api_key"] = key.source
+    common = {key: values.pop(key) for key in SECTION_KEYS if key in values}
+    return Section(
+        name=name,
+        provider=canonical(common.pop("provider", name)),
+        api_key=secret,
+        **common,
+        settings=values,
+        sources=sources,
+        withheld=withheld,
+        environ=environ,
+    )
+
+
+def _is_foreign(endpoint: Source | None) -> bool:
+    return endpoint is not None and endpoint.kind == "project"
+
+
+def _key_for(endpoint: Source | None, keys: Sequence[Entry]) -> tuple[Entry | None, Source | None]:
+    """The key that this endpoint gets, or where the key stands that it does not get."""
+    if not keys:
+        return None, None
+    if endpoint is None or not _is_foreign(endpoint):
+        return keys[-1], None
+    beside = [key for key in keys if key.source.file == endpoint.file]
+    if beside and not is_reference(str(beside[-1].value)):
+        return beside[-1], None
+    return None, (beside or keys)[-1].source
+
+
+def _secret(entry: Entry, environ: Mapping[str, str], problems: Problems) -> Secret | None:
+    try:
+        if isinstance(entry.value, Secret):
+            return entry.value
+        text = typed("text", entry.value, entry.source)
+        return Secret(text, environ=environ, folder=entry.source.folder)
+    except ConfigError as error:
+        problems.add(error.message, entry.source, key=".".join(entry.path), hint=error.hint)
+    except ValueError as error:
+        problems.add(f"api_key {error}", entry.source, key=".".join(entry.path))
+    return None
+
+
+def _values(
+    entries: Sequence[Entry], kinds: Mapping[str, str], problems: Problems, *, closed: bool = False
+) -> tuple[dict[str, Any], dict[str, Source]]:
+    """The checked values and where each was written; ``closed``: no other keys are known."""
+    values: dict[str, Any] = {}
+    sources: dict[str, Source] = {}
+    for entry in entries:
+        try:
+            if closed and entry.key not in kinds:
+                raise _unknown(entry, kinds)
+            values[entry.key] = _checked(entry, kinds)
+            sources[entry.key] = entry.source
+        except ConfigError as error:
+            problems.add(error.message, entry.source, key=".".join(entry.path), hint=error.hint)
+        except ValueError as error:
+            message = f"{entry.key} in [{entry.path[0]}] {error}"
+            problems.add(message, entry.source, key=".".join(entry.path))
+    return values, sources
+
+
+def _unknown(entry: Entry, known: Iterable[str]) -> ConfigError:
+    near = did_you_mean(entry.key, known)
+    return ConfigError(
+        f"unknown key {entry.key!r} in [{entry.path[0]}]{near}",
+        hint=f"The keys are: {', '.join(sorted(known))}.",
+    )
+
+
+def _checked(entry: Entry, kinds: Mapping[str, str]) -> Any:
+    if entry.key not in kinds:
+        return entry.value
+    value = typed(kinds[entry.key], entry.value, entry.source)
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("is empty")
+    if entry.key == "endpoint" and kinds is SECTION_KEYS:
+        check_endpoint(value)
+    if isinstance(value, int) and value <= 0:
+        raise ValueError("has to be more than 0")
+    return value

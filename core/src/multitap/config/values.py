@@ -1,0 +1,157 @@
+"""Values of settings: from what is written to what the type asks for."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multitap.config.sources import Source
+
+__all__ = ("base_url", "check_endpoint", "parse_toml", "typed")
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The document; ``ValueError`` with the parser's message where it is none."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("too many brackets within each other") from None
+
+
+def typed(kind: str, value: Any, source: Source) -> Any:
+    """The value as its type; ``ValueError`` says, without showing the value, what is expected.
+
+    Environment and command line hold texts, which are read: ``80000``, ``true``, ``a,b``.
+
+    >>> from multitap.config.sources import Source
+    >>> typed("integer", "80000", Source("environment"))
+    80000
+    """
+    if isinstance(value, str) and source.is_text:
+        value = _READERS.get(kind, str)(value)
+    if not _CHECKS[kind](value):
+        raise ValueError(f"has to be {_NAMES[kind]}, not {_name_of(value)}")
+    return _absolute(value, source) if kind == "path" else value
+
+
+def _absolute(value: str | os.PathLike[str], source: Source) -> str:
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("starts with ~, and no home folder is known") from None
+    return str((source.folder / path).absolute())
+
+
+def check_endpoint(endpoint: str) -> None:
+    """``ValueError`` unless it is a plain http(s) URL; the URL, which may hold a key, is not shown.
+
+    >>> check_endpoint("http://127.0.0.1:11434")
+    """
+    from urllib.parse import urlsplit
+
+    if not re.fullmatch(r"[^\s\x00-\x20\x7f]+", endpoint):
+        raise ValueError("has blanks or control characters in it")
+    try:
+        url = urlsplit(endpoint)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        raise ValueError("is no URL: its host or port is wrong") from None
+    if url.scheme not in ("http", "https") or not host:
+        raise ValueError("has to be a URL such as http://127.0.0.1:11434")
+    if "@" in url.netloc:
+        raise ValueError("must not hold credentials: they belong into api_key")
+    if "?" in endpoint or "#" in endpoint:
+        raise ValueError("must have neither a query nor a fragment")
+
+
+def base_url(endpoint: str) -> str:
+    """The endpoint without a trailing slash and without a dialect's ``/v1``.
+
+    >>> base_url("http://127.0.0.1:8000/v1/")
+    'http://127.0.0.1:8000'
+    """
+    return re.sub(r"(?<=[^/:])/+v1$", "", endpoint.rstrip("/"))
+
+
+def _integer(text: str) -> Any:
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _boolean(text: str) -> Any:
+    words = {"true": True, "1": True, "yes": True, "on": True}
+    words |= {"false": False, "0": False, "no": False, "off": False}
+    return words.get(text.strip().lower(), text)
+
+
+def _list(text: str) -> Any:
+    if text.lstrip().startswith("["):
+        return _toml_value(text)
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
+        raise ValueError("is not written as TOML writes it") from None
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "integer": _integer,
+    "number": _number,
+    "boolean": _boolean,
+    "list": _list,
+    "table": _toml_value,
+}
+
+_CHECKS: Mapping[str, Callable[[Any], bool]] = {
+    "text": lambda value: isinstance(value, str),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number": _is_number,
+    "boolean": lambda value: isinstance(value, bool),
+    "path": lambda value: isinstance(value, (str, os.PathLike)) and str(value) != "",
+    "list": lambda value: isinstance(value, (list, tuple)),
+    "table": lambda value: isinstance(value, Mapping),
+}
+
+_NAMES = {
+    "text": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "path": "the path of a file or folder",
+    "list": "a list",
+    "table": "a table",
+}
+
+
+def _name_of(value: object) -> str:
+    names = {bool: "boolean", str: "text", int: "integer", float: "number", list: "list"}
+    kind = names.get(type(value), "table" if isinstance(value, Mapping) else "")
+    return _NAMES.get(kind, f"a {type(value).__name__}")

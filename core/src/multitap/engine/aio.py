@@ -1,0 +1,245 @@
+"""The asyncio interpreter: ``sync.py`` with ``await``; nothing else differs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Generic, TypeVar, cast
+
+from multitap.answer import Answer
+from multitap.engine.call import Call
+from multitap.engine.carrier import AsyncCarrier, AsyncTransfer
+from multitap.engine.flow import Command, Done, Drop, Flow, Read, Send, Start, Take
+from multitap.engine.local import LocalWork
+from multitap.engine.outcome import ChatOutcome, Outcome
+from multitap.engine.request import prepare
+from multitap.errors import BackendError, DeadlineExceeded
+from multitap.events import Event
+from multitap.work import Out, Sleep
+
+__all__ = ("AsyncChatStream", "AsyncStream")
+
+T = TypeVar("T")
+S = TypeVar("S", bound="AsyncStream[Any]")
+
+
+class AsyncStream(Generic[T]):
+    """The results of one call, as they come: an async context manager and an async iterator.
+
+    The request is sent at ``async with``, or at the first step. A failure is raised after the last
+    result. ``close`` is synchronous, and may be called from any thread at any time; iteration then
+    ends. A cancelled task closes the stream.
+    """
+
+    def __init__(self, call: Call[T], carrier: Callable[[], AsyncCarrier]) -> None:
+        self.outcome: Outcome[T] = Outcome(call)
+        self._call = call
+        self._carrier = carrier
+        self._flow = Flow(call)
+        self._commands = self._flow.run()
+        self._pending: Command[T] | None = None
+        self._transfer: AsyncTransfer | None = None
+        self._local: LocalWork | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
+        self._batch: Iterator[T] = iter(())
+        self._started = self._over = self._closed = False
+
+    # ---- what an application does --------------------------------------------------------------
+
+    async def __aenter__(self: S) -> S:
+        if not self._started:
+            await self._guarded(self._begin)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __aiter__(self: S) -> S:
+        return self
+
+    async def __anext__(self) -> T:
+        while True:
+            for item in self._batch:
+                return item
+            batch = await self._guarded(self._next_batch)
+            if batch is None:
+                raise StopAsyncIteration
+            self._batch = iter(batch)
+
+    async def batches(self) -> AsyncIterator[Sequence[T]]:
+        """The same results, in the groups in which they came."""
+        rest = list(self._batch)
+        if rest:
+            yield rest
+        while (batch := await self._guarded(self._next_batch)) is not None:
+            yield batch
+
+    def close(self) -> None:
+        """End the call and free its connection. Never blocks; any thread; more than once."""
+        self._closed = True
+        self._abort()
+        self._notify()
+
+    def __del__(self) -> None:
+        if self._started and not self._over and not self._closed:
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, stacklevel=2, source=self)
+            self.close()
+
+    # ---- how it is done ------------------------------------------------------------------------
+
+    async def _begin(self) -> None:
+        """Send the request; stop where the answer, or a result, is next."""
+        self._started = True
+        command = _resumed(self._commands.send, None)
+        while not isinstance(command, (Read, Take, Out)):
+            command = await self._carry_out(command)
+        self._pending = command
+
+    async def _next_batch(self) -> Sequence[T] | None:
+        self._started = True
+        command, self._pending = self._pending, None
+        if command is None:
+            command = _resumed(self._commands.send, None)
+        while type(command) is not Out:
+            command = await self._carry_out(command)
+        items = cast("Sequence[T]", command.items)  # the flow keeps failures to itself
+        self.outcome.add(items)
+        return items
+
+    async def _guarded(self, step: Callable[[], Awaitable[Any]]) -> Any:
+        """One step; at the end of the call, however it ends, nothing is left open."""
+        if self._over:
+            return None
+        try:
+            if not self._closed:
+                return await step()
+        except _Ended:
+            self._end(aborted=False)
+        except BaseException as error:
+            self._end(aborted=True)
+            if not (self._closed and isinstance(error, BackendError)):
+                self.outcome.failed(error)
+                raise
+            self.outcome.cancelled()
+        else:
+            self._end(aborted=True)
+            self.outcome.cancelled()
+        return None
+
+    def _end(self, aborted: bool) -> None:
+        self._over = True
+        self.outcome.attempts = self._flow.attempts
+        if aborted:
+            self._commands.close()
+            self._abort()
+
+    async def _carry_out(self, command: Command[T]) -> Command[T]:
+        try:
+            result = await self._perform(command)
+        except Exception as error:
+            return _resumed(self._commands.throw, error)
+        return _resumed(self._commands.send, result)
+
+    async def _perform(self, command: Command[T]) -> Any:
+        if type(command) is Read:
+            return await self._transfer.read() if self._transfer else b""
+        if type(command) is Take:
+            return await self._take()
+        if isinstance(command, Send):
+            return await self._send(command)
+        if isinstance(command, Start):
+            self._loop = asyncio.get_running_loop()
+            self._local = LocalWork(command.run, notify=self._notify)
+            self._local.start()
+        elif isinstance(command, Sleep):
+            await self._sleep(command.seconds)
+        elif isinstance(command, Done):
+            await self._finish()
+        elif isinstance(command, Drop):
+            self._abort()
+        return None
+
+    async def _send(self, command: Send) -> Any:
+        transfer = self._transfer = self._carrier().transfer()
+        if self._closed:
+            transfer.abort()
+        return await transfer.send(prepare(self._call.backend, command.call), self._call.clocks)
+
+    async def _take(self) -> Sequence[T] | None:
+        assert self._local is not None
+        while True:
+            self._wake.clear()
+            ready, items = self._local.take()
+            if ready or self._closed:
+                return items
+            if not await self._woken(self._call.clocks.deadline):
+                raise DeadlineExceeded("The time for the whole call ran out", phase="local")
+
+    async def _sleep(self, seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._wake.clear()
+        if not self._closed:
+            await self._woken(time.monotonic() + seconds)
+
+    async def _woken(self, deadline: float | None) -> bool:
+        """Wait to be notified; ``False`` where the time ran out first."""
+        left = None if deadline is None else deadline - time.monotonic()
+        try:
+            await asyncio.wait_for(self._wake.wait(), left)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+    def _notify(self) -> None:
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits
+                loop.call_soon_threadsafe(self._wake.set)
+
+    async def _finish(self) -> None:
+        if self._transfer is not None:
+            await self._transfer.done()
+            self._transfer = None
+        if self._local is not None:
+            self._local.abort()
+
+    def _abort(self) -> None:
+        transfer, local = self._transfer, self._local
+        if transfer is not None:
+            transfer.abort()
+        if local is not None:
+            local.abort()
+
+
+class AsyncChatStream(AsyncStream[Event]):
+    """The events of one answer. ``answer`` is the answer so far, and whole after the end."""
+
+    def __init__(self, call: Call[Event], carrier: Callable[[], AsyncCarrier]) -> None:
+        super().__init__(call, carrier)
+        self.outcome: ChatOutcome = ChatOutcome(call)
+
+    @property
+    def answer(self) -> Answer:
+        """What has come so far."""
+        return self.outcome.answer
+
+
+class _Ended(Exception):
+    """The flow has no more commands; ``StopIteration`` cannot leave a coroutine."""
+
+
+def _resumed(resume: Callable[[Any], Command[T]], value: Any) -> Command[T]:
+    try:
+        return resume(value)
+    except StopIteration:
+        raise _Ended from None

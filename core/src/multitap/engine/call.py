@@ -1,0 +1,75 @@
+"""One call, ready for the engine: what to do, for whom, and under which rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+import attrs
+
+from multitap.engine.carrier import Clocks
+from multitap.errors import BackendError, MultitapError, PluginError
+from multitap.events import Event
+from multitap.policy.retry import Retry
+from multitap.work import Backend, Stage, Work
+
+__all__ = ("Call",)
+
+T = TypeVar("T")
+EventFilter = Stage[Sequence[Event], Event]
+
+
+@attrs.frozen(kw_only=True)
+class Call(Generic[T]):
+    """What the flow needs to know of one call.
+
+    Attributes:
+        notices: Warnings to give before anything else.
+        filters: Makes the filters of one attempt, in order.
+        ends_with_stop: The results are events, and without a ``Stop`` the answer was cut.
+        streamed: The caller reads as it comes, so a lost first attempt is not billed work.
+        timeout: Seconds for the whole call, as it was asked for.
+    """
+
+    backend: Backend
+    model: str
+    distribution: str
+    work: Work[T]
+    notices: Sequence[T] = ()
+    filters: Callable[[], Sequence[EventFilter]] = tuple
+    ends_with_stop: bool = False
+    streamed: bool = True
+    clocks: Clocks = attrs.field(factory=Clocks)
+    timeout: float | None = None
+    retry: Retry = attrs.field(factory=Retry)
+
+    def described(self, describe: Callable[[], Work[T]]) -> Call[T]:
+        """This call with the work that the plugin describes; what it raises there is located."""
+        try:
+            return attrs.evolve(self, work=describe())
+        except BackendError as error:
+            self.located(error)
+            raise
+        except MultitapError:
+            raise
+        except Exception as error:
+            raise self.broken(error) from error
+
+    def located(self, error: BackendError) -> BackendError:
+        """The error with the backend's and model's names, and without the backend's key."""
+        error.backend = error.backend or self.backend.id
+        error.model = error.model or self.model or None
+        redact: Callable[[str], str] = getattr(self.backend.auth, "redact", str)
+        error.message, error.hint = redact(error.message), redact(error.hint)
+        error.args = (error.message,)
+        return error
+
+    def broken(self, error: Exception) -> PluginError:
+        """The plugin's own code raised."""
+        redact: Callable[[str], str] = getattr(self.backend.auth, "redact", str)
+        text = redact(f"{type(error).__name__}: {error}")
+        return PluginError(
+            f"The plugin of {self.backend.provider!r} failed with {text}",
+            distribution=self.distribution,
+            hint=f"Update it: `pip install --upgrade {self.distribution}`; or report the fault.",
+        )

@@ -1,0 +1,62 @@
+"""Undo a ``Content-Encoding``, with a limit on what comes out."""
+
+from __future__ import annotations
+
+import zlib
+
+from multitap.engine import faults
+
+__all__ = ("Inflater",)
+
+_MAX_RATIO = 200
+_FREE_BYTES = 1024 * 1024
+_GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
+_FORMATS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
+
+
+class Inflater:
+    """One layer of gzip or deflate.
+
+    After the first MiB the output may be at most 200 times the input, so that a small answer
+    cannot fill the memory.
+
+    Raises:
+        ValueError: The encoding is another one, or more than one.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        if encoding not in _FORMATS:
+            raise ValueError(encoding)
+        self._format = _FORMATS[encoding]
+        self._zlib = zlib.decompressobj(self._format)
+        self._taken = self._given = 0
+
+    @property
+    def complete(self) -> bool:
+        """Has the end of the encoded data come, or none of it?"""
+        return self._zlib.eof or not self._taken
+
+    def feed(self, data: bytes) -> bytes:
+        """Decode what came.
+
+        Raises:
+            ProtocolError: It is damaged, or swells beyond the limit.
+        """
+        self._choose_format(data)
+        self._taken += len(data)
+        allowance = max(_FREE_BYTES, _MAX_RATIO * self._taken) - self._given
+        try:
+            decoded = self._zlib.decompress(data, allowance + 1)
+        except zlib.error:
+            raise faults.violation("damaged compressed data") from None
+        self._given += len(decoded)
+        if len(decoded) > allowance:
+            raise faults.over_limit(f"it swells to more than {_MAX_RATIO} times its size")
+        if self._zlib.unused_data:
+            raise faults.violation("data after the end of the compressed data")
+        return decoded
+
+    def _choose_format(self, data: bytes) -> None:
+        # "deflate" means zlib's format, but some servers send the bare one.
+        if self._format == _ZLIB and not self._taken and data[0] & 0x0F != 8:
+            self._zlib = zlib.decompressobj(_RAW)

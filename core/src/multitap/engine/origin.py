@@ -1,0 +1,141 @@
+"""Where a backend is, and the bytes of a request to it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import attrs
+
+from multitap.errors import ConfigError
+
+if TYPE_CHECKING:
+    import ssl
+
+    from multitap.engine.carrier import Request
+
+__all__ = ("Origin", "may_resend", "secure_context", "wire")
+
+_PATH = re.compile(r"/(?!/)[!-~]*")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_UNSAFE_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_OURS = frozenset({"connection", "content-length", "host", "transfer-encoding"})
+_IDEMPOTENT = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PUT"})
+_HAS_BODY = frozenset({"PATCH", "POST", "PUT"})
+
+
+# ---- where ---------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Origin:
+    """Where a backend is: its scheme, host and port, and the prefix of all its paths."""
+
+    scheme: str
+    host: str
+    port: int
+    prefix: str = ""
+
+    @classmethod
+    def parse(cls, endpoint: str) -> Origin:
+        """Read an endpoint such as ``http://localhost:8000/api``.
+
+        Raises:
+            ConfigError: It is no ``http`` or ``https`` address, or holds more than one.
+        """
+        try:
+            url = urlsplit(endpoint)
+            host, port = url.hostname or "", url.port
+        except ValueError:
+            raise ConfigError("The endpoint is not an address") from None
+        if url.scheme not in ("http", "https") or not host:
+            raise ConfigError("The endpoint must look like http://host:port")
+        if "@" in url.netloc or url.query or url.fragment:
+            raise ConfigError("The endpoint must have neither a user, nor a query, nor a fragment")
+        prefix = url.path.rstrip("/")
+        if prefix and not _PATH.fullmatch(prefix):
+            raise ConfigError("The endpoint's path holds a character that no URL may hold")
+        host = host if host.isascii() else host.encode("idna").decode()
+        return cls(url.scheme, host, port or (443 if url.scheme == "https" else 80), prefix)
+
+    @property
+    def secure(self) -> bool:
+        """Is it reached over TLS?"""
+        return self.scheme == "https"
+
+    @property
+    def authority(self) -> str:
+        """Host and port as the ``Host`` header has them: the usual port is left out."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+    def target(self, path: str) -> str:
+        """The path of one request, below the endpoint's own.
+
+        Raises:
+            ConfigError: ``path`` leads elsewhere, or holds what no path may hold.
+        """
+        segments = path.partition("?")[0].split("/")
+        if not _PATH.fullmatch(path) or "\\" in path or "#" in path or {".", ".."} & set(segments):
+            raise ConfigError("A call's path must be relative to the endpoint, such as /api/chat")
+        return self.prefix + path
+
+
+def secure_context() -> ssl.SSLContext:
+    """TLS as the system's certificate authorities have it, for HTTP/1.1."""
+    import ssl
+
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+# ---- what to send --------------------------------------------------------------------------------
+
+
+def wire(origin: Origin, request: Request) -> bytes:
+    """Request line, headers and body.
+
+    Raises:
+        ConfigError: A header could not be sent safely; its value is not shown.
+    """
+    method = request.call.method
+    if not _TOKEN.fullmatch(method):
+        raise ConfigError("A call's method must be a word such as GET")
+    lines = [f"{method} {origin.target(request.call.path)} HTTP/1.1", f"host: {origin.authority}"]
+    names = {name.lower() for name in request.headers}
+    if "accept-encoding" not in names:
+        lines.append("accept-encoding: identity")
+    if request.body or method in _HAS_BODY:
+        lines.append(f"content-length: {len(request.body)}")
+    lines.extend(_header(name, value) for name, value in request.headers.items())
+    return "\r\n".join([*lines, "\r\n"]).encode("latin-1") + request.body
+
+
+def _header(name: str, value: str) -> str:
+    if not _TOKEN.fullmatch(name) or name.lower() in _OURS:
+        raise ConfigError(f"The header {name!r} cannot be set by a call")
+    if _UNSAFE_VALUE.search(value) or not _is_latin1(value):
+        raise ConfigError(
+            f"The value of the header {name!r} holds a character that it may not hold"
+        )
+    return f"{name}: {value}"
+
+
+def _is_latin1(text: str) -> bool:
+    return all(ord(char) < 256 for char in text)
+
+
+def may_resend(request: Request, *, sent: bool) -> bool:
+    """May a request that got no byte of an answer go out once more, on a new connection?
+
+    Only if it cannot have run, because it was not ``sent`` to its end, or may run twice.
+    """
+    idempotent = request.call.idempotent
+    if idempotent is None:
+        idempotent = request.call.method in _IDEMPOTENT
+    return idempotent or not sent

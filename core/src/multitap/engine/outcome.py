@@ -1,0 +1,69 @@
+"""What a call has given so far, and how it ended: the same for both interpreters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from multitap.answer import Answer, fold, stop_reason_of
+from multitap.engine.call import Call
+from multitap.errors import BackendError, PluginError
+from multitap.events import Event, StopReason
+from multitap.policy.retry import Attempt
+
+__all__ = ("ChatOutcome", "Outcome")
+
+T = TypeVar("T")
+
+
+class Outcome(Generic[T]):
+    """Results, attempts and the end of one call."""
+
+    def __init__(self, call: Call[T]) -> None:
+        self.call = call
+        self.attempts: Sequence[Attempt] = ()
+        self.stopped: StopReason | None = None
+
+    def add(self, items: Sequence[T]) -> None:
+        """Results have come."""
+
+    def cancelled(self) -> None:
+        """The application closed the stream before its end."""
+        self.stopped = "cancelled"
+
+    def failed(self, error: BaseException) -> None:
+        """The call ends with this error: note on it every attempt, and what had come before."""
+        self.stopped = stop_reason_of(error)
+        if isinstance(error, (BackendError, PluginError)):
+            error.attempts = tuple(self.attempts)
+
+
+class ChatOutcome(Outcome[Event]):
+    """The events of a chat call, and the answer that they make."""
+
+    def __init__(self, call: Call[Event]) -> None:
+        super().__init__(call)
+        self._events: list[Event] = []
+
+    def add(self, items: Sequence[Event]) -> None:
+        """Events have come."""
+        self._events.extend(items)
+
+    def failed(self, error: BaseException) -> None:
+        """The call ends with this error, which takes the partial answer along."""
+        super().failed(error)
+        if isinstance(error, (BackendError, PluginError)):
+            error.partial = self.answer
+
+    @property
+    def answer(self) -> Answer:
+        """The answer so far."""
+        backend = self.call.backend
+        return fold(
+            self._events,
+            backend=backend.id,
+            provider=backend.provider,
+            model=self.call.model,
+            attempts=self.attempts,
+            stopped=self.stopped,
+        )

@@ -1,0 +1,210 @@
+"""The blocking interpreter: carries out a flow's commands; its streams are what is iterated."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Generic, TypeVar, cast
+
+from multitap.answer import Answer
+from multitap.engine.call import Call
+from multitap.engine.carrier import Carrier, Transfer
+from multitap.engine.flow import Command, Done, Drop, Flow, Read, Send, Start, Take
+from multitap.engine.local import LocalWork
+from multitap.engine.outcome import ChatOutcome, Outcome
+from multitap.engine.request import prepare
+from multitap.errors import BackendError, DeadlineExceeded
+from multitap.events import Event
+from multitap.work import Out, Sleep
+
+__all__ = ("ChatStream", "Stream")
+
+T = TypeVar("T")
+S = TypeVar("S", bound="Stream[Any]")
+
+
+class Stream(Generic[T]):
+    """The results of one call, as they come: a context manager and an iterator.
+
+    The request is sent at ``with``, or at the first step. A failure is raised after the last
+    result. ``close`` may be called from any thread, at any time; iteration then ends.
+    """
+
+    def __init__(self, call: Call[T], carrier: Callable[[], Carrier]) -> None:
+        self.outcome: Outcome[T] = Outcome(call)
+        self._call = call
+        self._carrier = carrier
+        self._flow = Flow(call)
+        self._commands = self._flow.run()
+        self._pending: Command[T] | None = None
+        self._transfer: Transfer | None = None
+        self._local: LocalWork | None = None
+        self._batch: Iterator[T] = iter(())
+        self._started = self._over = False
+        self._closed = threading.Event()
+
+    # ---- what an application does --------------------------------------------------------------
+
+    def __enter__(self: S) -> S:
+        if not self._started:
+            self._guarded(self._begin)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[T]:
+        while True:
+            yield from self._batch
+            batch = self._guarded(self._next_batch)
+            if batch is None:
+                return
+            self._batch = iter(batch)
+
+    def __next__(self) -> T:
+        return next(iter(self))
+
+    def batches(self) -> Iterator[Sequence[T]]:
+        """The same results, in the groups in which they came."""
+        rest = list(self._batch)
+        if rest:
+            yield rest
+        while (batch := self._guarded(self._next_batch)) is not None:
+            yield batch
+
+    def close(self) -> None:
+        """End the call and free its connection. Never blocks; any thread; more than once."""
+        self._closed.set()
+        self._abort()
+
+    def __del__(self) -> None:
+        if self._started and not self._over and not self._closed.is_set():
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, stacklevel=2, source=self)
+            self.close()
+
+    # ---- how it is done ------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Send the request; stop where the answer, or a result, is next."""
+        self._started = True
+        command = next(self._commands)
+        while not isinstance(command, (Read, Take, Out)):
+            command = self._carry_out(command)
+        self._pending = command
+
+    def _next_batch(self) -> Sequence[T] | None:
+        self._started = True
+        command, self._pending = self._pending, None
+        if command is None:
+            command = next(self._commands)
+        while type(command) is not Out:
+            command = self._carry_out(command)
+        items = cast("Sequence[T]", command.items)  # the flow keeps failures to itself
+        self.outcome.add(items)
+        return items
+
+    def _guarded(self, step: Callable[[], Any]) -> Any:
+        """One step; at the end of the call, however it ends, nothing is left open."""
+        if self._over:
+            return None
+        try:
+            if not self._closed.is_set():
+                return step()
+        except StopIteration:
+            self._end(aborted=False)
+        except BaseException as error:
+            self._end(aborted=True)
+            if not (self._closed.is_set() and isinstance(error, BackendError)):
+                self.outcome.failed(error)
+                raise
+            self.outcome.cancelled()
+        else:
+            self._end(aborted=True)
+            self.outcome.cancelled()
+        return None
+
+    def _end(self, aborted: bool) -> None:
+        self._over = True
+        self.outcome.attempts = self._flow.attempts
+        if aborted:
+            self._commands.close()
+            self._abort()
+
+    def _carry_out(self, command: Command[T]) -> Command[T]:
+        try:
+            result = self._perform(command)
+        except Exception as error:
+            return self._commands.throw(error)
+        return self._commands.send(result)
+
+    def _perform(self, command: Command[T]) -> Any:
+        if type(command) is Read:
+            return self._transfer.read() if self._transfer else b""
+        if type(command) is Take:
+            return self._take()
+        if isinstance(command, Send):
+            return self._send(command)
+        if isinstance(command, Start):
+            self._local = LocalWork(command.run, notify=_nothing)
+            self._local.start()
+        elif isinstance(command, Sleep):
+            self._closed.wait(command.seconds)
+        elif isinstance(command, Done):
+            self._finish()
+        elif isinstance(command, Drop):
+            self._abort()
+        return None
+
+    def _send(self, command: Send) -> Any:
+        transfer = self._transfer = self._carrier().transfer()
+        if self._closed.is_set():
+            transfer.abort()
+        return transfer.send(prepare(self._call.backend, command.call), self._call.clocks)
+
+    def _take(self) -> Sequence[T] | None:
+        local = self._local
+        assert local is not None
+        deadline = self._call.clocks.deadline
+        left = None if deadline is None else deadline - time.monotonic()
+        if not local.wait(left):
+            raise DeadlineExceeded("The time for the whole call ran out", phase="local")
+        return local.take()[1]
+
+    def _finish(self) -> None:
+        if self._transfer is not None:
+            self._transfer.done()
+            self._transfer = None
+        if self._local is not None:
+            self._local.abort()
+
+    def _abort(self) -> None:
+        transfer, local = self._transfer, self._local
+        if transfer is not None:
+            transfer.abort()
+        if local is not None:
+            local.abort()
+
+
+class ChatStream(Stream[Event]):
+    """The events of one answer. ``answer`` is the answer so far, and whole after the end."""
+
+    def __init__(self, call: Call[Event], carrier: Callable[[], Carrier]) -> None:
+        super().__init__(call, carrier)
+        self.outcome: ChatOutcome = ChatOutcome(call)
+
+    @property
+    def answer(self) -> Answer:
+        """What has come so far."""
+        return self.outcome.answer
+
+
+def _nothing() -> None:
+    """A blocking reader is woken by the queue itself."""

@@ -1,0 +1,258 @@
+"""From what an application passes to what a plugin is asked: pure, and checked before any I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Union
+
+import attrs
+
+from multitap.capabilities.chat import (
+    ChatRequest,
+    ToolChoice,
+    clamp_max_output_tokens,
+    think_level,
+)
+from multitap.errors import ConfigError, ContextOverflow, NotSupported
+from multitap.events import Notice
+from multitap.messages import Audio, Document, Image, Message, Part, TextPart, Tool, ToolResult
+
+__all__ = (
+    "Prompt",
+    "chat_request",
+    "check_length",
+    "estimate_tokens",
+    "fit_to_model",
+    "honoured",
+    "texts_of",
+)
+
+Prompt = Union[str, Sequence[Union[str, Part]]]
+Messages = Iterable[Union[Message, Mapping[str, Any]]]
+
+
+def chat_request(
+    model: str,
+    prompt: Prompt | None = None,
+    *,
+    messages: Messages | None = None,
+    system: str | None = None,
+    tools: Iterable[Tool | Mapping[str, Any]] | None = None,
+    tool_choice: str | Mapping[str, Any] | Tool | None = None,
+    response_format: Mapping[str, Any] | None = None,
+    stop: str | Iterable[str] | None = None,
+    think: bool | str | None = None,
+    logprobs: bool | int | None = None,
+    extra: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> ChatRequest:
+    """The request that these arguments mean; a wrong one is a ``ConfigError`` that names it.
+
+    >>> chat_request("tiny", "hi", system=" ").messages
+    (Message(role='user', parts=(TextPart(text='hi'),)),)
+    """
+    known = tuple(_tool(tool) for tool in tools or ())
+    return ChatRequest(
+        model=model,
+        messages=_turns(prompt, messages, system),
+        tools=known,
+        tool_choice=_tool_choice(tool_choice, known),
+        response_schema=_schema(response_format),
+        stop=(stop,) if isinstance(stop, str) else tuple(stop or ()),
+        think=think_level(think),
+        logprobs=_logprobs(logprobs),
+        extra=dict(extra or {}),
+        **_numbers(options),
+    )
+
+
+def _turns(
+    prompt: Prompt | None, messages: Messages | None, system: str | None
+) -> tuple[Message, ...]:
+    if (prompt is None) == (messages is None):
+        raise ConfigError("Pass either a prompt or messages=", hint="One of the two is needed.")
+    turns = [Message("user", prompt)] if prompt is not None else []
+    turns += [m if isinstance(m, Message) else Message.from_dict(m) for m in messages or ()]
+    if not any(turn.parts for turn in turns):
+        raise ConfigError("There is nothing to ask: the prompt is empty")
+    opening = [Message("system", system)] if system and system.strip() else []
+    return (*opening, *turns)
+
+
+def _tool(tool: Tool | Mapping[str, Any]) -> Tool:
+    return tool if isinstance(tool, Tool) else Tool.from_dict(tool)
+
+
+def _tool_choice(
+    choice: str | Mapping[str, Any] | Tool | None, tools: Sequence[Tool]
+) -> ToolChoice | None:
+    if choice is None or choice == "auto":
+        return choice  # type: ignore[return-value]
+    if choice in ("none", "required"):
+        return choice  # type: ignore[return-value]
+    name = _tool_name(choice)
+    found = next((tool for tool in tools if tool.name == name), None)
+    if found is None:
+        offered = ", ".join(tool.name for tool in tools) or "none"
+        raise ConfigError(
+            f"tool_choice names {name!r}, which is not among the tools ({offered})",
+            hint='Use "auto", "none", "required", or the name of one of them.',
+        )
+    return found
+
+
+def _tool_name(choice: str | Mapping[str, Any] | Tool) -> str:
+    if isinstance(choice, Tool):
+        return choice.name
+    if isinstance(choice, str):
+        return choice
+    function = choice.get("function", choice)
+    return str(function.get("name")) if isinstance(function, Mapping) else str(function)
+
+
+def _schema(response_format: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The JSON Schema of a bare one, or of OpenAI's wrapping; ``{}`` is any JSON object."""
+    if response_format is None or response_format.get("type") == "text":
+        return None
+    if response_format.get("type") == "json_object":
+        return response_format.get("schema") or {}
+    if response_format.get("type") != "json_schema":
+        return response_format
+    wrapped = response_format.get("json_schema")
+    schema = wrapped.get("schema") if isinstance(wrapped, Mapping) else None
+    if not isinstance(schema, Mapping):
+        raise ConfigError(
+            "response_format has no schema",
+            hint='Pass {"type": "json_schema", "json_schema": {"schema": …}}, or the bare schema.',
+        )
+    return schema
+
+
+def _logprobs(value: bool | int | None) -> int | None:
+    if value is None or value is False:
+        return None
+    return 0 if value is True else _at_least("logprobs", value, 0)
+
+
+def _numbers(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The remaining options, checked by type; those that are ``None`` are left out."""
+    fields = {field.name for field in attrs.fields(ChatRequest)}
+    unknown = sorted(set(options) - fields)
+    if unknown:
+        raise ConfigError(
+            f"Unknown option {unknown[0]!r}", hint="Pass a backend's own options with extra={…}."
+        )
+    for name in ("max_tokens", "seed"):
+        _check(name, options.get(name), int)
+    for name in ("temperature", "top_p"):
+        _check(name, options.get(name), (int, float))
+    _at_least("n", options.get("n", 1), 1)
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _check(name: str, value: Any, kind: Any) -> None:
+    if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+        raise ConfigError(f"{name} is {value!r}, which is not a number")
+
+
+def _at_least(name: str, value: Any, least: int) -> int:
+    _check(name, value, int)
+    if value < least:
+        raise ConfigError(f"{name} is {value}; the least is {least}")
+    return int(value)
+
+
+# ---- what the backend can do ---------------------------------------------------------------------
+
+
+def honoured(
+    request: ChatRequest, options: Collection[str] | None, *, strict: bool, backend: str
+) -> tuple[ChatRequest, list[Notice]]:
+    """The request without the options that the plugin does not send, and a warning for each.
+
+    ``options`` is what the plugin declares; ``None``: it declares nothing, so nothing is judged.
+    """
+    if options is None:
+        return request, []
+    ignored = [name for name in request.asked() if name not in options]
+    if ignored and strict:
+        raise NotSupported(
+            f"The option {ignored[0]} cannot be honoured",
+            backend=backend,
+            model=request.model,
+            hint="Leave it out, or call without strict=True to get a warning instead.",
+        )
+    fields = attrs.fields_dict(ChatRequest)
+    defaults: dict[str, Any] = {name: fields[name].default for name in ignored}
+    notices = [_ignored(name) for name in ignored]
+    return (attrs.evolve(request, **defaults) if ignored else request), notices
+
+
+def _ignored(name: str) -> Notice:
+    message = f"This backend cannot honour {name}; the answer was made without it."
+    return Notice("unsupported_option", message, name)
+
+
+def fit_to_model(
+    request: ChatRequest, max_output_tokens: int | None
+) -> tuple[ChatRequest, list[Notice]]:
+    """The request with no more ``max_tokens`` than the model can give, and a warning if it was cut.
+
+    >>> request = chat_request("tiny", "hi", max_tokens=100)
+    >>> fit_to_model(request, 50)[0].max_tokens
+    50
+    """
+    if request.max_tokens is None or max_output_tokens is None:
+        return request, []
+    tokens, clamped = clamp_max_output_tokens(request.max_tokens, max_output_tokens)
+    if not clamped:
+        return request, []
+    message = f"max_tokens was cut from {request.max_tokens} to {tokens}, the most of this model."
+    return attrs.evolve(request, max_tokens=tokens), [Notice("clamped", message, "max_tokens")]
+
+
+TOKENS_OF_AN_IMAGE = 512
+BYTES_OF_A_TOKEN = 4
+
+
+def estimate_tokens(request: ChatRequest) -> int:
+    """About how many tokens a prompt has: four bytes of text each, tools and calls included."""
+    parts = [part for message in request.messages for part in message.parts]
+    size = sum(len(text.encode("utf-8", "replace")) for text in map(_visible, parts))
+    size += sum(len(str(tool.to_dict())) for tool in request.tools)
+    media = sum(isinstance(part, (Image, Audio, Document)) for part in parts)
+    return -(-size // BYTES_OF_A_TOKEN) + media * TOKENS_OF_AN_IMAGE
+
+
+def _visible(part: Part) -> str:
+    if isinstance(part, TextPart):
+        return part.text
+    if isinstance(part, ToolResult):
+        return part.content
+    return getattr(part, "arguments_text", "")
+
+
+def check_length(request: ChatRequest, limit: int | None, *, backend: str) -> None:
+    """Refuse a prompt that is longer than the section's ``max_input_tokens``."""
+    needed = estimate_tokens(request) if limit is not None else 0
+    if limit is not None and needed > limit:
+        raise ContextOverflow(
+            f"The prompt has about {needed} tokens; max_input_tokens is {limit}",
+            limit=limit,
+            needed=needed,
+            backend=backend,
+            model=request.model,
+            phase="resolve",
+            hint="Shorten the prompt, or raise max_input_tokens in llm.toml.",
+        )
+
+
+def texts_of(texts: str | Iterable[str], what: str) -> tuple[str, ...]:
+    """One text or several; none, or an empty one, is a ``ConfigError`` that names its place."""
+    rows = (texts,) if isinstance(texts, str) else tuple(texts)
+    if not rows:
+        raise ConfigError(f"There are no {what}", hint=f"Pass at least one of the {what}.")
+    for place, row in enumerate(rows):
+        if not row or type(row) is not str:
+            raise ConfigError(f"Number {place} of the {what} is {row!r}, not a text")
+    return rows

@@ -1,0 +1,1 @@
+"""Policy: pure objects with an injected clock; no I/O and no threads."""

@@ -1,0 +1,132 @@
+"""Whether to try again, and after how long.
+
+One layer retries, before the first semantic event only. Constants: three attempts in all; full
+jitter from a base of 0.5 s (1 s where the server throttles) up to 8 s; a server's hint of at most
+60 s is followed exactly, a longer one ends the call. A budget for each backend keeps an outage from
+being multiplied: it starts with 20, a retry costs 1 (2 after a timeout), a success gives 0.2 back,
+and 0.1 trickles in each second.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+
+import attrs
+
+from multitap.errors import BackendError, Overloaded, RateLimited, Timeout
+
+__all__ = ("Attempt", "Retry", "RetryBudget", "RetryPolicy", "retry_after")
+
+
+@attrs.frozen
+class Attempt:
+    """One try of a call: its number from 1, why it failed, and the wait before the next, if any."""
+
+    number: int
+    error: BackendError | None = None
+    delay: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """How often and how long; all times in seconds."""
+
+    attempts: int = 3
+    base: float = 0.5
+    throttle_base: float = 1.0
+    cap: float = 8.0
+    longest_hint: float = 60.0
+
+    def delay(self, error: BackendError, number: int, draw: float) -> float | None:
+        """The wait after attempt ``number``; ``None``: give up. ``draw`` is from 0 to 1.
+
+        >>> RetryPolicy().delay(RateLimited("Slow down", retry_after=2), 1, draw=0.5)
+        2.1
+        """
+        if not error.retryable or number >= self.attempts:
+            return None
+        hint = error.retry_after
+        if hint is not None and math.isfinite(hint) and hint >= 0:
+            return hint * (1 + 0.1 * draw) if hint <= self.longest_hint else None
+        throttled = isinstance(error, (RateLimited, Overloaded))
+        base = self.throttle_base if throttled else self.base
+        return draw * min(self.cap, float(base * 2 ** (number - 1)))
+
+
+class RetryBudget:
+    """What one backend may spend on retries, shared by all its calls."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, capacity: float = 20) -> None:
+        self._clock = clock
+        self._capacity = self._left = capacity
+        self._seen = clock()
+
+    def succeeded(self) -> None:
+        """A call went well."""
+        self._gain(0.2)
+
+    def spend(self, cost: float) -> bool:
+        """Take the cost of a retry; ``False`` where there is not enough left."""
+        now = self._clock()
+        self._gain(0.1 * max(0.0, now - self._seen))
+        self._seen = now
+        if self._left < cost:
+            return False
+        self._left -= cost
+        return True
+
+    def _gain(self, amount: float) -> None:
+        self._left = min(self._capacity, self._left + amount)
+
+
+@attrs.frozen
+class Retry:
+    """Policy and budget together: what the flow asks after a failed attempt."""
+
+    policy: RetryPolicy = attrs.field(factory=RetryPolicy)
+    budget: RetryBudget = attrs.field(factory=RetryBudget)
+    clock: Callable[[], float] = time.monotonic
+    draw: Callable[[], float] = random.random
+
+    def delay(self, error: BackendError, number: int, deadline: float | None) -> float | None:
+        """The wait before the next attempt, or ``None``; never beyond the deadline."""
+        delay = self.policy.delay(error, number, self.draw())
+        if delay is None or (deadline is not None and self.clock() + delay >= deadline):
+            return None
+        return delay if self.budget.spend(2 if isinstance(error, Timeout) else 1) else None
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that a server asks to wait: ``retry-after-ms``, or ``Retry-After`` in either form.
+
+    ``now`` is seconds since 1970. A hint that makes no sense is none.
+
+    >>> retry_after({"retry-after": "2"}, now=0), retry_after({"retry-after": "nan"}, now=0)
+    (2.0, None)
+    """
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    return seconds if seconds is not None else _until(value, now)
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def _until(date: str | None, now: float) -> float | None:
+    try:
+        moment = parsedate_to_datetime(date or "").timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return max(0.0, moment - now)

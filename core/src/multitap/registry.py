@@ -1,0 +1,249 @@
+"""Who offers what: the declared table, and lazy, guarded loading of what is used.
+
+Reading the table imports nothing of any plugin. A plugin's module is imported when a backend first
+needs it; one that breaks is quarantined alone, with the reason, and everything else goes on.
+
+>>> Registry(environ={"MULTITAP_PLUGINS": "none"}).providers()
+()
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import threading
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from multitap.discovery import Claim, Failure, Policy, Row, State, Table, declared, survey
+from multitap.errors import ConfigError, MultitapError
+from multitap.hookspecs import CAPABILITIES
+from multitap.loading import Loader, Turns, call_hook, check_result
+from multitap.manifest import ProviderInfo
+from multitap.unusable import absence, blame, incompatible, reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pluggy
+
+    from multitap.work import Backend
+
+__all__ = ("Failure", "Registry", "Row", "State")
+
+
+class Registry:
+    """The plugins of this environment, safe to share between threads.
+
+    Args:
+        allow: Distributions that may be used; ``None``: all.
+        deny: Distributions that may not.
+        choose: For a provider that several distributions claim, the one to use.
+        environ: Where ``MULTITAP_PLUGINS`` is read: ``none``, ``a,b`` (only these) or ``-c`` (all
+            but this). It limits further; it never allows what the arguments deny.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow: Iterable[str] | None = None,
+        deny: Iterable[str] = (),
+        choose: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        variable = environ.get("MULTITAP_PLUGINS", "")
+        self._policy = Policy.of(allow, deny, choose or {}, variable)
+        self._lock = threading.RLock()
+        self._installed: tuple[Claim, ...] | None = None
+        self._added: tuple[Claim, ...] = ()
+        self._surveyed: Table | None = None
+        self._failures: dict[Claim, Failure] = {}
+        self._loader = Loader()
+        self._turns = Turns()
+        self._built: dict[tuple[str, str], tuple[Backend, object]] = {}
+
+    # ---- what there is ---------------------------------------------------------------------------
+
+    def capabilities(self) -> tuple[Row, ...]:
+        """Who offers what, by capability, provider and distribution.
+
+        Looks at what is installed once; see ``refresh``.
+        """
+        rows = [
+            Row(c.capability, c.provider, c.distribution, c.version, self._state(c, state))
+            for c, state in self._table().states.items()
+        ]
+        return tuple(sorted(rows, key=_reading_order))
+
+    def providers(self) -> tuple[ProviderInfo, ...]:
+        """What the distributions that may be used say of their providers in ``provider.toml``.
+
+        Of one whose file is wrong only the name is known; its rows are quarantined.
+        """
+        found: dict[tuple[str, str], ProviderInfo] = {}
+        for claim, info in self._table().infos.items():
+            known = found.get((claim.provider, claim.distribution), info)
+            names = {*known.capabilities, claim.capability}
+            ordered: Any = [name for name in CAPABILITIES if name in names]
+            found[claim.provider, claim.distribution] = attrs.evolve(
+                known,
+                distribution=claim.distribution,
+                version=claim.version,
+                capabilities=ordered,
+            )
+        return tuple(found[key] for key in sorted(found))
+
+    @property
+    def failures(self) -> Mapping[tuple[str, str], Failure]:
+        """Why rows are quarantined, by capability and provider."""
+        failures = {**self._table().failures, **self._failures}
+        return {claim.place: failure for claim, failure in failures.items()}
+
+    def refresh(self) -> None:
+        """Look again at what is installed, and give quarantined rows another chance.
+
+        A module that Python has imported already stays as it is.
+        """
+        importlib.invalidate_caches()
+        with self._lock:
+            self._installed = self._surveyed = None
+            self._failures = {}
+
+    # ---- what is used ----------------------------------------------------------------------------
+
+    def build(self, capability: str, backend: Backend) -> object:
+        """The object that offers a capability of a backend, made on first use and kept.
+
+        Raises:
+            ConfigError: No installed plugin has this provider, or the configuration denies it.
+            NotSupported: The provider has no such capability.
+            PluginError: The plugin is broken, or too old or new; see ``failures``.
+        """
+        kept = self._kept(capability, backend)
+        if kept is not None:
+            return kept
+        with self._turns.hold(f"{capability} of {backend.id}"):
+            kept = self._kept(capability, backend)
+            if kept is None:
+                kept = self._made(self._claim(capability, backend), backend)
+                self._built[backend.id, capability] = (backend, kept)
+            return kept
+
+    def forget(self, backend_id: str) -> None:
+        """Drop what was built for a backend; calls in flight go on with what they have."""
+        with self._lock:
+            self._built = {key: kept for key, kept in self._built.items() if key[0] != backend_id}
+
+    def add(
+        self,
+        plugin: object,
+        provider: str,
+        capabilities: Iterable[str],
+        *,
+        distribution: str = "",
+        version: str = "",
+        info: ProviderInfo | None = None,
+    ) -> None:
+        """Register a module, or an object, that has the hooks; it goes before what is installed.
+
+        For tests and applications; ``allow``, ``deny`` and ``MULTITAP_PLUGINS`` do not apply.
+        """
+        known = info or ProviderInfo(name=provider, title=provider)
+        module = getattr(plugin, "__name__", None) or type(plugin).__name__
+        names = [_known_capability(name) for name in capabilities]
+        claims = [
+            Claim(name, provider, distribution, version, module, plugin, known) for name in names
+        ]
+        with self._lock:
+            taken = {claim.place for claim in self._added}
+            if any(claim.place in taken for claim in claims):
+                raise ConfigError(
+                    f"{provider} was added already", hint=f"Call remove({provider!r}) first."
+                )
+            self._added, self._surveyed = (*self._added, *claims), None
+
+    def remove(self, provider: str) -> None:
+        """Undo ``add``; a provider that was never added is no error."""
+        with self._lock:
+            gone = [claim for claim in self._added if claim.provider == provider]
+            self._added = tuple(claim for claim in self._added if claim.provider != provider)
+            self._surveyed = None
+            for claim in gone:
+                self._loader.unload(claim)
+                self._failures.pop(claim, None)
+            kept = self._built.items()
+            self._built = {key: k for key, k in kept if not gone or k[0].provider != provider}
+
+    # ---- the steps of it -------------------------------------------------------------------------
+
+    def _table(self) -> Table:
+        with self._lock:
+            if self._surveyed is None:
+                if self._installed is None:
+                    self._installed = declared()
+                self._surveyed = survey((*self._installed, *self._added), self._policy)
+            return self._surveyed
+
+    def _state(self, claim: Claim, before: State) -> State:
+        if claim in self._failures:
+            return "quarantined"
+        return "loaded" if self._loader.loaded(claim) else before
+
+    def _kept(self, capability: str, backend: Backend) -> object:
+        kept = self._built.get((backend.id, capability))
+        return kept[1] if kept and kept[0] == backend else None
+
+    def _claim(self, capability: str, backend: Backend) -> Claim:
+        table = self._table()
+        claim = table.usable.get((_known_capability(capability), backend.provider))
+        if claim is None:
+            raise absence(table, capability, backend)
+        if claim in table.failures:
+            raise blame(claim, table.failures[claim].reason)
+        if table.states[claim] == "incompatible":
+            raise incompatible(claim, table.infos[claim].api)
+        return claim
+
+    def _made(self, claim: Claim, backend: Backend) -> object:
+        hook = self._loaded(claim)
+        try:
+            result = call_hook(hook, backend)
+            check_result(result, claim.capability)
+        except MultitapError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise blame(claim, reason_of(error)) from error
+        return result
+
+    def _loaded(self, claim: Claim) -> pluggy.HookImpl:
+        with self._turns.hold(claim.module):
+            if claim in self._failures:
+                raise blame(claim, self._failures[claim].reason)
+            try:
+                return self._loader.load(claim)
+            except BaseException as error:
+                if _is_interrupt(error):
+                    raise
+                text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+                self._failures[claim] = Failure(claim.distribution, reason_of(error), text)
+                raise blame(claim, reason_of(error)) from error
+
+
+def _reading_order(row: Row) -> tuple[int, str, str]:
+    return CAPABILITIES.index(row.capability), row.provider, row.distribution
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Is this the user's Ctrl-C? It reaches the main thread only; elsewhere a plugin raised it."""
+    here = threading.current_thread() is threading.main_thread()
+    return here and isinstance(error, KeyboardInterrupt)
+
+
+def _known_capability(name: str) -> str:
+    if name not in CAPABILITIES:
+        raise ConfigError(
+            f"Unknown capability {name!r}", hint=f"Use one of {', '.join(CAPABILITIES)}."
+        )
+    return name

@@ -1,0 +1,236 @@
+"""The asyncio runtime: ``sync.py`` with ``await``."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
+
+from multitap.answer import Answer
+from multitap.capabilities.catalog import Model
+from multitap.capabilities.embedding import Embeddings
+from multitap.capabilities.rerank import Ranking
+from multitap.capabilities.tokenize import Tokens
+from multitap.engine.aio import AsyncChatStream, AsyncStream
+from multitap.engine.call import Call
+from multitap.engine.carrier import AsyncCarrier
+from multitap.errors import MultitapError
+from multitap.plan import Prompt
+from multitap.registry import Registry
+from multitap.runtime.base import (
+    CHECK_PROMPT,
+    PROBE_SECONDS,
+    Base,
+    Check,
+    Models,
+    Probe,
+    checked,
+    counted,
+    ranked,
+    silence,
+    single,
+)
+from multitap.runtime.composition import ConfigSource
+from multitap.work import Backend
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ("AsyncRuntime",)
+
+T = TypeVar("T")
+A = TypeVar("A", bound="AsyncRuntime")
+S = TypeVar("S", bound=AsyncStream[Any])
+
+
+class AsyncRuntime(Base):
+    """``Runtime`` with ``await``. It keeps one set of connections for each running loop.
+
+    Args:
+        config: As for ``Runtime``.
+        registry: Where plugins are found; ``None``: what is installed.
+        http: An ``httpx.AsyncClient`` to use in place of the own carrier.
+    """
+
+    def __init__(
+        self,
+        config: ConfigSource = None,
+        *,
+        registry: Registry | None = None,
+        http: httpx.AsyncClient | None = None,
+    ) -> None:
+        super().__init__(config, registry)
+        self._http = http
+        self._carriers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, AsyncCarrier]] = (
+            WeakKeyDictionary()
+        )
+        self._streams: WeakSet[AsyncStream[Any]] = WeakSet()
+
+    async def __aenter__(self: A) -> A:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every stream, and close every connection of the running loop."""
+        for stream in tuple(self._streams):
+            stream.close()
+        for carriers in tuple(self._carriers.values()):
+            for carrier in carriers.values():
+                carrier.close()
+        self._carriers.clear()
+
+    async def chat(
+        self,
+        prompt: Prompt | None = None,
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        strict: bool = False,
+        **options: Any,
+    ) -> Answer:
+        """The whole answer; see ``Runtime.chat``."""
+        call = self._parts.chat(
+            prompt, model, stream=False, timeout=timeout, strict=strict, **options
+        )
+        async with self._open(AsyncChatStream(call, self._carrier(call))) as stream:
+            async for _ in stream.batches():
+                pass
+        return stream.answer
+
+    def stream(
+        self,
+        prompt: Prompt | None = None,
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        strict: bool = False,
+        **options: Any,
+    ) -> AsyncChatStream:
+        """The answer as it comes: ``async with rt.stream("hi") as events:``."""
+        call = self._parts.chat(
+            prompt, model, stream=True, timeout=timeout, strict=strict, **options
+        )
+        return self._open(AsyncChatStream(call, self._carrier(call)))
+
+    async def embed(
+        self, texts: str | Iterable[str], *, model: str | None = None, **options: Any
+    ) -> Embeddings:
+        """A vector for each text; see ``Runtime.embed``."""
+        rows = [texts] if isinstance(texts, str) else list(texts)
+        found = await self._one(self._parts.embed(rows, model, **options))
+        return counted(found, len(rows))
+
+    async def rerank(
+        self, query: str, documents: Iterable[str], *, model: str | None = None, **options: Any
+    ) -> Ranking:
+        """The documents, the most relevant first; see ``Runtime.rerank``."""
+        request, call = self._parts.rerank(query, documents, model, **options)
+        return ranked(await self._one(call), request)
+
+    async def tokenize(
+        self,
+        text: str,
+        *,
+        model: str | None = None,
+        special: bool = False,
+        timeout: float | None = None,
+    ) -> Tokens:
+        """The model's tokens of a text."""
+        return await self._one(self._parts.tokenize(text, model, special=special, timeout=timeout))
+
+    async def detokenize(
+        self, ids: Iterable[int], *, model: str | None = None, timeout: float | None = None
+    ) -> str:
+        """The text of some tokens."""
+        return (await self._one(self._parts.detokenize(ids, model, timeout=timeout))).text
+
+    async def models(self, backend: str | None = None, *, timeout: float | None = None) -> Models:
+        """The models of one backend, or of all; see ``Runtime.models``."""
+        if backend is not None:
+            return Models(await self._models_of(backend, timeout, patient=True))
+        names = self._parts.offering("catalog")
+        return self._gather(names, await self._all(names, timeout))
+
+    async def load(self, model: str | None = None, *, timeout: float | None = None) -> None:
+        """Bring a model into memory; done when this returns."""
+        await self._collect(self._parts.lifecycle("load", model, timeout))
+
+    async def unload(self, model: str | None = None, *, timeout: float | None = None) -> None:
+        """Free a model's memory; done when this returns."""
+        await self._collect(self._parts.lifecycle("unload", model, timeout))
+
+    async def probe(self, timeout: float = PROBE_SECONDS) -> Sequence[Probe]:
+        """Ask every backend, at once, whether it is there and what it has."""
+        started = time.monotonic()
+        names = self._parts.offering("catalog")
+        found = await self._all(names, timeout)
+        return [self._probed(n, started, f) for n, f in zip(names, found, strict=True)]
+
+    async def check(self, model: str | None = None, *, timeout: float | None = 30) -> Check:
+        """Ask a model one short question; an empty answer fails."""
+        target, started = self.resolve(model), time.monotonic()
+        try:
+            answer = await self.chat(CHECK_PROMPT, model=target.ref, max_tokens=16, timeout=timeout)
+            error = silence(answer)
+        except MultitapError as failure:
+            error = failure
+        return checked(target, started, error)
+
+    # ---- how it is done ------------------------------------------------------------------------
+
+    def _open(self, stream: S) -> S:
+        self._streams.add(stream)
+        return stream
+
+    def _carrier(self, call: Call[Any]) -> Callable[[], AsyncCarrier]:
+        return lambda: self._carrier_of(call.backend)
+
+    def _carrier_of(self, backend: Backend) -> AsyncCarrier:
+        carriers = self._carriers.setdefault(asyncio.get_running_loop(), {})
+        if backend.id not in carriers:
+            carriers[backend.id] = self._new_carrier(backend)
+        return carriers[backend.id]
+
+    def _new_carrier(self, backend: Backend) -> AsyncCarrier:
+        if self._http is not None:
+            from multitap.engine.httpx_carrier import AsyncHttpxCarrier
+
+            return AsyncHttpxCarrier(backend.endpoint, client=self._http)
+        from multitap.engine.direct_aio import AsyncDirectCarrier
+
+        return AsyncDirectCarrier(backend.endpoint)
+
+    async def _collect(self, call: Call[T]) -> list[T]:
+        async with self._open(AsyncStream(call, self._carrier(call))) as stream:
+            return [item async for item in stream]
+
+    async def _one(self, call: Call[T]) -> T:
+        return single(await self._collect(call), call)
+
+    async def _models_of(
+        self, backend: str, timeout: float | None, *, patient: bool
+    ) -> Sequence[Model]:
+        return self._keep(
+            backend, await self._collect(self._parts.models(backend, timeout, patient=patient))
+        )
+
+    async def _tried(self, backend: str, timeout: float | None) -> Sequence[Model] | MultitapError:
+        try:
+            return await self._models_of(backend, timeout, patient=False)
+        except MultitapError as error:
+            return error
+
+    async def _all(
+        self, names: Sequence[str], timeout: float | None
+    ) -> list[Sequence[Model] | MultitapError]:
+        return list(await asyncio.gather(*(self._tried(name, timeout) for name in names)))

@@ -1,0 +1,156 @@
+"""What needs no I/O and is the same in both runtimes: reports, and checks of results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import TypeVar, Union
+
+import attrs
+
+from multitap.answer import Answer
+from multitap.capabilities.catalog import Model
+from multitap.capabilities.embedding import Embeddings
+from multitap.capabilities.rerank import Ranking, RerankRequest, sort_ranked
+from multitap.engine.call import Call
+from multitap.errors import EngineError, MultitapError, ProtocolError
+from multitap.events import Notice
+from multitap.manifest import ProviderInfo
+from multitap.registry import Registry, Row
+from multitap.resolve import ResolvedModel
+from multitap.runtime.composition import Composition, ConfigSource
+from multitap.work import Backend
+
+__all__ = ("Base", "Check", "Models", "Probe", "checked", "counted", "ranked", "silence", "single")
+
+T = TypeVar("T")
+Found = Union[Sequence[Model], MultitapError]
+
+PROBE_SECONDS = 2.0
+CHECK_PROMPT = "Answer with one word: ready."
+
+
+class Models(list[Model]):
+    """Models of several backends; ``warnings`` says which backends could not be asked."""
+
+    def __init__(self, models: Iterable[Model] = (), warnings: Iterable[Notice] = ()) -> None:
+        super().__init__(models)
+        self.warnings = tuple(warnings)
+
+
+@attrs.frozen(kw_only=True)
+class Probe:
+    """Whether a backend answers, and with which models; ``latency`` in seconds."""
+
+    backend: str
+    provider: str
+    endpoint: str
+    reachable: bool
+    latency: float
+    models: tuple[Model, ...] = ()
+    error: MultitapError | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Check:
+    """Whether a model really answers; an empty answer is none. ``latency`` in seconds."""
+
+    ok: bool
+    backend: str
+    model: str
+    latency: float
+    error: MultitapError | None = None
+
+
+class Base:
+    """What needs no I/O, and is the same in both runtimes."""
+
+    def __init__(self, config: ConfigSource, registry: Registry | None) -> None:
+        self._parts = Composition(config, registry)
+
+    def capabilities(self) -> Sequence[Row]:
+        """What installed distributions declare; nothing is imported for it."""
+        return self._parts.registry.capabilities()
+
+    def providers(self) -> Sequence[ProviderInfo]:
+        """Installed providers, as their distributions describe them."""
+        return self._parts.registry.providers()
+
+    def backends(self) -> Sequence[Backend]:
+        """Configured backends, and the default one of each installed provider."""
+        known = self._parts.providers
+        sections = self._parts.sections.items()
+        return [self._parts.backend(name) for name, s in sections if s.provider in known]
+
+    def resolve(self, reference: str | None = None) -> ResolvedModel:
+        """The backend and model that a reference means; no network."""
+        return self._parts.resolve(reference)
+
+    def _probed(self, backend: str, started: float, found: Found) -> Probe:
+        described = self._parts.backend(backend)
+        error = found if isinstance(found, MultitapError) else None
+        return Probe(
+            backend=backend,
+            provider=described.provider,
+            endpoint=described.endpoint,
+            reachable=error is None,
+            latency=time.monotonic() - started,
+            models=() if isinstance(found, MultitapError) else tuple(found),
+            error=error,
+        )
+
+    def _gather(self, names: Sequence[str], found: Sequence[Found]) -> Models:
+        rows = list(zip(names, found, strict=True))
+        models = [m for _, models in rows if not isinstance(models, MultitapError) for m in models]
+        failed = [(name, error) for name, error in rows if isinstance(error, MultitapError)]
+        return Models(models, [Notice("backend_down", str(e), name) for name, e in failed])
+
+    def _keep(self, backend: str, models: Iterable[Model]) -> Sequence[Model]:
+        kept = [attrs.evolve(model, backend=backend) for model in models]
+        self._parts.remember(backend, kept)
+        return kept
+
+
+def single(results: Sequence[T], call: Call[T]) -> T:
+    """The one result of a call; more or none is a ``ProtocolError``."""
+    if len(results) != 1:
+        message = f"The backend gave {len(results)} results, not one"
+        raise call.located(ProtocolError(message, kind="empty_response"))
+    return results[0]
+
+
+def counted(found: Embeddings, wanted: int) -> Embeddings:
+    """Vectors, if there is one for each text."""
+    if len(found.vectors) != wanted:
+        raise ProtocolError(
+            f"The backend gave {len(found.vectors)} vectors for {wanted} texts",
+            kind="embedding_invalid",
+        )
+    return found
+
+
+def ranked(found: Ranking, request: RerankRequest) -> Ranking:
+    """The ranking in order and cut as asked, if it ranks what was sent."""
+    strange = [r.index for r in found.results if not 0 <= r.index < len(request.documents)]
+    if strange:
+        raise ProtocolError(f"The backend ranked document {strange[0]}, which was not sent")
+    results = sort_ranked(found.results, request.top_n, request.threshold)
+    return attrs.evolve(found, results=results)
+
+
+def silence(answer: Answer) -> MultitapError | None:
+    """The error of an answer in which nothing is."""
+    if answer.text or answer.reasoning or answer.tool_calls:
+        return None
+    return EngineError("The model answered nothing", kind="empty_response", backend=answer.backend)
+
+
+def checked(target: ResolvedModel, started: float, error: MultitapError | None) -> Check:
+    """The report of a check that began at ``started`` (``time.monotonic()``)."""
+    return Check(
+        ok=error is None,
+        backend=target.backend,
+        model=target.model,
+        latency=time.monotonic() - started,
+        error=error,
+    )

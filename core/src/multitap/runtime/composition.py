@@ -1,0 +1,271 @@
+"""What both runtimes are made of: configuration, registry and policy, composed into calls.
+
+Nothing here does I/O beyond reading configuration; a ``Call`` says what the engine is to do.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, Union, cast
+
+from multitap.capabilities.catalog import Catalog, Model
+from multitap.capabilities.chat import ChatModel
+from multitap.capabilities.embedding import (
+    EmbeddingModel,
+    EmbeddingRequest,
+    Embeddings,
+    InputType,
+)
+from multitap.capabilities.lifecycle import Lifecycle, Progress
+from multitap.capabilities.rerank import Ranking, RerankModel, RerankRequest
+from multitap.capabilities.tokenize import (
+    DetokenizeRequest,
+    Tokenizer,
+    TokenizeRequest,
+    Tokens,
+    TokenText,
+)
+from multitap.config import Config, Section, backends, build_backend, load_config, not_installed
+from multitap.engine.call import Call
+from multitap.engine.carrier import Clocks
+from multitap.errors import ConfigError
+from multitap.events import Event
+from multitap.manifest import ProviderInfo
+from multitap.plan import Prompt, chat_request, check_length, fit_to_model, honoured, texts_of
+from multitap.policy.retry import Retry, RetryPolicy
+from multitap.registry import Registry, Row
+from multitap.resolve import ResolvedModel, resolve
+from multitap.work import Backend, Work
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ("Composition", "ConfigSource")
+
+T = TypeVar("T")
+ConfigSource = Union[None, str, "os.PathLike[str]", Mapping[str, Any], Config]
+
+WHOLE_CALL = 600.0
+SHORT_CALL_FIRST_BYTE = 60.0
+STREAM_FIRST_BYTE = 120.0
+
+
+class Composition:
+    """One configuration and what is installed, as backends, models and calls."""
+
+    def __init__(self, config: ConfigSource = None, registry: Registry | None = None) -> None:
+        self.config = config if isinstance(config, Config) else load_config(config)
+        plugins = self.config.plugins
+        self.registry = registry or Registry(
+            allow=plugins.allow, deny=plugins.deny, choose=plugins.choose
+        )
+        self._built: dict[str, Backend] = {}
+        self._retries: dict[str, Retry] = {}
+        self._catalogs: dict[str, Sequence[Model]] = {}
+
+    # ---- what there is -------------------------------------------------------------------------
+
+    @cached_property
+    def providers(self) -> Mapping[str, ProviderInfo]:
+        """Installed providers by name."""
+        return {info.name: info for info in self.registry.providers()}
+
+    @cached_property
+    def sections(self) -> Mapping[str, Section]:
+        """Configured backends, and one for each installed provider that is not configured."""
+        return backends(self.config, self.providers)
+
+    @cached_property
+    def rows(self) -> Sequence[Row]:
+        """The declared table."""
+        return self.registry.capabilities()
+
+    def backend(self, name: str) -> Backend:
+        """A configured or default backend."""
+        if name not in self._built:
+            section = self.sections.get(name)
+            if section is None:
+                known = ", ".join(sorted(self.sections)) or "none"
+                raise ConfigError(
+                    f"There is no backend {name!r}; there are: {known}",
+                    hint="Add a section of that name to llm.toml, or install its plugin.",
+                )
+            info = self.providers.get(section.provider)
+            if info is None:
+                raise not_installed(section.provider)
+            self._built[name] = build_backend(section, info)
+        return self._built[name]
+
+    def offering(self, capability: str) -> list[str]:
+        """The backends whose provider declares a capability, in order of name."""
+        usable = {"declared", "loaded"}
+        able = {r.provider for r in self.rows if r.capability == capability and r.state in usable}
+        return sorted(name for name, section in self.sections.items() if section.provider in able)
+
+    def resolve(self, reference: str | None) -> ResolvedModel:
+        """The backend and the model that a reference means; no network."""
+        catalogs = {name: [m.id for m in models] for name, models in self._catalogs.items()}
+        return resolve(reference, self.config, self.sections, catalogs)
+
+    def remember(self, backend: str, models: Sequence[Model]) -> None:
+        """Keep a catalog, for references without a backend and for the models' limits."""
+        self._catalogs[backend] = models
+
+    def _known(self, target: ResolvedModel) -> Model | None:
+        models = self._catalogs.get(target.backend, ())
+        return next((model for model in models if model.id == target.model), None)
+
+    # ---- calls ---------------------------------------------------------------------------------
+
+    def chat(
+        self,
+        prompt: Prompt | None,
+        model: str | None,
+        *,
+        stream: bool,
+        timeout: float | None = None,
+        strict: bool = False,
+        **options: Any,
+    ) -> Call[Event]:
+        """Answer a prompt."""
+        target = self.resolve(model)
+        request = chat_request(target.model, prompt, stream=stream, **options)
+        section = self.sections[target.backend]
+        check_length(request, section.max_input_tokens, backend=target.backend)
+        plugin = cast(ChatModel, self._plugin("chat", target.backend))
+        known = self._known(target)
+        request, clamped = fit_to_model(request, known.max_output_tokens if known else None)
+        declared: Collection[str] | None = getattr(plugin, "options", None)
+        request, ignored = honoured(request, declared, strict=strict, backend=target.backend)
+        return self._call(
+            "chat",
+            target,
+            lambda: plugin.chat(request),
+            timeout,
+            notices=(*clamped, *ignored),
+            ends_with_stop=True,
+            streamed=stream,
+            first_byte=STREAM_FIRST_BYTE if stream else WHOLE_CALL,
+        )
+
+    def embed(
+        self,
+        texts: str | Iterable[str],
+        model: str | None,
+        *,
+        dimensions: int | None = None,
+        input_type: InputType | None = None,
+        timeout: float | None = None,
+    ) -> Call[Embeddings]:
+        """Turn texts into vectors."""
+        target = self.resolve(model)
+        request = EmbeddingRequest(
+            model=target.model,
+            texts=texts_of(texts, "texts"),
+            dimensions=dimensions,
+            input_type=input_type,
+        )
+        plugin = cast(EmbeddingModel, self._plugin("embedding", target.backend))
+        return self._call("embedding", target, lambda: plugin.embed(request), timeout)
+
+    def rerank(
+        self,
+        query: str,
+        documents: Iterable[str],
+        model: str | None,
+        *,
+        top_n: int | None = None,
+        threshold: float | None = None,
+        timeout: float | None = None,
+    ) -> tuple[RerankRequest, Call[Ranking]]:
+        """Order documents by relevance."""
+        target = self.resolve(model)
+        request = RerankRequest(
+            model=target.model,
+            query=texts_of(query, "queries")[0],
+            documents=texts_of(documents, "documents"),
+            top_n=top_n,
+            threshold=threshold,
+        )
+        plugin = cast(RerankModel, self._plugin("rerank", target.backend))
+        return request, self._call("rerank", target, lambda: plugin.rerank(request), timeout)
+
+    def tokenize(
+        self, text: str, model: str | None, *, special: bool, timeout: float | None = None
+    ) -> Call[Tokens]:
+        """Split a text."""
+        target = self.resolve(model)
+        request = TokenizeRequest(model=target.model, text=text, special=special)
+        plugin = cast(Tokenizer, self._plugin("tokenize", target.backend))
+        return self._call("tokenize", target, lambda: plugin.tokenize(request), timeout)
+
+    def detokenize(
+        self, ids: Iterable[int], model: str | None, *, timeout: float | None = None
+    ) -> Call[TokenText]:
+        """Join token ids."""
+        target = self.resolve(model)
+        request = DetokenizeRequest(model=target.model, ids=tuple(ids))
+        plugin = cast(Tokenizer, self._plugin("tokenize", target.backend))
+        return self._call("tokenize", target, lambda: plugin.detokenize(request), timeout)
+
+    def models(self, backend: str, timeout: float | None, *, patient: bool) -> Call[Model]:
+        """List one backend's models; ``patient``: try again if it is not there."""
+        target = ResolvedModel(backend=backend, model="", reference=None, how="its catalog")
+        plugin = cast(Catalog, self._plugin("catalog", backend))
+        once = {} if patient else {"retry": Retry(RetryPolicy(attempts=1))}
+        return self._call("catalog", target, plugin.models, timeout, **once)
+
+    def lifecycle(
+        self, verb: str, model: str | None, timeout: float | None = None
+    ) -> Call[Progress]:
+        """Pull, load or unload a model."""
+        target = self.resolve(model)
+        plugin = cast(Lifecycle, self._plugin("lifecycle", target.backend))
+        method = getattr(plugin, verb)
+        first_byte = WHOLE_CALL if timeout is None else timeout
+        return self._call(
+            "lifecycle", target, lambda: method(target.model), timeout, first_byte=first_byte
+        )
+
+    # ---- how a call is put together ------------------------------------------------------------
+
+    def _plugin(self, capability: str, backend: str) -> object:
+        return self.registry.build(capability, self.backend(backend))
+
+    def _call(
+        self,
+        capability: str,
+        target: ResolvedModel,
+        work: Any,
+        timeout: float | None,
+        first_byte: float = SHORT_CALL_FIRST_BYTE,
+        **facts: Any,
+    ) -> Call[Any]:
+        """The call of some work; what the plugin raises while describing it is the plugin's say."""
+        backend = self.backend(target.backend)
+        section = self.sections[target.backend]
+        seconds = _seconds(timeout, section)
+        call: Call[Any] = Call(
+            backend=backend,
+            model=target.model,
+            distribution=self._distribution(capability, backend.provider),
+            work=cast("Work[Any]", None),
+            clocks=Clocks(first_byte=first_byte, deadline=time.monotonic() + seconds),
+            **{"retry": self._retries.setdefault(backend.id, Retry()), **facts},
+        )
+        return call.described(work)
+
+    def _distribution(self, capability: str, provider: str) -> str:
+        found = (r for r in self.rows if (r.capability, r.provider) == (capability, provider))
+        return next((row.distribution for row in found), "")
+
+
+def _seconds(timeout: float | None, section: Section) -> float:
+    if timeout is not None and not timeout > 0:
+        raise ConfigError(f"timeout is {timeout!r}; it is a number of seconds above 0")
+    if timeout is not None:
+        return timeout
+    return section.timeout_ms / 1000 if section.timeout_ms else WHOLE_CALL

@@ -1,0 +1,250 @@
+"""The blocking runtime.
+
+>>> with Runtime({"defaults": {"provider": "echo", "model": "echo"}}) as rt:
+...     print(rt.chat("Is anybody there?").text)
+Is anybody there?
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
+
+from multitap.answer import Answer
+from multitap.capabilities.catalog import Model
+from multitap.capabilities.embedding import Embeddings
+from multitap.capabilities.rerank import Ranking
+from multitap.capabilities.tokenize import Tokens
+from multitap.engine.call import Call
+from multitap.engine.carrier import Carrier
+from multitap.engine.sync import ChatStream, Stream
+from multitap.errors import MultitapError
+from multitap.plan import Prompt
+from multitap.registry import Registry
+from multitap.runtime.base import (
+    CHECK_PROMPT,
+    PROBE_SECONDS,
+    Base,
+    Check,
+    Models,
+    Probe,
+    checked,
+    counted,
+    ranked,
+    silence,
+    single,
+)
+from multitap.runtime.composition import ConfigSource
+from multitap.work import Backend
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ("Runtime",)
+
+T = TypeVar("T")
+R = TypeVar("R", bound="Runtime")
+S = TypeVar("S", bound=Stream[Any])
+
+
+class Runtime(Base):
+    """Every installed backend, in blocking code; safe to share between threads.
+
+    Args:
+        config: ``None``: the layers of ``llm.toml``; a path: this one file; a mapping in the shape
+            of ``llm.toml``: only this.
+        registry: Where plugins are found; ``None``: what is installed.
+        http: An ``httpx.Client`` to use in place of the own carrier.
+    """
+
+    def __init__(
+        self,
+        config: ConfigSource = None,
+        *,
+        registry: Registry | None = None,
+        http: httpx.Client | None = None,
+    ) -> None:
+        super().__init__(config, registry)
+        self._http = http
+        self._carriers: dict[str, Carrier] = {}
+        self._streams: WeakSet[Stream[Any]] = WeakSet()
+
+    def __enter__(self: R) -> R:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every stream and close every connection."""
+        for stream in tuple(self._streams):
+            stream.close()
+        for carrier in self._carriers.values():
+            carrier.close()
+        self._carriers.clear()
+
+    def chat(
+        self,
+        prompt: Prompt | None = None,
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        strict: bool = False,
+        **options: Any,
+    ) -> Answer:
+        """The whole answer to a prompt, or to ``messages=``.
+
+        Args:
+            prompt: A text, or texts and parts such as ``Image``.
+            model: A model reference; ``None``: the default.
+            timeout: Seconds for the whole call.
+            strict: Raise ``NotSupported`` where an option would only be a warning.
+            options: ``messages, system, tools, tool_choice, response_format, max_tokens,
+                temperature, top_p, seed, stop, think, logprobs, n, truncate, shift, extra``.
+
+        Raises:
+            ConfigError: A wrong argument, an unknown model or backend.
+            BackendError: The backend failed; what had come is in ``error.partial``.
+        """
+        call = self._parts.chat(
+            prompt, model, stream=False, timeout=timeout, strict=strict, **options
+        )
+        with self._open(ChatStream(call, self._carrier(call))) as stream:
+            for _ in stream.batches():
+                pass
+        return stream.answer
+
+    def stream(
+        self,
+        prompt: Prompt | None = None,
+        *,
+        model: str | None = None,
+        timeout: float | None = None,
+        strict: bool = False,
+        **options: Any,
+    ) -> ChatStream:
+        """The answer as it comes: ``with rt.stream("hi") as events:``; arguments as in ``chat``."""
+        call = self._parts.chat(
+            prompt, model, stream=True, timeout=timeout, strict=strict, **options
+        )
+        return self._open(ChatStream(call, self._carrier(call)))
+
+    def embed(
+        self, texts: str | Iterable[str], *, model: str | None = None, **options: Any
+    ) -> Embeddings:
+        """A vector for each text, in order; options: ``dimensions, input_type, timeout``."""
+        rows = [texts] if isinstance(texts, str) else list(texts)
+        found = self._one(self._parts.embed(rows, model, **options))
+        return counted(found, len(rows))
+
+    def rerank(
+        self, query: str, documents: Iterable[str], *, model: str | None = None, **options: Any
+    ) -> Ranking:
+        """The documents, the most relevant first; options: ``top_n, threshold, timeout``."""
+        request, call = self._parts.rerank(query, documents, model, **options)
+        return ranked(self._one(call), request)
+
+    def tokenize(
+        self,
+        text: str,
+        *,
+        model: str | None = None,
+        special: bool = False,
+        timeout: float | None = None,
+    ) -> Tokens:
+        """The model's tokens of a text."""
+        return self._one(self._parts.tokenize(text, model, special=special, timeout=timeout))
+
+    def detokenize(
+        self, ids: Iterable[int], *, model: str | None = None, timeout: float | None = None
+    ) -> str:
+        """The text of some tokens."""
+        return self._one(self._parts.detokenize(ids, model, timeout=timeout)).text
+
+    def models(self, backend: str | None = None, *, timeout: float | None = None) -> Models:
+        """The models of one backend, or of all; of all, one that is down is only a warning."""
+        if backend is not None:
+            return Models(self._models_of(backend, timeout, patient=True))
+        names = self._parts.offering("catalog")
+        return self._gather(names, self._all(names, lambda n: self._tried(n, timeout)))
+
+    def load(self, model: str | None = None, *, timeout: float | None = None) -> None:
+        """Bring a model into memory; done when this returns."""
+        self._collect(self._parts.lifecycle("load", model, timeout))
+
+    def unload(self, model: str | None = None, *, timeout: float | None = None) -> None:
+        """Free a model's memory; done when this returns."""
+        self._collect(self._parts.lifecycle("unload", model, timeout))
+
+    def probe(self, timeout: float = PROBE_SECONDS) -> Sequence[Probe]:
+        """Ask every backend, at once, whether it is there and what it has."""
+        started = time.monotonic()
+        names = self._parts.offering("catalog")
+        found = self._all(names, lambda name: self._tried(name, timeout))
+        return [self._probed(n, started, f) for n, f in zip(names, found, strict=True)]
+
+    def check(self, model: str | None = None, *, timeout: float | None = 30) -> Check:
+        """Ask a model one short question; an empty answer fails."""
+        target, started = self.resolve(model), time.monotonic()
+        try:
+            answer = self.chat(CHECK_PROMPT, model=target.ref, max_tokens=16, timeout=timeout)
+            error = silence(answer)
+        except MultitapError as failure:
+            error = failure
+        return checked(target, started, error)
+
+    # ---- how it is done ------------------------------------------------------------------------
+
+    def _open(self, stream: S) -> S:
+        self._streams.add(stream)
+        return stream
+
+    def _carrier(self, call: Call[Any]) -> Callable[[], Carrier]:
+        return lambda: self._carrier_of(call.backend)
+
+    def _carrier_of(self, backend: Backend) -> Carrier:
+        if backend.id not in self._carriers:
+            self._carriers[backend.id] = self._new_carrier(backend)
+        return self._carriers[backend.id]
+
+    def _new_carrier(self, backend: Backend) -> Carrier:
+        if self._http is not None:
+            from multitap.engine.httpx_carrier import HttpxCarrier
+
+            return HttpxCarrier(backend.endpoint, client=self._http)
+        from multitap.engine.direct import DirectCarrier
+
+        return DirectCarrier(backend.endpoint)
+
+    def _collect(self, call: Call[T]) -> list[T]:
+        with self._open(Stream(call, self._carrier(call))) as stream:
+            return list(stream)
+
+    def _one(self, call: Call[T]) -> T:
+        return single(self._collect(call), call)
+
+    def _models_of(self, backend: str, timeout: float | None, *, patient: bool) -> Sequence[Model]:
+        return self._keep(
+            backend, self._collect(self._parts.models(backend, timeout, patient=patient))
+        )
+
+    def _tried(self, backend: str, timeout: float | None) -> Sequence[Model] | MultitapError:
+        try:
+            return self._models_of(backend, timeout, patient=False)
+        except MultitapError as error:
+            return error
+
+    def _all(self, names: Sequence[str], ask: Callable[[str], T]) -> list[T]:
+        if len(names) < 2:
+            return [ask(name) for name in names]
+        with ThreadPoolExecutor(max_workers=8, thread_name_prefix="multitap-ask") as pool:
+            return list(pool.map(ask, names))

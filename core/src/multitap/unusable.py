@@ -1,0 +1,83 @@
+"""Why a plugin cannot be used, and what to do about it: the errors of the registry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from multitap.errors import ConfigError, MultitapError, NotSupported, PluginError
+from multitap.hookspecs import API
+from multitap.loading import ContractError
+
+if TYPE_CHECKING:
+    from multitap.discovery import Claim, Table
+    from multitap.work import Backend
+
+__all__ = ("absence", "blame", "incompatible", "reason_of")
+
+_OURS = ("echo", "llamacpp", "lmstudio", "ollama", "tgi", "vllm")
+
+
+def reason_of(error: BaseException) -> str:
+    """What went wrong, in one line."""
+    return str(error) if isinstance(error, ContractError) else f"{type(error).__name__}: {error}"
+
+
+def blame(claim: Claim, reason: str) -> PluginError:
+    """A plugin that is broken, and how to get rid of it."""
+    name = claim.distribution
+    return PluginError(
+        f"The plugin {name or claim.module} cannot serve {claim.capability}"
+        f" of {claim.provider}: {reason}",
+        distribution=name,
+        hint=f"Run `pip install --upgrade {name}`, or `pip uninstall {name}`."
+        if name
+        else f"Correct what was added as {claim.provider}.",
+    )
+
+
+def incompatible(claim: Claim, api: int) -> PluginError:
+    """A plugin that was written for other hooks, and which of the two to upgrade."""
+    newer = "multitap" if api > API else claim.distribution
+    return PluginError(
+        f"{claim.distribution or claim.module} {claim.version} was written for version {api} of the"
+        f" hooks; this Multitap has version {API}",
+        distribution=claim.distribution,
+        hint=f"Run `pip install --upgrade {newer}`.",
+    )
+
+
+def absence(table: Table, capability: str, backend: Backend) -> MultitapError:
+    """Why nothing offers this capability of this backend."""
+    provider = backend.provider
+    claims = [claim for claim in table.states if claim.provider == provider]
+    if not claims:
+        return _not_installed(table, provider)
+    rivals = {table.states[c]: c.distribution for c in claims if c.capability == capability}
+    names = sorted(c.distribution for c in claims if c.capability == capability)
+    if "conflict" in rivals:
+        return ConfigError(
+            f"Several distributions offer {capability} of {provider}: {', '.join(names)}",
+            hint=f'Choose one in llm.toml: `{provider} = "{names[0]}"` under [plugins.choose].',
+        )
+    if rivals:
+        return ConfigError(
+            f"The configuration denies {', '.join(names)}, which offers {capability} of {provider}",
+            hint="See MULTITAP_PLUGINS, and allow and deny under [plugins] in llm.toml.",
+        )
+    have = sorted({name for kind, name in table.usable if kind == capability})
+    who = f"Installed providers that have it: {', '.join(have)}" if have else "No installed one has"
+    return NotSupported(
+        f"{provider} has no {capability}",
+        backend=backend.id,
+        hint=f"{who}; `multitap capabilities` lists them all.",
+    )
+
+
+def _not_installed(table: Table, provider: str) -> ConfigError:
+    installed = ", ".join(sorted({claim.provider for claim in table.states})) or "none"
+    return ConfigError(
+        f"No installed plugin has the provider {provider!r} (installed: {installed})",
+        hint=f"Run `pip install multitap-{provider}`."
+        if provider in _OURS
+        else "Install the plugin that provides it, or correct the provider's name.",
+    )

@@ -1,0 +1,116 @@
+"""Messages: what is read of OpenAI's shape, and that nothing is lost on the way."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from multitap.errors import ConfigError
+from multitap.messages import (
+    Audio,
+    Document,
+    Image,
+    Message,
+    TextPart,
+    Thought,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
+
+words = st.text(min_size=1, max_size=8)
+calls = st.builds(
+    ToolCall,
+    words,
+    words,
+    st.dictionaries(words, words, max_size=2).map(json.dumps),
+    st.dictionaries(words, st.dictionaries(words, words, max_size=1), max_size=1),
+)
+media = st.one_of(
+    st.builds(Image, st.binary(max_size=9), st.sampled_from(["image/png", "image/jpeg"])),
+    st.builds(Image, url=st.just("https://example.org/a.png")),
+    st.builds(Audio, st.binary(max_size=9), st.sampled_from(["audio/wav", "audio/mp3"])),
+    st.builds(Document, st.binary(max_size=9), st.just("application/pdf"), st.none() | words),
+)
+user = st.builds(
+    lambda t, m: Message("user", [TextPart(t), *m]), words, st.lists(media, max_size=2)
+)
+assistant = st.builds(
+    lambda thought, text, made: Message("assistant", [Thought(thought), TextPart(text), *made]),
+    words,
+    words,
+    st.lists(calls, max_size=2),
+)
+tool = st.builds(
+    lambda i, t, n: Message("tool", ToolResult(i, t, n)), words, words, st.none() | words
+)
+
+
+@given(st.one_of(user, assistant, tool))
+def test_a_message_survives_its_json_form(message):
+    assert Message.from_dict(json.loads(json.dumps(message.to_dict()))) == message
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"role": "user", "content": "hi"}, Message("user", "hi")),
+        ({"role": "developer", "content": "be brief"}, Message("system", "be brief")),
+        ({"role": "assistant", "content": None}, Message("assistant")),
+        (
+            {"role": "user", "content": [{"type": "text", "text": "a"}, "b"]},
+            Message("user", ["a", "b"]),
+        ),
+        (
+            {"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": "12"}]},
+            Message("tool", ToolResult("1", "12")),
+        ),
+    ],
+)
+def test_openais_shape_is_read(data, message):
+    assert Message.from_dict(data) == message
+
+
+def test_arguments_may_be_an_object():
+    call = ToolCall.from_dict({"id": "1", "function": {"name": "f", "arguments": {"a": 1}}})
+    assert (call.arguments, call.arguments_text) == ({"a": 1}, '{"a": 1}')
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"role": "robot", "content": "x"},
+        {"role": "user", "content": 5},
+        {"role": "user", "content": [{"type": "video"}]},
+        {"role": "user", "content": [{"type": "text"}]},
+        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:x"}}]},
+        {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "%"}}]},
+    ],
+)
+def test_what_cannot_be_meant_is_refused(data):
+    with pytest.raises(ConfigError):
+        Message.from_dict(data)
+
+
+@given(words)
+def test_what_a_user_writes_stays_in_its_message(text):
+    data = Message("user", text).to_dict()
+    assert data == {"role": "user", "content": text}
+    assert Message.from_dict(data).parts == (TextPart(text),)
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", '"a"', "nan", "[" * 100_000])
+def test_arguments_that_are_no_object_are_none(text):
+    assert ToolCall("1", "f", text).arguments is None
+
+
+def test_a_tool_needs_a_name():
+    with pytest.raises(ConfigError, match="needs a name"):
+        Tool.from_dict({"type": "function", "function": {}})
+
+
+def test_media_are_not_in_the_repr():
+    assert "secret" not in repr(Message("user", [Image(b"secret", "image/png")]))

@@ -1,0 +1,162 @@
+"""From arguments to a request: what is asked, what is refused, what is only a warning."""
+
+from __future__ import annotations
+
+import pytest
+
+from multitap.capabilities.chat import clamp_max_output_tokens, think_level
+from multitap.errors import ConfigError, ContextOverflow, NotSupported
+from multitap.messages import Message, Tool
+from multitap.plan import chat_request, check_length, estimate_tokens, fit_to_model, honoured
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}
+
+
+def test_a_prompt_is_the_users_turn_after_the_system_text():
+    request = chat_request("tiny", "hi", system="Be brief.")
+    assert request.messages == (Message("system", "Be brief."), Message("user", "hi"))
+
+
+@pytest.mark.parametrize("blank", [None, "", "  \n"])
+def test_a_blank_system_text_is_not_sent(blank):
+    assert chat_request("tiny", "hi", system=blank).messages == (Message("user", "hi"),)
+
+
+def test_messages_may_be_dicts():
+    request = chat_request("tiny", messages=[{"role": "user", "content": "hi"}])
+    assert request.messages == (Message("user", "hi"),)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"prompt": ""}, {"messages": []}, {"prompt": "a", "messages": [Message("user", "b")]}],
+)
+def test_there_has_to_be_one_question(arguments):
+    with pytest.raises(ConfigError):
+        chat_request("tiny", **arguments)
+
+
+def test_nothing_that_was_not_asked_for_is_asked():
+    assert list(chat_request("tiny", "hi").asked()) == []
+
+
+def test_zero_is_asked_for():
+    request = chat_request("tiny", "hi", temperature=0.0, seed=0)
+    assert list(request.asked()) == ["temperature", "seed"]
+
+
+@pytest.mark.parametrize(
+    ("value", "schema"),
+    [
+        (None, None),
+        ({"type": "text"}, None),
+        ({"type": "json_object"}, {}),
+        (SCHEMA, SCHEMA),
+        ({"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}, SCHEMA),
+    ],
+)
+def test_a_schema_may_be_bare_or_wrapped(value, schema):
+    assert chat_request("tiny", "hi", response_format=value).response_schema == schema
+
+
+@pytest.mark.parametrize(
+    ("value", "choice"),
+    [
+        (None, None),
+        ("auto", "auto"),
+        ("required", "required"),
+        ("weather", Tool("weather", "", SCHEMA)),
+        ({"type": "function", "function": {"name": "weather"}}, Tool("weather", "", SCHEMA)),
+    ],
+)
+def test_a_tool_choice_may_name_a_tool(value, choice):
+    assert chat_request("tiny", "hi", tools=[WEATHER], tool_choice=value).tool_choice == choice
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tools": [WEATHER], "tool_choice": "wether"},
+        {"response_format": {"type": "json_schema"}},
+        {"temperature": "hot"},
+        {"max_tokens": True},
+        {"n": 0},
+        {"logprobs": -1},
+        {"think": "hard"},
+        {"top_k": 5},
+    ],
+)
+def test_a_wrong_argument_is_named(wrong):
+    with pytest.raises(ConfigError):
+        chat_request("tiny", "hi", **wrong)
+
+
+@pytest.mark.parametrize(("value", "asked"), [(None, None), (False, None), (True, 0), (5, 5)])
+def test_logprobs(value, asked):
+    assert chat_request("tiny", "hi", logprobs=value).logprobs == asked
+
+
+@pytest.mark.parametrize(
+    ("words", "level"),
+    [
+        ((None, "", " "), None),
+        (("default", "auto"), "auto"),
+        ((False, "false", "none", "disabled", "disable", "no", "0", "OFF"), "off"),
+        ((True, "true", "on", "yes", "1", " High "), "high"),
+        (("minimal",), "minimal"),
+        (("xhigh",), "xhigh"),
+    ],
+)
+def test_think_levels(words, level):
+    assert {think_level(word) for word in words} == {level}
+
+
+def test_an_unknown_level_lists_the_known_ones():
+    with pytest.raises(ConfigError, match="auto, off, minimal, low, medium, high, xhigh"):
+        think_level("hard")
+
+
+@pytest.mark.parametrize(
+    ("requested", "ceiling", "result"),
+    [
+        (100, 50, (50, True)),
+        (100, 0, (100, False)),
+        (0, 50, (0, False)),
+        (-1, 50, (-1, False)),
+        (50, 50, (50, False)),
+    ],
+)
+def test_output_tokens_are_clamped(requested, ceiling, result):
+    assert clamp_max_output_tokens(requested, ceiling) == result
+
+
+def test_a_clamp_leaves_the_callers_request_alone():
+    request = chat_request("tiny", "hi", max_tokens=100)
+    fitted, notices = fit_to_model(request, 50)
+    assert (request.max_tokens, fitted.max_tokens) == (100, 50)
+    assert [notice.code for notice in notices] == ["clamped"]
+    assert fit_to_model(request, None) == (request, [])
+
+
+def test_an_option_that_is_not_declared_is_taken_out_with_a_warning():
+    request = chat_request("tiny", "hi", seed=7, temperature=0)
+    kept, notices = honoured(request, {"temperature"}, strict=False, backend="b")
+    assert (kept.seed, kept.temperature) == (None, 0)
+    assert [notice.option for notice in notices] == ["seed"]
+    assert honoured(request, None, strict=True, backend="b") == (request, [])
+    with pytest.raises(NotSupported, match="seed"):
+        honoured(request, {"temperature"}, strict=True, backend="b")
+
+
+def test_a_prompt_that_is_too_long_says_both_numbers():
+    request = chat_request("tiny", "x" * 40)
+    check_length(request, 10, backend="b")
+    with pytest.raises(ContextOverflow) as caught:
+        check_length(request, 9, backend="b")
+    assert (caught.value.limit, caught.value.needed) == (9, 10)
+
+
+def test_tools_count_towards_the_prompt():
+    plain, tools = chat_request("tiny", "hi"), chat_request("tiny", "hi", tools=[WEATHER])
+    assert estimate_tokens(tools) > estimate_tokens(plain)

@@ -1,0 +1,128 @@
+"""Everything that is checked: `nox -l` lists the sessions, `nox -s tests` runs the tests."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+HERE = Path(__file__).parent
+PLUGINS = sorted(path.parent.name for path in HERE.glob("plugins/*/pyproject.toml"))
+REAL_SERVERS = sorted(path.stem.removeprefix("test_") for path in HERE.glob("tests/real/test_*.py"))
+TEST_TOOLS = ["jsonschema", "numpy", "pytest-timeout", "uvloop; sys_platform != 'win32'"]
+TYPE_TOOLS = ["mypy>=2.0", "basedpyright", "types-jsonschema"]
+OTHER_PYTHONS = ["3.10", "3.13"]
+
+nox.options.sessions = ["tests", "lint", "types", "docs", "build"]
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_venv = "yes"
+
+
+def distributions(editable: bool, extras: str = "cli,testing") -> list[str]:
+    """What pip is told to install: core with its extras, and every plugin."""
+    folders = [f"./core[{extras}]", *(f"./plugins/{name}" for name in PLUGINS)]
+    return [word for folder in folders for word in (["-e", folder] if editable else [folder])]
+
+
+def interpreter(version: str) -> str | None:
+    """A Python of this version on this machine, on PATH or under pyenv."""
+    pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+    for candidate in (shutil.which(f"python{version}"), *map(str, pyenv)):
+        if candidate and not subprocess.run([candidate, "-c", ""], capture_output=True).returncode:
+            return candidate
+    return None
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All distributions together; core and echo also on the other Pythons of this machine."""
+    session.install(*distributions(editable=True), *TEST_TOOLS)
+    session.run("pytest", *session.posargs)
+    for version in OTHER_PYTHONS:
+        on_python(session, version)
+
+
+def on_python(session: nox.Session, version: str) -> None:
+    """Core's and echo's tests on another Python, where this machine has it."""
+    python = interpreter(version)
+    if python is None:
+        session.log(f"Python {version} is not on this machine")
+        return
+    folder = Path(session.create_tmp(), f"python{version}")
+    bin_folder = folder / "bin"
+    session.run(python, "-m", "venv", str(folder), external=True)
+    names = ["./core[cli,testing]", "./plugins/echo", *TEST_TOOLS]
+    session.run(str(bin_folder / "pip"), "install", "-q", *names, external=True)
+    words = ["-q", "core/tests", "plugins/echo/tests"]
+    session.run(str(bin_folder / "pytest"), *words, external=True)
+
+
+@nox.session
+@nox.parametrize("name", PLUGINS, ids=PLUGINS)
+def plugin(session: nox.Session, name: str) -> None:
+    """Core and one plugin alone, so that nothing is used that it does not declare."""
+    session.install("./core[cli,testing]", f"./plugins/{name}", *TEST_TOOLS)
+    session.run("pytest", f"plugins/{name}", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, import directions and formatting."""
+    session.install("ruff>=0.17,<0.18")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy strict and basedpyright over everything that is shipped."""
+    session.install(*distributions(editable=True), *TYPE_TOOLS)
+    session.run("mypy", "core/src", *(f"plugins/{name}/src" for name in PLUGINS))
+    session.run("mypy", "tests/typing")
+    session.run("basedpyright")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Every example of the docstrings, README and docs runs; every hook has its page."""
+    session.install(*distributions(editable=True), *TEST_TOOLS)
+    session.run("pytest", "--doctest-modules", "core/src", "-q")
+    session.run("pytest", "tests/test_docs.py", "-q")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Every wheel and sdist, installed and listed in a fresh environment."""
+    session.install("build", "hatchling>=1.27")
+    out = Path(session.create_tmp(), "dist")
+    shutil.rmtree(out, ignore_errors=True)
+    for folder in ("core", *(f"plugins/{name}" for name in PLUGINS)):
+        session.run("python", "-m", "build", "-q", "--no-isolation", "-o", str(out), folder)
+    fresh = Path(session.create_tmp(), "fresh")
+    shutil.rmtree(fresh, ignore_errors=True)
+    session.run("python", "-m", "venv", str(fresh))
+    wheels = sorted(map(str, out.glob("*.whl")))
+    core = next(wheel for wheel in wheels if Path(wheel).name.startswith("multitap-"))
+    others = [wheel for wheel in wheels if wheel != core]
+    session.run(str(fresh / "bin/pip"), "install", "-q", f"{core}[cli]", *others, external=True)
+    session.run(str(fresh / "bin/multitap"), "capabilities", external=True)
+    session.run(str(fresh / "bin/multitap"), "chat", "-m", "echo:echo", "built", external=True)
+    for archive in sorted(map(str, out.glob("*.tar.gz"))):
+        session.run("python", "-m", "tarfile", "-t", archive, silent=True)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """CPU per token beside httpx and a raw socket; `-- --rounds 9` for more rounds."""
+    session.install("./core", "uvloop; sys_platform != 'win32'")
+    session.run("python", "bench/tokens.py", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("server", REAL_SERVERS, ids=REAL_SERVERS)
+def real(session: nox.Session, server: str) -> None:
+    """End to end against a real server, started here."""
+    session.install(*distributions(editable=True), *TEST_TOOLS)
+    session.run("pytest", f"tests/real/test_{server}.py", *session.posargs)
