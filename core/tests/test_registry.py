@@ -12,9 +12,9 @@ import pytest
 
 from multitap.errors import ConfigError, NotSupported, PluginError
 from multitap.hookspecs import Backend, hookimpl
-from multitap.loading import Turns
 from multitap.manifest import ProviderInfo
 from multitap.registry import Registry, Row
+from multitap.turns import Turns
 
 CHAT = """
 from multitap.hookspecs import hookimpl
@@ -372,6 +372,9 @@ def test_a_broken_module_is_quarantined_alone(install, source):
     assert "pip uninstall multitap-acme" in str(caught.value)
     assert found.build("chat", acme("acme-b", name="b"))
     assert list(states(found).values()) == ["quarantined", "loaded"]
+    found.refresh()
+    with pytest.raises(PluginError, match=f"(?s){BROKEN[source]}"):  # nothing stayed registered
+        found.build("chat", acme())
 
 
 def test_a_quarantined_module_is_not_run_again_until_a_refresh(install, tmp_path):
@@ -544,6 +547,18 @@ def test_what_an_application_adds_goes_before_what_is_installed(install):
     found.remove("acme")
 
     assert type(found.build("chat", acme())).__module__ == "acme_plugin"
+
+
+def test_what_is_added_after_a_removal_is_what_counts():
+    found, first, second = registry(), Fake(), Fake()
+    second.Chat = type("Other", (Fake.Chat,), {})
+    found.add(first, "acme", ["chat"])
+    found.build("chat", acme())
+
+    found.remove("acme")
+    found.add(second, "acme", ["chat"])
+
+    assert type(found.build("chat", acme())) is second.Chat
 
 
 def test_one_object_may_serve_two_providers_and_the_same_place_once():

@@ -10,17 +10,18 @@ from __future__ import annotations
 import re
 import sys
 from collections import defaultdict
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from multitap.hookspecs import API, CAPABILITIES
+from multitap.capabilities import API, CAPABILITIES
 from multitap.manifest import ProviderInfo, provider_from_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from importlib_metadata import EntryPoint
 
@@ -208,9 +209,10 @@ def survey(claims: Iterable[Claim], policy: Policy) -> Table:
     usable = {claim.place: claim for claim, state in states.items() if state == "declared"}
     infos: dict[Claim, ProviderInfo] = {}
     failures: dict[Claim, Failure] = {}
+    read = cache(_provider_tables)
     for claim in usable.values():
         try:
-            infos[claim] = claim.info or _manifest(claim)
+            infos[claim] = claim.info or _manifest(claim, read)
         except Exception as error:
             infos[claim] = ProviderInfo(name=claim.provider, title=claim.provider)
             failures[claim] = Failure(claim.distribution, f"its provider.toml is wrong: {error}")
@@ -240,8 +242,8 @@ def _preferred(rivals: list[Claim], chosen: str | None) -> list[Claim]:
     return added or named or rivals
 
 
-def _manifest(claim: Claim) -> ProviderInfo:
-    table = _provider_tables(claim.module.partition(".")[0]).get(claim.provider, {})
+def _manifest(claim: Claim, read: Callable[[str], Mapping[str, Any]]) -> ProviderInfo:
+    table = read(claim.module.partition(".")[0]).get(claim.provider, {})
     return provider_from_table(claim.provider, table)
 
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
 
+from multitap.capabilities import API, CAPABILITIES, PROTOCOLS
 from multitap.work import Backend
 
 if TYPE_CHECKING:
@@ -39,26 +40,19 @@ if TYPE_CHECKING:
     from multitap.capabilities.tokenize import Tokenizer
     from multitap.capabilities.transcription import TranscriptionModel
 
-__all__ = ("API", "Backend", "Specs", "hookimpl", "hookspec", "methods_of", "protocol_of")
-
-API = 1
-"""The version of this contract; a plugin's ``provider.toml`` says which one it was written for."""
+__all__ = (
+    "API",
+    "CAPABILITIES",
+    "Backend",
+    "Specs",
+    "hookimpl",
+    "hookspec",
+    "methods_of",
+    "protocol_of",
+)
 
 hookspec = pluggy.HookspecMarker("multitap")
 hookimpl = pluggy.HookimplMarker("multitap")
-
-_PROTOCOLS = {
-    "chat": "ChatModel",
-    "embedding": "EmbeddingModel",
-    "rerank": "RerankModel",
-    "tokenize": "Tokenizer",
-    "transcription": "TranscriptionModel",
-    "speech": "SpeechModel",
-    "moderation": "ModerationModel",
-    "image": "ImageModel",
-    "catalog": "Catalog",
-    "lifecycle": "Lifecycle",
-}
 
 
 class Specs(Protocol):
@@ -105,10 +99,6 @@ class Specs(Protocol):
         """Pull, load and unload models."""
 
 
-CAPABILITIES: tuple[str, ...] = tuple(_PROTOCOLS)
-"""The names of all capabilities, in the order of the documentation."""
-
-
 def protocol_of(capability: str) -> Any:
     """The class that a hook's result is checked against.
 
@@ -116,7 +106,7 @@ def protocol_of(capability: str) -> Any:
     'Tokenizer'
     """
     module = import_module(f"multitap.capabilities.{capability}")
-    return getattr(module, _PROTOCOLS[capability])
+    return getattr(module, PROTOCOLS[capability])
 
 
 def methods_of(capability: str) -> frozenset[str]:

@@ -7,70 +7,20 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine, Generator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from multitap.errors import PluginError
 from multitap.hookspecs import Specs, methods_of, protocol_of
+from multitap.unusable import ContractError
 
 if TYPE_CHECKING:
     from multitap.discovery import Claim
     from multitap.work import Backend
 
-__all__ = ("ContractError", "Loader", "Turns", "call_hook", "check_result")
-
-
-class ContractError(Exception):
-    """A module, or what its hook gave, is not what the contract asks for."""
-
-
-class Turns:
-    """One thread at a time for each key; other keys go on meanwhile.
-
-    A thread that would wait for itself, alone or in a circle of threads, gets a ``PluginError``:
-    plugins that use each other while they are imported must not stop the process.
-    """
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._owners: dict[str, int] = {}
-        self._waiting: dict[int, str] = {}
-
-    @contextmanager
-    def hold(self, key: str) -> Iterator[None]:
-        """Wait for the key's turn, and keep it."""
-        with self._changed:
-            self._take(key, threading.get_ident())
-        try:
-            yield
-        finally:
-            with self._changed:
-                del self._owners[key]
-                self._changed.notify_all()
-
-    def _take(self, key: str, thread: int) -> None:
-        self._waiting[thread] = key
-        try:
-            while key in self._owners:
-                if self._waits_for_itself(thread):
-                    raise PluginError(f"{key} is needed in order to load itself")
-                self._changed.wait()
-            self._owners[key] = thread
-        finally:
-            del self._waiting[thread]
-
-    def _waits_for_itself(self, thread: int) -> bool:
-        key: str | None = self._waiting[thread]
-        while key in self._owners:
-            owner = self._owners[key]
-            if owner == thread:
-                return True
-            key = self._waiting.get(owner)
-        return False
+__all__ = ("Loader", "call_hook", "check_result")
 
 
 class Loader:
@@ -92,16 +42,12 @@ class Loader:
             return self._hooks[claim]
         plugin = claim.plugin if claim.plugin is not None else _imported(claim.module)
         with self._lock:
-            self._check_hook_names(plugin, claim)
-            new = not self._manager.is_registered(plugin)
-            try:
-                if new:
-                    self._manager.register(plugin, name=_plugin_name(plugin))
-                self._hooks[claim] = self._hook_of(plugin, claim)
-            except BaseException:
-                if new and self._manager.is_registered(plugin):
-                    self._manager.unregister(plugin)
-                raise
+            self._check_hooks(plugin, claim)
+            if not self._manager.is_registered(plugin):
+                self._register(plugin)
+            caller: pluggy.HookCaller = getattr(self._manager.hook, f"multitap_{claim.capability}")
+            hooks = {id(hook.plugin): hook for hook in caller.get_hookimpls()}
+            self._hooks[claim] = hooks[id(plugin)]
             return self._hooks[claim]
 
     def unload(self, claim: Claim) -> None:
@@ -111,37 +57,40 @@ class Loader:
             if hook and all(other.plugin is not hook.plugin for other in self._hooks.values()):
                 self._manager.unregister(hook.plugin)
 
-    def _check_hook_names(self, plugin: object, claim: Claim) -> None:
+    def _register(self, plugin: object) -> None:
+        try:
+            self._manager.register(
+                plugin, name=getattr(plugin, "__name__", None) or str(id(plugin))
+            )
+        except BaseException:
+            if self._manager.is_registered(plugin):  # pluggy before 1.7 leaves half of it
+                self._manager.unregister(plugin)
+            raise
+
+    def _check_hooks(self, plugin: object, claim: Claim) -> None:
         """Before anything is registered: a misspelt hook would never be called."""
+        wanted, found = f"multitap_{claim.capability}", set()
         for name in dir(plugin):
             options = self._manager.parse_hookimpl_opts(plugin, name)
-            hook = (options and options.get("specname")) or name
-            if options and not options.get("optionalhook") and not hasattr(Specs, hook):
+            if options is None:
+                continue
+            found.add(hook := options.get("specname") or name)
+            if not options.get("optionalhook") and not hasattr(Specs, hook):
                 raise ContractError(
                     f"{claim.module} implements {hook}, which is no hook of this version;"
-                    f" for this entry point it is multitap_{claim.capability}"
+                    f" for this entry point it is {wanted}"
                 )
-
-    def _hook_of(self, plugin: object, claim: Claim) -> pluggy.HookImpl:
-        name = f"multitap_{claim.capability}"
-        caller: pluggy.HookCaller = getattr(self._manager.hook, name)
-        for hook in caller.get_hookimpls():
-            if hook.plugin is plugin:
-                return hook
-        raise ContractError(
-            f"{claim.module} has no {name}, which its entry point in"
-            f" multitap.{claim.capability} promises; is it marked with @hookimpl?"
-        )
+        if wanted not in found:
+            raise ContractError(
+                f"{claim.module} has no {wanted}, which its entry point in"
+                f" multitap.{claim.capability} promises; is it marked with @hookimpl?"
+            )
 
 
 def _imported(module: str) -> object:
     if not all(part.isidentifier() for part in module.split(".")):
         raise ContractError(f"the entry point's value {module!r} is not the name of a module")
     return import_module(module)
-
-
-def _plugin_name(plugin: object) -> str:
-    return str(getattr(plugin, "__name__", None) or id(plugin))
 
 
 def call_hook(hook: pluggy.HookImpl, backend: Backend) -> object:

@@ -12,23 +12,23 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-import traceback
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from multitap.capabilities import CAPABILITIES
 from multitap.discovery import Claim, Failure, Policy, Row, State, Table, declared, survey
 from multitap.errors import ConfigError, MultitapError
-from multitap.hookspecs import CAPABILITIES
-from multitap.loading import Loader, Turns, call_hook, check_result
 from multitap.manifest import ProviderInfo
-from multitap.unusable import absence, blame, incompatible, reason_of
+from multitap.turns import Turns
+from multitap.unusable import absence, blame, failure_of, incompatible, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     import pluggy
 
+    from multitap.loading import Loader
     from multitap.work import Backend
 
 __all__ = ("Failure", "Registry", "Row", "State")
@@ -60,7 +60,7 @@ class Registry:
         self._added: tuple[Claim, ...] = ()
         self._surveyed: Table | None = None
         self._failures: dict[Claim, Failure] = {}
-        self._loader = Loader()
+        self._loader: Loader | None = None
         self._turns = Turns()
         self._built: dict[tuple[str, str], tuple[Backend, object]] = {}
 
@@ -171,7 +171,8 @@ class Registry:
             self._added = tuple(claim for claim in self._added if claim.provider != provider)
             self._surveyed = None
             for claim in gone:
-                self._loader.unload(claim)
+                if self._loader is not None:
+                    self._loader.unload(claim)
                 self._failures.pop(claim, None)
             kept = self._built.items()
             self._built = {key: k for key, k in kept if not gone or k[0].provider != provider}
@@ -189,7 +190,8 @@ class Registry:
     def _state(self, claim: Claim, before: State) -> State:
         if claim in self._failures:
             return "quarantined"
-        return "loaded" if self._loader.loaded(claim) else before
+        loaded = self._loader is not None and self._loader.loaded(claim)
+        return "loaded" if loaded else before
 
     def _kept(self, capability: str, backend: Backend) -> object:
         kept = self._built.get((backend.id, capability))
@@ -207,7 +209,9 @@ class Registry:
         return claim
 
     def _made(self, claim: Claim, backend: Backend) -> object:
-        hook = self._loaded(claim)
+        from multitap.loading import call_hook, check_result
+
+        hook = self._hook(claim)
         try:
             result = call_hook(hook, backend)
             check_result(result, claim.capability)
@@ -217,17 +221,20 @@ class Registry:
             raise blame(claim, reason_of(error)) from error
         return result
 
-    def _loaded(self, claim: Claim) -> pluggy.HookImpl:
+    def _hook(self, claim: Claim) -> pluggy.HookImpl:
+        from multitap.loading import Loader
+
+        with self._lock:
+            loader = self._loader = self._loader or Loader()
         with self._turns.hold(claim.module):
             if claim in self._failures:
                 raise blame(claim, self._failures[claim].reason)
             try:
-                return self._loader.load(claim)
+                return loader.load(claim)
             except BaseException as error:
                 if _is_interrupt(error):
                     raise
-                text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-                self._failures[claim] = Failure(claim.distribution, reason_of(error), text)
+                self._failures[claim] = failure_of(claim, error)
                 raise blame(claim, reason_of(error)) from error
 
 

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from multitap.capabilities import API
+from multitap.discovery import Failure
 from multitap.errors import ConfigError, MultitapError, NotSupported, PluginError
-from multitap.hookspecs import API
-from multitap.loading import ContractError
 
 if TYPE_CHECKING:
     from multitap.discovery import Claim, Table
     from multitap.work import Backend
 
-__all__ = ("absence", "blame", "incompatible", "reason_of")
+__all__ = ("ContractError", "absence", "blame", "failure_of", "incompatible", "reason_of")
 
 _OURS = ("echo", "llamacpp", "lmstudio", "ollama", "tgi", "vllm")
+
+
+class ContractError(Exception):
+    """A module, or what its hook gave, is not what the contract asks for."""
 
 
 def reason_of(error: BaseException) -> str:
     """What went wrong, in one line."""
     return str(error) if isinstance(error, ContractError) else f"{type(error).__name__}: {error}"
+
+
+def failure_of(claim: Claim, error: BaseException) -> Failure:
+    """What is kept of an error in a quarantined row."""
+    import traceback
+
+    text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    return Failure(claim.distribution, reason_of(error), text)
 
 
 def blame(claim: Claim, reason: str) -> PluginError:

@@ -1,5 +1,26 @@
 """One module per capability: its protocol, its request and its results.
 
 A plugin implements the ones it has and knows nothing of the others. ``PROTOCOLS`` maps each name to
-the class that a hook's result is checked against.
+the class that a hook's result is checked against. Importing this package imports none of them.
 """
+
+__all__ = ("API", "CAPABILITIES", "PROTOCOLS")
+
+API = 1
+"""The version of this contract; a plugin's ``provider.toml`` says which one it was written for."""
+
+PROTOCOLS = {
+    "chat": "ChatModel",
+    "embedding": "EmbeddingModel",
+    "rerank": "RerankModel",
+    "tokenize": "Tokenizer",
+    "transcription": "TranscriptionModel",
+    "speech": "SpeechModel",
+    "moderation": "ModerationModel",
+    "image": "ImageModel",
+    "catalog": "Catalog",
+    "lifecycle": "Lifecycle",
+}
+
+CAPABILITIES: tuple[str, ...] = tuple(PROTOCOLS)
+"""The names of all capabilities, in the order of the documentation."""

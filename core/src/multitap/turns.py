@@ -1,0 +1,59 @@
+"""One thread at a time for each key, where a circle of waiting threads is an error."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from multitap.errors import PluginError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ("Turns",)
+
+
+class Turns:
+    """One thread at a time for each key; other keys go on meanwhile.
+
+    A thread that would wait for itself, alone or in a circle of threads, gets a ``PluginError``:
+    plugins that use each other while they are imported must not stop the process.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._owners: dict[str, int] = {}
+        self._waiting: dict[int, str] = {}
+
+    @contextmanager
+    def hold(self, key: str) -> Iterator[None]:
+        """Wait for the key's turn, and keep it."""
+        with self._changed:
+            self._take(key, threading.get_ident())
+        try:
+            yield
+        finally:
+            with self._changed:
+                del self._owners[key]
+                self._changed.notify_all()
+
+    def _take(self, key: str, thread: int) -> None:
+        self._waiting[thread] = key
+        try:
+            while key in self._owners:
+                if self._waits_for_itself(thread):
+                    raise PluginError(f"{key} is needed in order to load itself")
+                self._changed.wait()
+            self._owners[key] = thread
+        finally:
+            del self._waiting[thread]
+
+    def _waits_for_itself(self, thread: int) -> bool:
+        key: str | None = self._waiting[thread]
+        while key in self._owners:
+            owner = self._owners[key]
+            if owner == thread:
+                return True
+            key = self._waiting.get(owner)
+        return False
