@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -11,6 +11,10 @@ import attrs
 from multitap.work import Work
 
 __all__ = ("Catalog", "Model")
+
+
+def _names(names: Iterable[str] | None) -> frozenset[str] | None:
+    return None if names is None else frozenset(names)
 
 
 @attrs.frozen(kw_only=True)
@@ -34,9 +38,7 @@ class Model:
 
     id: str
     backend: str = ""
-    capabilities: frozenset[str] | None = attrs.field(
-        default=None, converter=attrs.converters.optional(frozenset)
-    )
+    capabilities: frozenset[str] | None = attrs.field(default=None, converter=_names)
     context_length: int | None = None
     max_output_tokens: int | None = None
     size: int | None = None

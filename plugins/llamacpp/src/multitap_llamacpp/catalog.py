@@ -39,19 +39,19 @@ def _model(id_: str, path: Path) -> Model:
     meta = {"format": "gguf", "runtime": "llamacpp", "path": str(path)}
     try:
         found = path.stat()
-        changed = _time(found.st_mtime_ns)
-        listed = Model(id=id_, size=found.st_size, modified_at=changed, loaded=False, meta=meta)
         model = ModelFile(id_, path, read_header(path))
     except OSError as error:
         return Model(
             id=id_, loaded=False, meta=meta, problem=f"It cannot be read: {error.strerror}"
         )
     except ProtocolError as error:
-        return attrs.evolve(listed, capabilities=frozenset(), problem=error.message)
-    return attrs.evolve(
-        listed,
+        return Model(id=id_, size=found.st_size, loaded=False, meta=meta, problem=error.message)
+    return Model(
+        id=id_,
         capabilities=model.capabilities,
         context_length=model.context_length,
+        size=sum(part.stat().st_size for part in model.parts if part.is_file()),
+        modified_at=_time(found.st_mtime_ns),
         loaded=path.resolve() in ENGINE.loaded(),
         problem=model.problem,
         meta={**meta, **_more(model)},

@@ -144,7 +144,9 @@ class Engine:
         finally:
             with self._changed:
                 _set_leaving(leaving, False)
-                gone = [e for e in leaving if e.idle and self._entries.pop(e.plan, None)]
+                gone = [e for e in leaving if e.idle]
+                for entry in gone:
+                    self._entries.pop(entry.plan, None)
         for entry in gone:
             _free(entry)
 

@@ -26,7 +26,7 @@ class LlamaLifecycle:
         """Not supported: files come into the folder by other means."""
         raise NotSupported(
             "The llamacpp plugin downloads nothing",
-            hint=f"Put the GGUF file into {self.models.folder.path}, or name it as path:/file.gguf.",
+            hint=f"Put the GGUF file into {self.models.folder.path}, or name path:/file.gguf.",
             model=model,
         )
 

@@ -102,7 +102,7 @@ def start(plan: Plan, key: str) -> Any:
     Raises:
         MultitapError: It could not be started, with the reason that the library logs.
     """
-    import xllamacpp  # noqa: TID253 - 100 MB, loaded with the first model
+    import xllamacpp
 
     parameters = _parameters(xllamacpp, plan, key)
     try:

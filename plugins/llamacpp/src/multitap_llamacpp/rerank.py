@@ -31,8 +31,8 @@ class LlamaRerank:
         body = {"query": request.query, "documents": list(request.documents)}
         with self.models.lease(model, "rerank", report) as loaded:
             answer = ask(loaded.native.handle_rerank, body, request.model)
-        results = [Ranked(r["index"], sigmoid(r["relevance_score"])) for r in answer["results"]]
-        return Ranking(results=results, usage=usage_of(answer), model=request.model)
+        results = (Ranked(r["index"], sigmoid(r["relevance_score"])) for r in answer["results"])
+        return Ranking(results=tuple(results), usage=usage_of(answer), model=request.model)
 
 
 def sigmoid(logit: float) -> float:

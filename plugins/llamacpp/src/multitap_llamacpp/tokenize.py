@@ -36,7 +36,8 @@ class LlamaTokenizer:
                 request.model, "/tokenize", {**body, "parse_special": False}, report, pieces=True
             )
             found = answer["tokens"]
-            return Tokens(ids=[t["id"] for t in found], pieces=[_bytes(t["piece"]) for t in found])
+            ids, pieces = (t["id"] for t in found), (_bytes(t["piece"]) for t in found)
+            return Tokens(ids=tuple(ids), pieces=tuple(pieces))
 
         return one_result(make)
 
