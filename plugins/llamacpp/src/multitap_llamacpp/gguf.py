@@ -22,7 +22,7 @@ from multitap.errors import ProtocolError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ("Header", "Tensor", "read_header")
+__all__ = ("Header", "Tensor", "parse_header", "read_header")
 
 Scalar = Union[int, float, bool, str]
 
@@ -121,7 +121,12 @@ def read_header(path: Path) -> Header:
 @lru_cache(maxsize=128)
 def _read(path: Path, size: int, _changed: int) -> Header:
     with path.open("rb") as file:
-        return _Reader(file, size, path.name).header()
+        return parse_header(file, size, path.name)
+
+
+def parse_header(file: BinaryIO, size: int, name: str) -> Header:
+    """Read and check the header of an open file of ``size`` bytes; see ``read_header``."""
+    return _Reader(file, size, name).header()
 
 
 class _Reader:
