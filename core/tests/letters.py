@@ -9,7 +9,7 @@ import threading
 
 from multitap.capabilities.catalog import Model
 from multitap.errors import EngineError, ProviderDown
-from multitap.events import Failed, Stop, Text, ToolCallChunk, ToolCallEnd, ToolCallStart
+from multitap.events import Failed, Notice, Stop, Text, ToolCallChunk, ToolCallEnd, ToolCallStart
 from multitap.hookspecs import hookimpl
 from multitap.registry import Registry
 from multitap.work import Exchange, HttpCall, Json, LocalExchange, Operation, fetch
@@ -30,6 +30,8 @@ def events_of(letter):
         return [Failed(EngineError("It broke"))]
     if letter == "?":
         raise ValueError("This letter is not known")
+    if letter == "W":
+        return [Notice("unsupported_option", "Only one at a time.", "n")]
     if letter == "T":
         call = ("c1", '{"city": "Oslo"}')
         return [ToolCallStart("c1", "weather"), ToolCallChunk(*call), ToolCallEnd(*call)]

@@ -9,9 +9,11 @@ The last script serves all further connections. Nothing sleeps: what a test wait
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 CEILING = 10.0  # seconds that anything may take before a test is called stuck
 
@@ -21,11 +23,13 @@ class Peer:
 
     def __init__(self, accepted: socket.socket) -> None:
         accepted.settimeout(CEILING)
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = accepted
         self.requests: list[bytes] = []
         self.received = bytearray()
         self.request_came = threading.Event()
         self.closed_by_client = threading.Event()
+        self.turn = threading.Semaphore(0)
 
     def take_request(self) -> None:
         """Read one request, with the body that its ``Content-Length`` promises."""
@@ -89,6 +93,11 @@ def hold(event: threading.Event) -> Step:
     return step
 
 
+def turn(peer: Peer) -> None:
+    """Wait until the test releases this connection's ``turn``, once for each step."""
+    assert peer.turn.acquire(timeout=CEILING), "nobody gave the server its turn"
+
+
 def tell(event: threading.Event) -> Step:
     """Set an event for the test."""
     return lambda _: event.set()
@@ -113,15 +122,16 @@ def reset(peer: Peer) -> None:
 class Loopback:
     """The server; a context manager."""
 
-    def __init__(self, *scripts: Sequence[Step]) -> None:
+    def __init__(self, *scripts: Sequence[Step], tls: ssl.SSLContext | None = None) -> None:
         self._scripts = list(scripts)
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._threads: list[threading.Thread] = []
         self._changed = threading.Condition()
         self.peers: list[Peer] = []
         self.faults: list[BaseException] = []
         self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def requests(self) -> list[bytes]:
@@ -142,14 +152,13 @@ class Loopback:
         socket.socket.shutdown(self._listener, socket.SHUT_RDWR)
         self._listener.close()
         for peer in self.peers:
-            try:
+            peer.turn.release(1000)
+            with suppress(OSError):
                 peer.socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         for thread in self._threads:
             thread.join(CEILING)
         if kind is None:
-            assert self.faults == []
+            assert not self.faults
 
     def _start(self, target: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)
@@ -171,10 +180,12 @@ class Loopback:
 
     def _play(self, peer: Peer, script: Sequence[Step]) -> None:
         try:
+            if self._tls is not None:
+                peer.socket = self._tls.wrap_socket(peer.socket, server_side=True)
             for step in script:
                 step(peer)
-        except OSError:
-            pass  # the client went away, which is what many a test is about
+        except (ConnectionError, ssl.SSLError):
+            peer.closed_by_client.set()  # which is what many a test is about
         except BaseException as error:
             self.faults.append(error)
         finally:

@@ -517,6 +517,19 @@ def test_a_project_cannot_name_the_users_key_for_its_endpoint(places, tmp_path, 
     assert section.api_key is None
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "localhost", "[::1]:1"])
+def test_a_key_that_a_project_names_may_stay_on_this_machine(places, host):
+    places.project.write_text(f"[acme]\nendpoint = 'http://{host}'\napi_key = 'env:ACME_API_KEY'")
+    section = places.load({"ACME_API_KEY": KEY}).sections["acme"]
+    assert sent(section) == {"Authorization": f"Bearer {KEY}"}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1.evil.example", "localhost.example", "0x7f.1"])
+def test_what_only_looks_like_this_machine_gets_no_key(places, host):
+    places.project.write_text(f"[acme]\nendpoint = 'http://{host}'\napi_key = 'env:ACME_API_KEY'")
+    assert places.load({"ACME_API_KEY": KEY}).sections["acme"].api_key is None
+
+
 @pytest.mark.parametrize("origin", ["environment", "command line"])
 def test_the_users_own_word_for_an_endpoint_allows_the_key(places, origin):
     places.user.write_text(f"[acme]\napi_key = '{KEY}'")

@@ -61,7 +61,7 @@ class Setting:
     type: SettingType = attrs.field(default="text", validator=in_(get_args(SettingType)))
     default: Any = None
     help: str = attrs.field(default="", validator=_TEXT)
-    choices: tuple[Any, ...] = attrs.field(default=(), converter=tuple)
+    choices: tuple[Any, ...] = attrs.field(default=(), converter=tuple[Any, ...])
 
 
 @attrs.frozen(kw_only=True)
@@ -86,7 +86,7 @@ class ProviderInfo:
     api: int = attrs.field(default=1, validator=instance_of(int))
     key: KeyInfo = attrs.field(factory=KeyInfo)
     settings: Mapping[str, Setting] = attrs.field(factory=dict)
-    capabilities: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    capabilities: tuple[str, ...] = ()
 
 
 def provider_from_table(name: str, table: Mapping[str, Any]) -> ProviderInfo:

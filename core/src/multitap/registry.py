@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -86,12 +86,11 @@ class Registry:
         for claim, info in self._table().infos.items():
             known = found.get((claim.provider, claim.distribution), info)
             names = {*known.capabilities, claim.capability}
-            ordered: Any = [name for name in CAPABILITIES if name in names]
             found[claim.provider, claim.distribution] = attrs.evolve(
                 known,
                 distribution=claim.distribution,
                 version=claim.version,
-                capabilities=ordered,
+                capabilities=tuple(name for name in CAPABILITIES if name in names),
             )
         return tuple(found[key] for key in sorted(found))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from multitap.errors import PluginError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
 __all__ = ("Turns",)
 
@@ -27,7 +27,7 @@ class Turns:
         self._waiting: dict[int, str] = {}
 
     @contextmanager
-    def hold(self, key: str) -> Iterator[None]:
+    def hold(self, key: str) -> Generator[None, None, None]:
         """Wait for the key's turn, and keep it."""
         with self._changed:
             self._take(key, threading.get_ident())

@@ -162,24 +162,24 @@ assert begun.wait(30)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, b"", b"")
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork")
-def test_a_forked_child_starts_with_nothing_loaded(models, backend):
+def test_a_forked_child_refuses_and_says_what_to_do(tmp_path):
     program = """
 import os, sys
+from multitap.errors import LocalError
 from multitap.hookspecs import Backend
-from multitap_llamacpp.engine import ENGINE
 from multitap_llamacpp.lifecycle import multitap_lifecycle
-made = multitap_lifecycle(Backend(id="l", provider="llamacpp", settings={"models_dir": sys.argv[1]}))
-load = made.load("tiny-embed").run
-load(lambda items: True)
+settings = {"models_dir": sys.argv[1]}
+load = multitap_lifecycle(Backend(id="l", provider="llamacpp", settings=settings)).load("tiny-embed")
+load.run(lambda items: True)
 child = os.fork()
 if not child:
-    assert not ENGINE.loaded()
-    load(lambda items: True)
-    assert ENGINE.loaded()
-    sys.exit(0)
-assert os.waitpid(child, 0)[1] == 0
-assert ENGINE.loaded()
+    try:
+        load.run(lambda items: True)
+    except LocalError as error:
+        os._exit(7 if "spawn" in str(error) else 1)
+    os._exit(2)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+load.run(lambda items: True)
 """
     ran = subprocess.run(
         [sys.executable, "-c", program, str(MODELS)], capture_output=True, timeout=60, check=False

@@ -6,6 +6,7 @@ import pytest
 
 from multitap.errors import ConfigError, ModelNotFound, NotSupported, ProtocolError
 from multitap.hookspecs import Backend
+from multitap_llamacpp.lifecycle import multitap_lifecycle
 from multitap_llamacpp.models import ModelFolder
 from multitap_llamacpp.options import Adapter, Options, physical_cores
 
@@ -40,9 +41,9 @@ def test_unloading_what_is_not_loaded_is_no_error(runtime):
     runtime.unload("tiny-rerank")
 
 
-def test_pulling_is_not_supported_and_says_what_to_do(runtime):
+def test_pulling_is_not_supported_and_says_what_to_do(backend):
     with pytest.raises(NotSupported, match=r"Put the GGUF file into .*models"):
-        runtime.pull("tiny-llama")
+        multitap_lifecycle(backend).pull("tiny-llama")
 
 
 def test_a_damaged_file_is_listed_with_its_problem(make_runtime, tmp_path):
@@ -115,7 +116,7 @@ def test_settings_become_options():
 
 def test_a_setting_that_cannot_be_is_refused():
     backend = Backend(id="l", provider="llamacpp", settings={"parallel": 0})
-    with pytest.raises(ConfigError, match="parallel in .l. is 0; the least is 1"):
+    with pytest.raises(ConfigError, match=r"parallel in .l. is 0; the least is 1"):
         Options.of(backend)
 
 

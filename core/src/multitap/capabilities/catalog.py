@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -11,10 +11,6 @@ import attrs
 from multitap.work import Work
 
 __all__ = ("Catalog", "Model")
-
-
-def _names(names: Iterable[str] | None) -> frozenset[str] | None:
-    return None if names is None else frozenset(names)
 
 
 @attrs.frozen(kw_only=True)
@@ -38,7 +34,7 @@ class Model:
 
     id: str
     backend: str = ""
-    capabilities: frozenset[str] | None = attrs.field(default=None, converter=_names)
+    capabilities: frozenset[str] | None = None
     context_length: int | None = None
     max_output_tokens: int | None = None
     size: int | None = None
@@ -72,6 +68,8 @@ class Model:
         True
         """
         facts = {f.name: data[f.name] for f in attrs.fields(cls) if f.name in data}
+        if facts.get("capabilities") is not None:
+            facts["capabilities"] = frozenset(facts["capabilities"])
         if "modified_at" in facts:
             facts["modified_at"] = datetime.fromisoformat(facts["modified_at"])
         return cls(**facts)

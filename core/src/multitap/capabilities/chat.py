@@ -114,7 +114,8 @@ class ChatModel(Protocol):
         """The work that answers. May raise ``BadRequest`` or ``NotSupported`` for the request.
 
         The events end with ``Stop``, or with ``Failed``. Notices come first, usage comes before
-        ``Stop``, and a tool call is ``ToolCallStart``, chunks, ``ToolCallEnd``.
+        ``Stop``, and a tool call is ``ToolCallStart``, chunks, ``ToolCallEnd``. Of several choices
+        each has a ``Stop``; that of the first comes last, and is the end.
         """
         ...
 

@@ -3,8 +3,9 @@
 A project's file is not the user's own: a repository that somebody cloned must not be able to send
 the user's key elsewhere. So an endpoint that stands in a project's file gets only a key that is
 written in that same file as it is. A reference such as ``env:NAME`` there would be the user's key
-under another name, and is withheld too. The user's way to allow it is to name the endpoint again in
-a place of their own: the user's file, ``MULTITAP_<SECTION>__ENDPOINT``, or ``--llm``.
+under another name: it is followed for an endpoint on this machine, and withheld from any other. The
+user's way to allow it is to name the endpoint again in a place of their own: the user's file,
+``MULTITAP_<SECTION>__ENDPOINT``, or ``--llm``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import attrs
 
 from multitap.config.packages import canonical, did_you_mean
 from multitap.config.secret import Secret, is_reference
-from multitap.config.values import check_endpoint, typed
+from multitap.config.values import check_endpoint, is_loopback, typed
 from multitap.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -166,7 +167,8 @@ def _section(
     keys = [entry for entry in entries if entry.key == "api_key"]
     others = [entry for entry in entries if entry.key != "api_key"]
     values, sources = _values(others, SECTION_KEYS, problems)
-    key, withheld = _key_for(sources.get("endpoint"), keys)
+    trusted = is_loopback(values.get("endpoint", ""))
+    key, withheld = _key_for(sources.get("endpoint"), keys, trusted)
     secret = _secret(key, environ, problems) if key else None
     if key:
         sources["api_key"] = key.source
@@ -187,14 +189,19 @@ def _is_foreign(endpoint: Source | None) -> bool:
     return endpoint is not None and endpoint.kind == "project"
 
 
-def _key_for(endpoint: Source | None, keys: Sequence[Entry]) -> tuple[Entry | None, Source | None]:
-    """The key that this endpoint gets, or where the key stands that it does not get."""
+def _key_for(
+    endpoint: Source | None, keys: Sequence[Entry], trusted: bool
+) -> tuple[Entry | None, Source | None]:
+    """The key that this endpoint gets, or where the key stands that it does not get.
+
+    ``trusted``: a reference that stands beside a project's endpoint may be followed for it.
+    """
     if not keys:
         return None, None
     if endpoint is None or not _is_foreign(endpoint):
         return keys[-1], None
     beside = [key for key in keys if key.source.file == endpoint.file]
-    if beside and not is_reference(str(beside[-1].value)):
+    if beside and (trusted or not is_reference(str(beside[-1].value))):
         return beside[-1], None
     return None, (beside or keys)[-1].source
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from multitap.config.sources import Source
 
-__all__ = ("base_url", "check_endpoint", "parse_toml", "typed")
+__all__ = ("base_url", "check_endpoint", "is_loopback", "parse_toml", "typed")
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -72,6 +72,22 @@ def check_endpoint(endpoint: str) -> None:
         raise ValueError("must not hold credentials: they belong into api_key")
     if "?" in endpoint or "#" in endpoint:
         raise ValueError("must have neither a query nor a fragment")
+
+
+def is_loopback(endpoint: str) -> bool:
+    """Does the URL lead to this machine by its very spelling?
+
+    >>> is_loopback("http://127.0.0.1:8000"), is_loopback("http://localhost.example")
+    (True, False)
+    """
+    from ipaddress import ip_address
+    from urllib.parse import urlsplit
+
+    host = urlsplit(endpoint).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def base_url(endpoint: str) -> str:

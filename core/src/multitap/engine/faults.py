@@ -66,7 +66,7 @@ def connect_failed(where: str, reason: str) -> ProviderDown:
 
 def tls_failed(where: str, reason: str) -> TLSFailed:
     """The handshake failed for a reason that trying again does not cure."""
-    return TLSFailed(f"No secure connection to {where}: {reason}", phase="tls")
+    return TLSFailed(f"No secure connection to {where}: {reason}", kind="tls_failed", phase="tls")
 
 
 def tls_reason(error: ssl.SSLError) -> str:
@@ -108,11 +108,9 @@ def aborted(phase: str) -> BackendError:
     return ProviderDown("The call was given up", kind="aborted", phase=phase)
 
 
-def pool_full(where: str, limit: int) -> Overloaded:
+def pool_full(where: str) -> Overloaded:
     """All connections that a carrier may have are in use."""
-    return Overloaded(
-        f"All {limit} connections to {where} are in use", kind="queue_full", phase="queue"
-    )
+    return Overloaded(f"All connections to {where} are in use", kind="queue_full", phase="queue")
 
 
 def closed() -> LocalError:

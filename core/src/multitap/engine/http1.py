@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multitap.engine import faults
-from multitap.engine.content import Inflater
+from multitap.engine.content import inflater_for
+from multitap.errors import ProtocolError
 from multitap.work import Head
 
 if TYPE_CHECKING:
     import httptools
 
+    from multitap.engine.content import Inflater
     from multitap.engine.origin import Origin
 
 __all__ = ("DRAIN_BYTES", "DRAIN_SECONDS", "READ_SIZE", "Response")
@@ -48,6 +50,7 @@ class Response:
         self._header_lines = self._header_bytes = self._barren_bytes = self._informational = 0
         self._inflater: Inflater | None = None
         self._parts: list[bytes] = []
+        self._last_part = 0
         # Set before the parser looks for it: each chunk goes from C code into the list at once.
         self.on_body = self._parts.append
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
@@ -65,8 +68,8 @@ class Response:
         self.started = True
         before = self.head
         self._parse(data)
-        if self._bodiless:
-            self._parts.clear()
+        if self.complete:
+            del self._parts[self._last_part :]
         self._count(0 if self._parts or before is not self.head else len(data))
         if self._broken is not None and self.head is None:
             raise self._broken
@@ -155,20 +158,20 @@ class Response:
             self.head = Head(status, headers)
 
     def on_message_complete(self) -> None:
-        """The body is at its end."""
-        if self.head is not None:
+        """The body is at its end; a second answer, which nobody asked for, has one too."""
+        if self.head is not None and not self.complete:
             self.complete = True
+            self._last_part = len(self._parts)
 
     def _open(self, headers: dict[str, str]) -> None:
         if headers.get("transfer-encoding", "chunked").lower() != "chunked":
             self._broken = faults.violation("an unknown transfer encoding")
-        encoding = headers.get("content-encoding", "identity").strip().lower()
-        if encoding in ("", "identity") or self._bodiless:
+        if self._bodiless:
             return
         try:
-            self._inflater = Inflater(encoding)
-        except ValueError:
-            self._broken = faults.violation("an unknown content encoding")
+            self._inflater = inflater_for(headers)
+        except ProtocolError as error:
+            self._broken = error
 
     def _skip(self, status: int) -> None:
         self._informational += 1

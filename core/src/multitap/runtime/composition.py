@@ -33,6 +33,7 @@ from multitap.engine.call import Call
 from multitap.engine.carrier import Clocks
 from multitap.errors import ConfigError
 from multitap.events import Event
+from multitap.filters.strict import Strict
 from multitap.manifest import ProviderInfo
 from multitap.plan import Prompt, chat_request, check_length, fit_to_model, honoured, texts_of
 from multitap.policy.retry import Retry, RetryPolicy
@@ -146,6 +147,7 @@ class Composition:
             lambda: plugin.chat(request),
             timeout,
             notices=(*clamped, *ignored),
+            filters=(lambda: (Strict(),)) if strict else tuple,
             ends_with_stop=True,
             streamed=stream,
             first_byte=STREAM_FIRST_BYTE if stream else WHOLE_CALL,
@@ -215,7 +217,7 @@ class Composition:
         """List one backend's models; ``patient``: try again if it is not there."""
         target = ResolvedModel(backend=backend, model="", reference=None, how="its catalog")
         plugin = cast(Catalog, self._plugin("catalog", backend))
-        once = {} if patient else {"retry": Retry(RetryPolicy(attempts=1))}
+        once: dict[str, Any] = {} if patient else {"retry": Retry(RetryPolicy(attempts=1))}
         return self._call("catalog", target, plugin.models, timeout, **once)
 
     def lifecycle(

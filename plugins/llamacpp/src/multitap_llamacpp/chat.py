@@ -10,9 +10,9 @@ from collections.abc import Collection, Sequence
 
 import attrs
 import msgspec
-from multitap.dialects.openai.chat import ChatChunk, ChatRecords
 
 from multitap.capabilities.chat import ChatRequest
+from multitap.dialects.openai.chat import ChatChunk, ChatRecords
 from multitap.events import Event, Loading, ToolCallStart
 from multitap.hookspecs import Backend, hookimpl
 from multitap.messages import Tool

@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +20,7 @@ from copy import copy
 from pathlib import Path
 from typing import Any
 
-from multitap.errors import BadRequest, Overloaded
+from multitap.errors import BadRequest, LocalError, Overloaded
 from multitap_llamacpp import loading
 from multitap_llamacpp.loading import Plan
 
@@ -110,6 +111,7 @@ class Engine:
         self._entries: dict[Plan, _Entry] = {}
         self._changed = threading.Condition()
         self.closing = False
+        self._usable = True
 
     def loaded(self) -> Mapping[Path, int]:
         """Files in memory, each with the number of calls that use it."""
@@ -164,15 +166,21 @@ class Engine:
                 entry.loaded.result().abandon()
 
     def forget(self) -> None:
-        """After a fork the child has the memory without the threads: start again from nothing."""
+        """After a fork the child has the memory without the library's threads: nothing can run."""
         for entry in self._entries.values():
             if entry.loaded.done() and not entry.loaded.exception():
                 entry.loaded.result().abandon()
         self.__init__()  # type: ignore[misc]
+        self._usable = "xllamacpp" not in sys.modules
 
     # ---- how it is done ------------------------------------------------------------------------
 
     def _admit(self, plan: Plan) -> _Entry:
+        if not self._usable:
+            raise LocalError(
+                "llama.cpp was used before this process was forked, and cannot be used in the fork",
+                hint='Start processes with multiprocessing.get_context("spawn").',
+            )
         with self._changed:
             entry = self._entries.get(plan)
             if entry is not None and entry.leaving:

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from multitap.errors import (
-    BackendError,
-    BadRequest,
-    ContextOverflow,
-    EngineError,
-    NotSupported,
-    Overloaded,
-)
+from multitap.dialects.openai.errors import openai_error
+from multitap.errors import BackendError, BadRequest, ContextOverflow, EngineError, NotSupported
 
 __all__ = ("failure", "raised")
 
-TOO_LARGE = re.compile(r"input \((\d+) tokens\) is too large.*batch size: (\d+)", re.DOTALL)
-KINDS: Mapping[str, type[BackendError]] = {
-    "invalid_request_error": BadRequest,
-    "not_supported_error": NotSupported,
-    "unavailable_error": Overloaded,
-}
+LONGER = "Shorten it, or raise context in llm.toml if the model can hold more."
 
 
 def failure(error: Mapping[str, Any], model: str) -> BackendError:
@@ -32,24 +20,11 @@ def failure(error: Mapping[str, Any], model: str) -> BackendError:
     >>> failure(full, "tiny").needed
     412
     """
-    message = str(error.get("message") or "llama.cpp failed and does not say why")
-    facts: dict[str, Any] = {"model": model, "phase": "local"}
-    too_large = TOO_LARGE.search(message)
-    if too_large:
-        return _overflow(int(too_large[1]), int(too_large[2]), facts)
-    if error.get("type") == "exceed_context_size_error":
-        return _overflow(error.get("n_prompt_tokens"), error.get("n_ctx"), facts)
-    return KINDS.get(str(error.get("type")), EngineError)(message, **facts)
-
-
-def _overflow(needed: int | None, limit: int | None, facts: dict[str, Any]) -> ContextOverflow:
-    return ContextOverflow(
-        f"The input has {needed} tokens; the context holds {limit}",
-        needed=needed,
-        limit=limit,
-        hint="Shorten it, or raise context in llm.toml if the model can hold more.",
-        **facts,
-    )
+    found = openai_error(dict(error))
+    found.model, found.phase, found.status = model, "local", None
+    if isinstance(found, ContextOverflow):
+        found.hint = LONGER
+    return found
 
 
 def raised(error: Exception, model: str) -> BackendError:

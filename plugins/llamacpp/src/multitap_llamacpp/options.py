@@ -51,7 +51,8 @@ class Options:
     """How models are loaded; two backends with equal options share a loaded model.
 
     Attributes:
-        context: Tokens of prompt and answer of one call; ``None``: the model's, at most 8192.
+        context: Tokens of prompt and answer of one call; the library rounds up to 256s.
+            ``None``: the model's, at most 8192.
         parallel: Generations at once; each has a context of its own.
         threads: Threads of one model.
         gpu_layers: Layers on the graphics card; ``None``: as many as fit.
@@ -71,7 +72,7 @@ class Options:
     def of(cls, backend: Backend) -> Options:
         """From the backend's settings; a number that cannot be is a ``ConfigError``."""
         settings: Mapping[str, Any] = backend.settings
-        least = {"context": 16, "parallel": 1, "threads": 1, "max_loaded": 1, "cache_mib": 0}
+        least = {"context": 256, "parallel": 1, "threads": 1, "max_loaded": 1, "cache_mib": 0}
         numbers = {name: settings.get(name) for name in (*least, "gpu_layers")}
         for name, value in numbers.items():
             if value is not None and value < least.get(name, -1):

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
-from multitap.dialects.openai.messages import encode_chat
 
 from multitap.capabilities.chat import ChatRequest, ThinkLevel
+from multitap.dialects.openai.messages import encode_chat
 from multitap.errors import BadRequest, NotSupported
 from multitap.events import Notice
 from multitap.messages import Audio, Document, Image, Tool
@@ -17,6 +17,7 @@ from multitap_llamacpp.options import Adapter
 
 __all__ = ("body_of", "check_parts", "fitted")
 
+PROVIDER = "llamacpp"
 EFFORTS: Mapping[ThinkLevel, str] = {
     "minimal": "low",
     "low": "low",
@@ -62,7 +63,8 @@ def body_of(request: ChatRequest, adapters: Sequence[Adapter]) -> dict[str, Any]
         # the library ignores a name, but holds to "some tool" where there is only one
         request = attrs.evolve(request, tools=(request.tool_choice,), tool_choice="required")
     extra = dict(request.extra)
-    body = encode_chat(attrs.evolve(request, extra={}, think=None, stream=True))
+    bare = attrs.evolve(request, extra={}, think=None, stream=True)
+    body = encode_chat(bare, provider=PROVIDER)
     body.update(stream=True, return_progress=True, stream_options={"include_usage": True})
     template = {**_thinking(request.think), **extra.pop("chat_template_kwargs", {})}
     if template:

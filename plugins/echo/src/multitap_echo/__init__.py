@@ -1,0 +1,1 @@
+"""The echo: every capability, offline and deterministic."""
