@@ -91,19 +91,26 @@ def until():
 
 
 @pytest.fixture
-def working(models):
-    """How many of the engine's slots are computing, as the engine itself says."""
+def slots(models):
+    """The engine's slots, as the engine itself shows them."""
 
-    def count(name="tiny-llama"):
+    def look(name="tiny-llama"):
         with models.lease(models.find(name), "chat", lambda *_: True, slots=0) as loaded:
             headers = {"Authorization": f"Bearer {loaded.key}"}
             with urlopen(Request(f"{loaded.address}/slots", headers=headers)) as answer:
-                return sum(slot["is_processing"] for slot in json.load(answer))
+                return json.load(answer)
 
-    return count
+    return look
 
 
 @pytest.fixture
-def idle(until, working):
-    """Waits until the engine computes nothing."""
-    return lambda: until(lambda: working() == 0, "the engine still works")
+def cut_short(until, slots):
+    """Waits until the engine computes nothing, and checks that its last work had more to do."""
+
+    def check():
+        until(lambda: not any(slot["is_processing"] for slot in slots()), "the engine still works")
+        used = [slot for slot in slots() if slot.get("next_token")]
+        last = max(used, key=lambda slot: slot["id_task"])
+        assert last["next_token"][0]["has_next_token"]
+
+    return check

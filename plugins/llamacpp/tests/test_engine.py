@@ -149,9 +149,10 @@ from multitap.hookspecs import Backend
 from multitap.capabilities.chat import ChatRequest
 from multitap.messages import Message
 from multitap_llamacpp.chat import multitap_chat
-chat = multitap_chat(Backend(id="l", provider="llamacpp", settings={"models_dir": sys.argv[1]}))
+settings = {"models_dir": sys.argv[1], "threads": 1}
+chat = multitap_chat(Backend(id="l", provider="llamacpp", settings=settings))
 request = ChatRequest(model="tiny-llama", messages=(Message("user", "Write."),), think="off",
-                      extra={"grammar": 'root ::= "a"+'})
+                      extra={"grammar": 'root ::= "a" root'})
 begun = threading.Event()
 def emit(items):
     if any(item.type == "text" for item in items):
@@ -172,7 +173,8 @@ import os, sys
 from multitap.errors import LocalError
 from multitap.hookspecs import Backend
 from multitap_llamacpp.lifecycle import multitap_lifecycle
-backend = Backend(id="l", provider="llamacpp", settings={"models_dir": sys.argv[1]})
+settings = {"models_dir": sys.argv[1], "threads": 1}
+backend = Backend(id="l", provider="llamacpp", settings=settings)
 load = multitap_lifecycle(backend).load("tiny-embed")
 load.run(lambda items: True)
 child = os.fork()
