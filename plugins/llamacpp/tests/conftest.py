@@ -104,13 +104,21 @@ def slots(models):
 
 
 @pytest.fixture
-def cut_short(until, slots):
-    """Waits until the engine computes nothing, and checks that its last work had more to do."""
+def last_work(until, slots):
+    """Waits until the engine computes nothing; what it then shows of its last work."""
+
+    def look():
+        until(lambda: not any(slot["is_processing"] for slot in slots()), "the engine still works")
+        return max(slots(), key=lambda slot: slot.get("id_task", -1))
+
+    return look
+
+
+@pytest.fixture
+def cut_short(last_work):
+    """Waits until the engine computes nothing, and checks that its last answer was not whole."""
 
     def check():
-        until(lambda: not any(slot["is_processing"] for slot in slots()), "the engine still works")
-        used = [slot for slot in slots() if slot.get("next_token")]
-        last = max(used, key=lambda slot: slot["id_task"])
-        assert last["next_token"][0]["has_next_token"]
+        assert last_work()["next_token"][0]["has_next_token"]
 
     return check
