@@ -1,0 +1,161 @@
+"""What the decoders share: typed values, the author's functions, and the end at a failure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Generic, TypeVar, Union
+
+import msgspec
+
+from multitap.errors import BackendError, ProtocolError, TruncatedStream
+from multitap.events import Failed
+from multitap.excerpt import excerpt
+
+__all__ = ("BOM", "MIB", "Decoder", "Outputs", "T", "V", "without_lone_surrogates")
+
+T = TypeVar("T")
+V = TypeVar("V")
+Outputs = Iterable[Union[T, Failed]]
+
+MIB = 1 << 20
+BOM = b"\xef\xbb\xbf"
+_SURROGATE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair, kept
+    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"|\\.",  # any other escape, so that an escaped backslash is no beginning
+    re.DOTALL,
+)
+
+
+class Decoder(Generic[V, T]):
+    """A ``Stage[bytes, T]`` whose subclasses cut the bytes: ``_read`` and ``_read_rest``."""
+
+    _first = True  # a byte order mark may still come
+
+    def __init__(
+        self,
+        shape: type[V],
+        record: Callable[[V], Outputs[T]],
+        *,
+        finish: Callable[[], Outputs[T]] | None = None,
+        limit: int = 16 * MIB,
+    ) -> None:
+        self._shape = shape
+        self._json = msgspec.json.Decoder(shape)
+        self._record = record
+        self._at_end = finish
+        self._limit = limit
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self._over = False
+
+    def feed(self, data: bytes, /) -> list[T | Failed]:
+        """What these bytes complete."""
+        out: list[T | Failed] = []
+        if self._over or not data:
+            return out
+        try:
+            self._read(data, out)
+        except BackendError as error:
+            self._fail(error, out)
+        return out
+
+    def finish(self) -> list[T | Failed]:
+        """What is left at the end of the bytes, and what the author's ``finish`` adds."""
+        out: list[T | Failed] = []
+        if self._over:
+            return out
+        try:
+            self._read_rest(out)
+            self._end(out)
+        except BackendError as error:
+            self._fail(error, out)
+        return out
+
+    def _read(self, data: bytes, out: list[T | Failed]) -> None:
+        raise NotImplementedError
+
+    def _read_rest(self, out: list[T | Failed]) -> None:
+        raise NotImplementedError
+
+    def _fail(self, error: BackendError, out: list[T | Failed]) -> None:
+        self._over = True
+        out.append(Failed(error))
+
+    def _end(self, out: list[T | Failed]) -> None:
+        if not self._over and self._at_end is not None:
+            self._put(self._at_end(), out)
+        self._over = True
+
+    def _put(self, items: Outputs[T], out: list[T | Failed]) -> None:
+        for item in items:
+            out.append(item)
+            if item.__class__ is Failed:
+                self._over = True
+                return
+
+    def _put_all(self, values: Iterable[V], out: list[T | Failed]) -> None:
+        record = self._record
+        for value in values:
+            for item in record(value):
+                out.append(item)
+                if item.__class__ is Failed:
+                    self._over = True
+                    return
+
+    # ---- bytes that wait for more ----------------------------------------------------------------
+
+    def _hold(self, data: bytes) -> None:
+        if data:
+            self._held.append(data)
+            self._held_size += len(data)
+
+    def _release(self, data: bytes = b"") -> bytes:
+        """What was held, followed by ``data``; copied only where there is something to join."""
+        if not self._held:
+            return data
+        whole = b"".join((*self._held, data))
+        self._held, self._held_size = [], 0
+        return whole
+
+    def _check(self, size: int) -> None:
+        if size > self._limit:
+            raise ProtocolError(
+                f"The server sent a record of more than {self._limit} bytes",
+                kind="limit_exceeded",
+                phase="parse",
+            )
+
+    # ---- one record, exactly ---------------------------------------------------------------------
+
+    def _value(self, data: bytes, *, last: bool = False) -> V:
+        """Decode one record; ``last``: the bytes end with it, perhaps too early."""
+        with suppress(ValueError, RecursionError):
+            return self._json.decode(data)
+        try:
+            return self._json.decode(without_lone_surrogates(data))
+        except (ValueError, RecursionError) as error:
+            raise _problem(error, data, last=last) from None
+
+
+def without_lone_surrogates(data: bytes) -> bytes:
+    """JSON whose escapes are all characters: half of a pair becomes U+FFFD."""
+    return _SURROGATE.sub(lambda found: b"\\ufffd" if found["lone"] else found[0], data)
+
+
+def _problem(cause: Exception, data: bytes, *, last: bool) -> BackendError:
+    if isinstance(cause, RecursionError):
+        return ProtocolError(
+            "The server sent JSON that is nested too deeply", kind="limit_exceeded", phase="parse"
+        )
+    # msgspec has no class of its own for this; its words are pinned by a test
+    if last and "truncated" in str(cause):
+        return TruncatedStream(f"The answer ended within a record: {excerpt(data)}", phase="parse")
+    reason = "invalid UTF-8" if isinstance(cause, UnicodeDecodeError) else excerpt(str(cause))
+    return ProtocolError(
+        f"The server sent a record that cannot be read ({reason}): {excerpt(data)}",
+        kind="bad_payload",
+        phase="parse",
+    )
