@@ -151,9 +151,11 @@ class SseDecoder(Decoder[V, T]):
             self._first = False
         if not line:
             self._dispatch(out)
-        elif line.startswith((b"{", b"[")) or (self._bare and not line.startswith(b"data:")):
+        elif line.startswith((b"{", b"[")) or (
+            self._bare and not line.startswith((b"data:", b":"))
+        ):
             self._keep(self._bare, line)
-        elif not line.startswith(b":"):
+        else:  # a comment is a field without a name
             name, _, value = line.partition(b":")
             self._field(name, value.removeprefix(b" "), out)
 
