@@ -12,6 +12,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 CEILING = 10.0  # seconds that anything may take before a test is called stuck
 
@@ -21,11 +22,13 @@ class Peer:
 
     def __init__(self, accepted: socket.socket) -> None:
         accepted.settimeout(CEILING)
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = accepted
         self.requests: list[bytes] = []
         self.received = bytearray()
         self.request_came = threading.Event()
         self.closed_by_client = threading.Event()
+        self.turn = threading.Semaphore(0)
 
     def take_request(self) -> None:
         """Read one request, with the body that its ``Content-Length`` promises."""
@@ -89,6 +92,11 @@ def hold(event: threading.Event) -> Step:
     return step
 
 
+def turn(peer: Peer) -> None:
+    """Wait until the test releases this connection's ``turn``, once for each step."""
+    assert peer.turn.acquire(timeout=CEILING), "nobody gave the server its turn"
+
+
 def tell(event: threading.Event) -> Step:
     """Set an event for the test."""
     return lambda _: event.set()
@@ -142,14 +150,13 @@ class Loopback:
         socket.socket.shutdown(self._listener, socket.SHUT_RDWR)
         self._listener.close()
         for peer in self.peers:
-            try:
+            peer.turn.release(1000)
+            with suppress(OSError):
                 peer.socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
         for thread in self._threads:
             thread.join(CEILING)
         if kind is None:
-            assert self.faults == []
+            assert not self.faults
 
     def _start(self, target: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=target, args=args, daemon=True)
@@ -173,8 +180,8 @@ class Loopback:
         try:
             for step in script:
                 step(peer)
-        except OSError:
-            pass  # the client went away, which is what many a test is about
+        except ConnectionError:
+            peer.closed_by_client.set()  # which is what many a test is about
         except BaseException as error:
             self.faults.append(error)
         finally:

@@ -193,7 +193,7 @@ def test_every_choice_is_the_same_and_has_its_own_end():
     events = normalise(answer("hi", n=2))
 
     assert events[:2] == [Text("hi"), Text("hi", choice=1)]
-    assert events[-2:] == [Stop("complete"), Stop("complete", choice=1)]
+    assert events[-2:] == [Stop("complete", choice=1), Stop("complete")]
     assert events[2].usage.output_tokens == 2
 
 

@@ -4,6 +4,17 @@ A plugin implements the ones it has and knows nothing of the others. ``PROTOCOLS
 the class that a hook's result is checked against. Importing this package imports none of them.
 """
 
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from multitap.registry import Row
+
 __all__ = ("API", "CAPABILITIES", "PROTOCOLS")
 
 API = 1
@@ -24,3 +35,15 @@ PROTOCOLS = {
 
 CAPABILITIES: tuple[str, ...] = tuple(PROTOCOLS)
 """The names of all capabilities, in the order of the documentation."""
+
+
+class _Callable(ModuleType):
+    """A package and a function of the same name: importing the one must not hide the other."""
+
+    def __call__(self) -> Sequence[Row]:
+        from multitap import default
+
+        return default().capabilities()
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -1,4 +1,4 @@
-"""Bodies as bytes: JSON, one file, or a form. What has to be read is read here, for each attempt."""
+"""Bodies as bytes: JSON, one file, or a form; files are read here, anew for each attempt."""
 
 from __future__ import annotations
 

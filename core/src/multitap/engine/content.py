@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from typing import TYPE_CHECKING
 
 from multitap.engine import faults
 
-__all__ = ("Inflater",)
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ("Inflater", "inflater_for")
 
 _MAX_RATIO = 200
 _FREE_BYTES = 1024 * 1024
@@ -14,21 +18,30 @@ _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 _FORMATS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
+def inflater_for(headers: Mapping[str, str]) -> Inflater | None:
+    """What undoes an answer's encoding; ``None``: it has none.
+
+    Raises:
+        ProtocolError: It is neither gzip nor deflate, or more than one.
+    """
+    encoding = headers.get("content-encoding", "").strip().lower()
+    if encoding in ("", "identity"):
+        return None
+    if encoding not in _FORMATS:
+        raise faults.violation("an unknown content encoding")
+    return Inflater(_FORMATS[encoding])
+
+
 class Inflater:
     """One layer of gzip or deflate.
 
     After the first MiB the output may be at most 200 times the input, so that a small answer
     cannot fill the memory.
-
-    Raises:
-        ValueError: The encoding is another one, or more than one.
     """
 
-    def __init__(self, encoding: str) -> None:
-        if encoding not in _FORMATS:
-            raise ValueError(encoding)
-        self._format = _FORMATS[encoding]
-        self._zlib = zlib.decompressobj(self._format)
+    def __init__(self, window_bits: int) -> None:
+        self._format = window_bits
+        self._zlib = zlib.decompressobj(window_bits)
         self._taken = self._given = 0
 
     @property

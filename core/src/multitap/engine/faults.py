@@ -108,11 +108,9 @@ def aborted(phase: str) -> BackendError:
     return ProviderDown("The call was given up", kind="aborted", phase=phase)
 
 
-def pool_full(where: str, limit: int) -> Overloaded:
+def pool_full(where: str) -> Overloaded:
     """All connections that a carrier may have are in use."""
-    return Overloaded(
-        f"All {limit} connections to {where} are in use", kind="queue_full", phase="queue"
-    )
+    return Overloaded(f"All connections to {where} are in use", kind="queue_full", phase="queue")
 
 
 def closed() -> LocalError:

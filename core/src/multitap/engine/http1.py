@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multitap.engine import faults
-from multitap.engine.content import Inflater
+from multitap.engine.content import inflater_for
+from multitap.errors import ProtocolError
 from multitap.work import Head
 
 if TYPE_CHECKING:
     import httptools
 
+    from multitap.engine.content import Inflater
     from multitap.engine.origin import Origin
 
 __all__ = ("DRAIN_BYTES", "DRAIN_SECONDS", "READ_SIZE", "Response")
@@ -162,13 +164,12 @@ class Response:
     def _open(self, headers: dict[str, str]) -> None:
         if headers.get("transfer-encoding", "chunked").lower() != "chunked":
             self._broken = faults.violation("an unknown transfer encoding")
-        encoding = headers.get("content-encoding", "identity").strip().lower()
-        if encoding in ("", "identity") or self._bodiless:
+        if self._bodiless:
             return
         try:
-            self._inflater = Inflater(encoding)
-        except ValueError:
-            self._broken = faults.violation("an unknown content encoding")
+            self._inflater = inflater_for(headers)
+        except ProtocolError as error:
+            self._broken = error
 
     def _skip(self, status: int) -> None:
         self._informational += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -12,10 +13,11 @@ from multitap.errors import ConfigError
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Mapping
 
     from multitap.engine.carrier import Request
 
-__all__ = ("Origin", "may_resend", "secure_context", "wire")
+__all__ = ("Origin", "check_headers", "may_resend", "secure_context", "wire")
 
 _PATH = re.compile(r"/(?!/)[!-~]*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -65,6 +67,14 @@ class Origin:
         return self.scheme == "https"
 
     @property
+    def local(self) -> bool:
+        """Is it this machine, by name or by number?"""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost" or self.host.endswith(".localhost")
+
+    @property
     def authority(self) -> str:
         """Host and port as the ``Host`` header has them: the usual port is left out."""
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -112,18 +122,28 @@ def wire(origin: Origin, request: Request) -> bytes:
         lines.append("accept-encoding: identity")
     if request.body or method in _HAS_BODY:
         lines.append(f"content-length: {len(request.body)}")
-    lines.extend(_header(name, value) for name, value in request.headers.items())
+    check_headers(request.headers)
+    lines.extend(f"{name}: {value}" for name, value in request.headers.items())
     return "\r\n".join([*lines, "\r\n"]).encode("latin-1") + request.body
 
 
-def _header(name: str, value: str) -> str:
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Refuse what could end a header's line, or is not the call's to set.
+
+    Raises:
+        ConfigError: It names the header; its value is not shown.
+    """
+    for name, value in headers.items():
+        _check_header(name, value)
+
+
+def _check_header(name: str, value: str) -> None:
     if not _TOKEN.fullmatch(name) or name.lower() in _OURS:
         raise ConfigError(f"The header {name!r} cannot be set by a call")
     if _UNSAFE_VALUE.search(value) or not _is_latin1(value):
         raise ConfigError(
             f"The value of the header {name!r} holds a character that it may not hold"
         )
-    return f"{name}: {value}"
 
 
 def _is_latin1(text: str) -> bool:

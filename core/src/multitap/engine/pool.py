@@ -76,7 +76,7 @@ class Pool(Generic[C]):
         """
         while len(self._open) >= self._max_connections:
             if (oldest := self._oldest()) is None:
-                raise faults.pool_full(self._where, self._max_connections)
+                raise faults.pool_full(self._where)
             self.discard(oldest)
         self._open.add(connection)
 

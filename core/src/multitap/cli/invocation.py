@@ -1,0 +1,88 @@
+"""One run of the command line: what every command is given, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal
+
+from multitap.cli.failures import INTERRUPTED, as_known, error_events, error_object, exit_code
+from multitap.cli.output import Output, ReaderGone, silence_stdout
+from multitap.errors import ConfigError, LocalError, MultitapError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from multitap.config import Config
+    from multitap.registry import Registry
+    from multitap.runtime import Runtime
+
+__all__ = ("Invocation",)
+
+Form = Literal["text", "json", "events"]
+
+
+class Invocation:
+    """The form of the output, the streams, and how to make the runtime.
+
+    ``config`` is what was read by ``runtime``; ``form`` is set while options are read, so that a
+    wrong option is already reported in it.
+    """
+
+    def __init__(self, registry: Registry | None = None) -> None:
+        self.output = Output()
+        self.form: Form = "text"
+        self.config: Config | None = None
+        self._registry = registry
+
+    def choose(self, form: Form) -> None:
+        """Use this form of output."""
+        if self.form not in ("text", form):
+            raise ConfigError("--json and --events exclude each other", hint="Choose one of them.")
+        self.form = form
+
+    def runtime(self, file: str | None, words: Sequence[str]) -> Runtime:
+        """The runtime of this command's ``--config`` and ``--llm``."""
+        from multitap.config import load_config
+        from multitap.runtime import Runtime
+
+        self.output.require()
+        self.config = load_config(file, overrides=words)
+        return Runtime(self.config, registry=self._registry)
+
+    def failed(self, error: Exception) -> int:
+        """Report an error; the exit code."""
+        if isinstance(error, (ReaderGone, BrokenPipeError)):
+            silence_stdout()
+            return 0
+        if os.environ.get("MULTITAP_DEBUG") == "traceback" and sys.stderr:
+            traceback.print_exception(type(error), error, error.__traceback__)
+        known = as_known(error)
+        self._print(known)
+        self.output.note(str(known))
+        return exit_code(known)
+
+    def interrupted(self) -> int:
+        """Report Ctrl-C; the exit code."""
+        with suppress(ReaderGone, LocalError):
+            self.output.end()
+            if self.form == "json":
+                self._print(LocalError("interrupted", hint="Run it again."))
+            elif self.form == "events":
+                self.output.json({"type": "stop", "stop_reason": "cancelled"})
+            else:
+                self.output.note("interrupted.")
+        return INTERRUPTED
+
+    def _print(self, error: MultitapError) -> None:
+        """The error on standard output, in the form that a program asked for."""
+        try:
+            self.output.end()
+            if self.form == "json":
+                self.output.json(error_object(error))
+            elif self.form == "events":
+                self.output.json(*error_events(error))
+        except (ReaderGone, LocalError):
+            silence_stdout()

@@ -1,0 +1,96 @@
+"""``multitap`` itself: finds the command, runs it, and turns what happened into an exit code."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import click
+
+from multitap.cli.invocation import Invocation
+from multitap.cli.words import repeat_llm
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from multitap.registry import Registry
+
+__all__ = ("COMMANDS", "root", "run")
+
+COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "Ask": {
+        "chat": ("chat", "Ask a model, once or in a conversation."),
+        "embed": ("texts", "Turn texts into vectors."),
+        "rerank": ("texts", "Order documents by relevance to a query."),
+        "tokenize": ("texts", "Split a text into a model's tokens."),
+    },
+    "Look": {
+        "models": ("inventory", "List the models that the backends have."),
+        "capabilities": ("inventory", "List who offers what, as installed plugins declare it."),
+        "providers": ("inventory", "List installed providers and their settings."),
+        "schema": ("schema", "Print the JSON Schema of a command's output."),
+    },
+    "Manage": {
+        "load": ("inventory", "Bring a model into memory."),
+        "unload": ("inventory", "Free a model's memory."),
+    },
+}
+"""By heading: each command, the module that has it, and what it does."""
+
+_EXAMPLES = """\b
+Examples:
+  multitap chat "Why is the sky blue?"
+  multitap models
+"""
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when the command is used, and not to list it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names, in the order of the help."""
+        return [name for commands in COMMANDS.values() for name in commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name."""
+        for commands in COMMANDS.values():
+            if cmd_name in commands:
+                module = import_module(f"multitap.cli.{commands[cmd_name][0]}")
+                command: click.Command = getattr(module, cmd_name)
+                return command
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List them by heading."""
+        for heading, commands in COMMANDS.items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, text) for name, (_, text) in commands.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    epilog=_EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="multitap", message="multitap %(version)s")
+@click.pass_context
+def root(context: click.Context) -> None:
+    """One outlet, every model backend."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def run(argv: Sequence[str], registry: Registry | None = None) -> int:
+    """Run one command line; never raises, save where Python itself is told to exit."""
+    invocation = Invocation(registry)
+    try:
+        with root.make_context("multitap", repeat_llm(argv), obj=invocation) as context:
+            root.invoke(context)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return invocation.interrupted()
+    except Exception as error:
+        return invocation.failed(error)
+    return 0

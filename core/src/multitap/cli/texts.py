@@ -1,0 +1,127 @@
+"""``multitap embed``, ``rerank`` and ``tokenize``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from multitap.cli.inputs import lines_or_piped, piped
+from multitap.cli.options import Command, json_option, option, runtime_options
+from multitap.cli.tables import print_table
+from multitap.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from multitap.cli.invocation import Invocation
+
+__all__ = ("embed", "rerank", "tokenize")
+
+_EMBED = """\b
+Examples:
+  multitap embed -m ollama:nomic-embed-text "a cat" "a dog"
+  multitap embed -m ollama:nomic-embed-text --json < texts.txt
+"""
+_RERANK = """\b
+Examples:
+  multitap rerank -m llamaserver:bge "who purrs?" "a cat" "a dog"
+  multitap rerank -m llamaserver:bge "who purrs?" --top-n 3 < documents.txt
+"""
+_TOKENIZE = """\b
+Examples:
+  multitap tokenize -m vllm:phi3 "How many tokens is this?"
+  multitap tokenize -m vllm:phi3 --json < book.txt
+"""
+
+
+@click.command(cls=Command, epilog=_EMBED, short_help="Turn texts into vectors.")
+@click.argument("texts", metavar="[TEXT]...", nargs=-1)
+@runtime_options
+@option("--dimensions", type=int, metavar="N", group="Model", help="Numbers in a vector.")
+@json_option
+@click.pass_obj
+def embed(
+    invocation: Invocation,
+    /,
+    texts: Sequence[str],
+    llm: Sequence[str],
+    config: str | None,
+    **options: Any,
+) -> None:
+    """Turn texts into vectors; without TEXT, the lines of standard input.
+
+    Prints the numbers of each text on a line.
+    """
+    rows = lines_or_piped(texts, "texts")
+    with invocation.runtime(config, llm) as runtime:
+        found = runtime.embed(rows, **options)
+    if invocation.form == "json":
+        vectors = [list(vector) for vector in found.vectors]
+        usage = attrs.asdict(found.usage)
+        invocation.output.json({"model": found.model, "vectors": vectors, "usage": usage})
+        return
+    for vector in found.vectors:
+        invocation.output.line(" ".join(f"{number:.6g}" for number in vector))
+
+
+@click.command(cls=Command, epilog=_RERANK, short_help="Order documents by relevance to a query.")
+@click.argument("query")
+@click.argument("documents", metavar="[DOCUMENT]...", nargs=-1)
+@runtime_options
+@option("--top-n", type=int, metavar="N", group="Answer", help="Only the best so many.")
+@json_option
+@click.pass_obj
+def rerank(
+    invocation: Invocation,
+    /,
+    query: str,
+    documents: Sequence[str],
+    llm: Sequence[str],
+    config: str | None,
+    **options: Any,
+) -> None:
+    """Order documents by relevance to QUERY; without DOCUMENT, the lines of standard input."""
+    rows = lines_or_piped(documents, "documents")
+    with invocation.runtime(config, llm) as runtime:
+        found = runtime.rerank(query, rows, **options)
+    if invocation.form == "json":
+        results = [{**attrs.asdict(r), "document": rows[r.index]} for r in found.results]
+        usage = attrs.asdict(found.usage)
+        invocation.output.json({"model": found.model, "results": results, "usage": usage})
+        return
+    lines = [(f"{r.score:.4f}", str(r.index), rows[r.index]) for r in found.results]
+    print_table(invocation.output, ("SCORE", "INDEX", "DOCUMENT"), lines)
+
+
+@click.command(cls=Command, epilog=_TOKENIZE, short_help="Split a text into a model's tokens.")
+@click.argument("text", required=False)
+@runtime_options
+@option("--special", is_flag=True, group="Answer", help="Also the tokens around a text.")
+@json_option
+@click.pass_obj
+def tokenize(
+    invocation: Invocation,
+    /,
+    text: str | None,
+    llm: Sequence[str],
+    config: str | None,
+    **options: Any,
+) -> None:
+    """Split TEXT into a model's tokens; without TEXT, all of standard input, as it is."""
+    whole = piped() if text is None else text
+    if not whole:
+        raise ConfigError("there is no text", hint="Write it, or pipe it in.")
+    with invocation.runtime(config, llm) as runtime:
+        found = runtime.tokenize(whole, **options)
+    pieces = None if found.pieces is None else [list(piece) for piece in found.pieces]
+    if invocation.form == "json":
+        invocation.output.json({"ids": list(found.ids), "pieces": pieces})
+    elif found.pieces is None:
+        invocation.output.line(" ".join(map(str, found.ids)))
+    else:
+        texts = [json.dumps(p.decode(errors="replace"), ensure_ascii=False) for p in found.pieces]
+        rows = [(str(i), t) for i, t in zip(found.ids, texts, strict=True)]
+        print_table(invocation.output, ("ID", "TEXT"), rows)

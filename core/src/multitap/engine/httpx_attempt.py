@@ -1,0 +1,83 @@
+"""One request by way of httpx: its clocks, and the decoding of its answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from multitap.engine import faults
+from multitap.engine.content import inflater_for
+from multitap.engine.origin import check_headers
+from multitap.work import Head
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from multitap.engine.carrier import Clocks, Request
+    from multitap.engine.content import Inflater
+    from multitap.engine.origin import Origin
+    from multitap.errors import Timeout
+
+__all__ = ("Attempt",)
+
+
+class Attempt:
+    """The clocks and the decoding of one request and its answer.
+
+    Attributes:
+        timeouts: Seconds for each step, as httpx takes them.
+        phase: ``wait`` until the head is there, then ``stream``.
+    """
+
+    def __init__(self, origin: Origin, request: Request, clocks: Clocks) -> None:
+        call = request.call
+        check_headers(request.headers)
+        self.request = request
+        self.where = str(origin)
+        self.url = str(origin) + origin.target(call.path)
+        self.deadline = clocks.deadline
+        self.connect = clocks.connect
+        self.first_byte = clocks.first_byte if call.first_byte is None else call.first_byte
+        self.idle = clocks.idle if call.idle is None else call.idle
+        self._inflater: Inflater | None = None
+        self.timeouts = {
+            "connect": self.left(self.connect),
+            "pool": self.left(self.connect),
+            "read": self.left(self.first_byte),
+            "write": self.left(self.idle),
+        }
+        self.phase = "wait"
+
+    def left(self, limit: float) -> float:
+        """Seconds for the next step; never zero, which would not mean "at once"."""
+        return max(faults.seconds_left(limit, self.deadline), 0.001)
+
+    def left_in_all(self) -> float | None:
+        """Seconds until the deadline, if there is one."""
+        return None if self.deadline is None else self.left(float("inf"))
+
+    def head(self, status: int, headers: Iterable[tuple[str, str]]) -> Head:
+        """What came back; from here on it is silence within the answer that is measured."""
+        self.phase = "stream"
+        self.timeouts["read"] = self.left(self.idle)
+        lower = {name.lower(): value for name, value in headers}
+        self._inflater = inflater_for(lower)
+        return Head(status, lower)
+
+    def decode(self, data: bytes) -> bytes:
+        """Undo the answer's encoding."""
+        return data if self._inflater is None else self._inflater.feed(data)
+
+    def finish(self) -> bytes:
+        """The end of the body, if it is one."""
+        if self._inflater is not None and not self._inflater.complete:
+            raise faults.truncated(self.where, reset=False)
+        return b""
+
+    def check_deadline(self) -> None:
+        """Refuse to go on once the deadline has passed."""
+        if faults.seconds_left(1.0, self.deadline) <= 0:
+            raise self.deadline_over()
+
+    def deadline_over(self) -> Timeout:
+        """The error of the whole call's clock."""
+        return faults.expired("stall_timeout", self.phase, 0.0, self.deadline)

@@ -1,0 +1,384 @@
+"""The carriers over httpx: for an injected client, HTTP/2, mocks and anything unusual.
+
+What they cannot promise: ``abort`` wakes a blocking call that still waits for the head of an
+answer only if that call opened its connection itself, a deadline is looked at between reads,
+limits on headers are those of httpx's own parser, and httpx 0.28 may lose a connection of its
+pool where a task is cancelled. This is the only file that imports httpx.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx  # noqa: TID253 - imported only where this carrier is asked for
+
+from multitap.engine import faults
+from multitap.engine.http1 import DRAIN_BYTES, DRAIN_SECONDS
+from multitap.engine.httpx_attempt import Attempt
+from multitap.engine.origin import Origin
+from multitap.engine.pool import IDLE_SECONDS, MAX_CONNECTIONS
+from multitap.errors import BackendError, ConfigError, MultitapError, ProxyFailed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+
+    from multitap.engine.carrier import Clocks, Request
+    from multitap.work import Head
+
+__all__ = ("AsyncHttpxCarrier", "AsyncHttpxTransfer", "HttpxCarrier", "HttpxTransfer")
+
+T = TypeVar("T")
+_LIMITS = httpx.Limits(
+    max_connections=MAX_CONNECTIONS,
+    max_keepalive_connections=MAX_CONNECTIONS,
+    keepalive_expiry=IDLE_SECONDS,
+)
+
+
+class HttpxCarrier:
+    """The connections of an ``httpx.Client``: one of the caller's, which stays open, or its own."""
+
+    def __init__(self, endpoint: str, client: httpx.Client | None = None) -> None:
+        self.origin = Origin.parse(endpoint)
+        self._own = client is None
+        self._closed = False
+        self.client = client or httpx.Client(limits=_LIMITS, trust_env=not self.origin.local)
+
+    def transfer(self) -> HttpxTransfer:
+        """A new transfer; no I/O yet."""
+        if self._closed:
+            raise faults.closed()
+        return HttpxTransfer(self)
+
+    def close(self) -> None:
+        """Refuse new transfers, and close the client if it is the carrier's own."""
+        self._closed = True
+        if self._own:
+            self.client.close()
+
+
+class AsyncHttpxCarrier:
+    """The connections of an ``httpx.AsyncClient``: one of the caller's, or its own."""
+
+    def __init__(self, endpoint: str, client: httpx.AsyncClient | None = None) -> None:
+        self.origin = Origin.parse(endpoint)
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._own = client is None
+        self._closed = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.client = client or httpx.AsyncClient(limits=_LIMITS, trust_env=not self.origin.local)
+
+    def transfer(self) -> AsyncHttpxTransfer:
+        """A new transfer; no I/O yet."""
+        if self._closed:
+            raise faults.closed()
+        return AsyncHttpxTransfer(self)
+
+    def close(self) -> None:
+        """Refuse new transfers, and have the client closed if it is the carrier's own."""
+        self._closed = True
+        if self._own and self.loop is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self.loop.call_soon_threadsafe(lambda: self.start(self.client.aclose()))
+
+    def start(self, step: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run a step in a task of its own, which lives until it ends."""
+        task = asyncio.get_running_loop().create_task(step)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return task
+
+
+# ---- what both transfers share -------------------------------------------------------------------
+
+
+def _in_httpx_words(
+    attempt: Attempt, client: httpx.Client | httpx.AsyncClient, **extensions: Any
+) -> httpx.Request:
+    # The client adds what its user gave it: headers, cookies, parameters.
+    return client.build_request(
+        attempt.request.call.method,
+        attempt.url,
+        headers={"accept-encoding": "identity", **attempt.request.headers},
+        content=attempt.request.body or None,
+        extensions={"timeout": attempt.timeouts, **extensions},
+    )
+
+
+def _fault(error: Exception, attempt: Attempt) -> Exception:
+    """Every exception of httpx as one of ours."""
+    if isinstance(error, MultitapError):
+        return error
+    if isinstance(error, httpx.TimeoutException):
+        return _timed_out(error, attempt)
+    if isinstance(error, httpx.ProxyError):
+        return ProxyFailed("The proxy refused to connect", phase="connect")
+    if isinstance(error, httpx.ConnectError):
+        return _not_connected(error, attempt)
+    if isinstance(error, (httpx.NetworkError, httpx.StreamError)):
+        return _lost(attempt, reset=True)
+    if isinstance(error, httpx.RemoteProtocolError):
+        gone = "disconnected" in str(error) or "closed connection" in str(error)
+        return _lost(attempt, reset=False) if gone else faults.violation("httpx cannot read it")
+    return ConfigError("httpx cannot send this request")
+
+
+def _timed_out(error: httpx.TimeoutException, attempt: Attempt) -> Exception:
+    if isinstance(error, httpx.PoolTimeout):
+        return faults.pool_full(attempt.where)
+    if isinstance(error, httpx.ConnectTimeout):
+        return faults.expired("connect_timeout", "connect", attempt.connect, attempt.deadline)
+    if isinstance(error, httpx.WriteTimeout):
+        return faults.expired("stall_timeout", "send", attempt.idle, attempt.deadline)
+    if attempt.phase == "wait":
+        return faults.expired("first_byte_timeout", "wait", attempt.first_byte, attempt.deadline)
+    return faults.expired("stall_timeout", "stream", attempt.idle, attempt.deadline)
+
+
+def _not_connected(error: httpx.ConnectError, attempt: Attempt) -> Exception:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return faults.tls_failed(attempt.where, faults.tls_reason(cause))
+        cause = cause.__cause__ or cause.__context__
+    return faults.connect_failed(attempt.where, "refused, unreachable, or there is no such name")
+
+
+def _lost(attempt: Attempt, *, reset: bool) -> Exception:
+    if attempt.phase == "wait":
+        return faults.connection_lost(attempt.where, "wait")
+    return faults.truncated(attempt.where, reset=reset)
+
+
+_FOREIGN = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict)
+
+
+# ---- blocking ------------------------------------------------------------------------------------
+
+
+class HttpxTransfer:
+    """One request and its answer, in blocking code; see ``DirectTransfer`` for its two flags."""
+
+    def __init__(self, carrier: HttpxCarrier) -> None:
+        self._carrier = carrier
+        self._busy = self._aborted = False
+        self._attempt: Attempt | None = None
+        self._response: httpx.Response | None = None
+        self._body: Iterator[bytes] = iter(())
+        self._stream: Any = None
+
+    def send(self, request: Request, clocks: Clocks, /) -> Head:
+        """Connect if need be, send, and wait for status and headers."""
+        attempt = self._attempt = Attempt(self._carrier.origin, request, clocks)
+        self._busy = True
+        try:
+            self._refuse_aborted()
+            return self._send(attempt)
+        except BaseException as error:
+            raise self._given_up(error) from None
+        finally:
+            self._leave()
+
+    def _send(self, attempt: Attempt) -> Head:
+        sent = _in_httpx_words(attempt, self._carrier.client, trace=self._trace)
+        response = self._carrier.client.send(sent, stream=True, follow_redirects=False)
+        self._response, self._body = response, response.iter_raw()
+        self._stream = response.extensions.get("network_stream")
+        self._refuse_aborted()
+        return attempt.head(response.status_code, response.headers.items())
+
+    def read(self) -> bytes:
+        """The next bytes of the body as they come; ``b""`` at its end."""
+        self._busy = True
+        try:
+            return self._read()
+        except BaseException as error:
+            raise self._given_up(error) from None
+        finally:
+            self._leave()
+
+    def _read(self) -> bytes:
+        self._refuse_aborted()
+        attempt = self._attempt
+        if attempt is None:
+            raise faults.aborted("stream")
+        for data in self._body:
+            self._refuse_aborted()
+            attempt.check_deadline()
+            if decoded := attempt.decode(data):
+                return decoded
+        self._refuse_aborted()
+        return attempt.finish()
+
+    def done(self) -> None:
+        """The answer is all there: drain what is left (bounded) and keep the connection."""
+        self._busy = True
+        # httpx cannot change its clocks inside a body, so the drain has one of its own.
+        bound = threading.Timer(DRAIN_SECONDS, self._wake)
+        try:
+            if self._response is not None and not self._response.is_closed:
+                bound.start()
+                self._drain()
+        finally:
+            bound.cancel()
+            self._drop()
+            self._leave()
+
+    def _drain(self) -> None:
+        left = DRAIN_BYTES
+        with suppress(*_FOREIGN):
+            for data in self._body:
+                left -= len(data)
+                if left < 0:
+                    return
+
+    def abort(self) -> None:
+        """Give up. Never blocks, any thread, any time, more than once; wakes a blocked ``read``."""
+        self._aborted = True
+        self._wake()
+        if not self._busy:
+            self._drop()
+
+    def _trace(self, name: str, info: Mapping[str, Any]) -> None:
+        if name in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._stream = info["return_value"]
+            self._refuse_aborted()
+
+    def _wake(self) -> None:
+        opened = self._stream.get_extra_info("socket") if self._stream is not None else None
+        if isinstance(opened, socket.socket):
+            with suppress(OSError):
+                socket.socket.shutdown(opened, socket.SHUT_RDWR)
+
+    def _given_up(self, error: BaseException) -> BaseException:
+        self._drop()
+        if not isinstance(error, (*_FOREIGN, BackendError)) or self._attempt is None:
+            return error
+        if self._aborted:
+            return faults.aborted(self._attempt.phase)
+        return _fault(error, self._attempt)
+
+    def _refuse_aborted(self) -> None:
+        if self._aborted:
+            raise faults.aborted("stream")
+
+    def _leave(self) -> None:
+        self._busy = False
+        if self._aborted:
+            self._drop()
+
+    def _drop(self) -> None:
+        response, self._response, self._stream = self._response, None, None
+        if response is not None:
+            with suppress(*_FOREIGN):
+                response.close()
+
+
+# ---- on an event loop ----------------------------------------------------------------------------
+
+
+class AsyncHttpxTransfer:
+    """One request and its answer, on an event loop.
+
+    Each step runs in a task of its own, so that ``abort`` can cancel it without touching the
+    caller's task.
+    """
+
+    def __init__(self, carrier: AsyncHttpxCarrier) -> None:
+        self._carrier = carrier
+        self._aborted = False
+        self._attempt: Attempt | None = None
+        self._response: httpx.Response | None = None
+        self._body: AsyncIterator[bytes] | None = None
+        self._step: asyncio.Task[Any] | None = None
+
+    async def send(self, request: Request, clocks: Clocks, /) -> Head:
+        """Connect if need be, send, and wait for status and headers."""
+        if self._aborted:
+            raise faults.aborted("connect")
+        self._carrier.loop = asyncio.get_running_loop()
+        attempt = self._attempt = Attempt(self._carrier.origin, request, clocks)
+        sent = _in_httpx_words(attempt, self._carrier.client)
+        try:
+            response = await self._run(
+                self._carrier.client.send(sent, stream=True, follow_redirects=False), attempt
+            )
+            self._response, self._body = response, response.aiter_raw()
+            return attempt.head(response.status_code, response.headers.items())
+        except BaseException as error:
+            raise self._given_up(error, attempt) from None
+
+    async def read(self) -> bytes:
+        """The next bytes of the body as they come; ``b""`` at its end."""
+        attempt, body = self._attempt, self._body
+        if attempt is None or body is None or self._aborted:
+            raise faults.aborted("stream")
+        try:
+            while (data := await self._run(_next(body), attempt)) is not None:
+                if decoded := attempt.decode(data):
+                    return decoded
+            return attempt.finish()
+        except BaseException as error:
+            raise self._given_up(error, attempt) from None
+
+    async def done(self) -> None:
+        """The answer is all there: drain what is left (bounded) and keep the connection."""
+        response, self._response = self._response, None
+        if response is None or self._body is None:
+            return
+        closing = self._carrier.start(_drain(response, self._body))
+        await asyncio.wait({closing}, timeout=DRAIN_SECONDS)
+        if not closing.done():
+            closing.cancel()
+            await asyncio.wait({closing})
+
+    def abort(self) -> None:
+        """Give up. Never blocks, any thread, any time, more than once; wakes a waiting ``read``."""
+        self._aborted = True
+        if self._carrier.loop is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._carrier.loop.call_soon_threadsafe(self._drop)
+
+    async def _run(self, coroutine: Coroutine[Any, Any, T], attempt: Attempt) -> T:
+        step = self._carrier.start(coroutine)
+        self._step = step
+        await asyncio.wait({step}, timeout=attempt.left_in_all())
+        if self._aborted or step.cancelled():
+            raise faults.aborted(attempt.phase)
+        if not step.done():
+            raise attempt.deadline_over()
+        return step.result()
+
+    def _given_up(self, error: BaseException, attempt: Attempt) -> BaseException:
+        self._drop()
+        return _fault(error, attempt) if isinstance(error, _FOREIGN) else error
+
+    def _drop(self) -> None:
+        step, response, self._response = self._step, self._response, None
+        if step is not None:
+            step.cancel()
+        if response is not None:
+            self._carrier.start(response.aclose())
+
+
+async def _next(body: AsyncIterator[bytes]) -> bytes | None:
+    async for data in body:
+        return data
+    return None
+
+
+async def _drain(response: httpx.Response, body: AsyncIterator[bytes]) -> None:
+    left = DRAIN_BYTES
+    try:
+        async for data in body:
+            left -= len(data)
+            if left < 0:
+                return
+    finally:
+        await response.aclose()

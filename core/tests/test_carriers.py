@@ -1,0 +1,867 @@
+"""One suite for every carrier: what a scripted server does, and what comes of it."""
+
+import asyncio
+import gzip
+import socket
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import suppress
+
+import httpx
+import pytest
+from loopback import (
+    CEILING,
+    Loopback,
+    Peer,
+    client_closed,
+    close,
+    half_close,
+    hold,
+    request,
+    reset,
+    send,
+    tell,
+    turn,
+)
+
+from multitap import errors
+from multitap.engine.carrier import Clocks, Request
+from multitap.engine.direct import DirectCarrier
+from multitap.engine.direct_aio import AsyncDirectCarrier
+from multitap.engine.http1 import Response
+from multitap.engine.httpx_carrier import AsyncHttpxCarrier, HttpxCarrier
+from multitap.engine.origin import Origin
+from multitap.work import Head, HttpCall
+
+SECRET = "sk-canary-1234567890"
+CLOCKS = Clocks(connect=CEILING, first_byte=CEILING, idle=CEILING)
+TINY = 0.05
+OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nhello"
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\nTrailer: t\r\n\r\n"
+)
+
+
+class Driver:
+    """Any carrier, driven from blocking code."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.direct = kind.startswith("direct")
+        self.loop = asyncio.new_event_loop() if kind.endswith("async") else None
+        self.carriers: list = []
+
+    def carrier(self, url: str, **options):
+        made = {
+            "direct": DirectCarrier,
+            "direct-async": AsyncDirectCarrier,
+            "httpx": HttpxCarrier,
+            "httpx-async": AsyncHttpxCarrier,
+        }[self.kind](url, **options)
+        self.carriers.append(made)
+        return made
+
+    def run(self, result):
+        return self.loop.run_until_complete(result) if self.loop else result
+
+    def send(self, transfer, call=None, clocks=CLOCKS, body=b"{}") -> Head:
+        call = call or HttpCall(method="POST", path="/api/chat")
+        headers = {"authorization": f"Bearer {SECRET}"}
+        return self.run(transfer.send(Request(call=call, headers=headers, body=body), clocks))
+
+    def read(self, transfer) -> bytes:
+        return self.run(transfer.read())
+
+    def read_all(self, transfer) -> bytes:
+        parts = []
+        while part := self.read(transfer):
+            parts.append(part)
+        return b"".join(parts)
+
+    def exchange(self, carrier, call=None, clocks=CLOCKS, body=b"{}") -> tuple[Head, bytes]:
+        transfer = carrier.transfer()
+        head = self.send(transfer, call, clocks, body)
+        whole = self.read_all(transfer)
+        self.run(transfer.done())
+        return head, whole
+
+    def close(self) -> None:
+        for carrier in self.carriers:
+            carrier.close()
+        if self.loop:
+            self.loop.run_until_complete(settle())
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.close()
+
+
+async def settle() -> None:
+    """Let what was closed and cancelled come to its end."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others, timeout=CEILING)
+
+
+@pytest.fixture(params=["direct", "direct-async", "httpx", "httpx-async"])
+def driver(request) -> Iterator[Driver]:
+    made = Driver(request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["direct", "direct-async"])
+def direct(request) -> Iterator[Driver]:
+    made = Driver(request.param)
+    yield made
+    made.close()
+
+
+def failure(driver: Driver, carrier, **options) -> errors.MultitapError:
+    with pytest.raises(errors.MultitapError) as caught:
+        driver.exchange(carrier, **options)
+    if driver.loop:
+        driver.run(settle())
+    assert SECRET not in str(caught.value) + repr(caught.value) + repr(caught.value.__dict__)
+    return caught.value
+
+
+def facts(error: errors.MultitapError) -> tuple[type, str | None, str | None]:
+    return type(error), error.kind, error.phase
+
+
+# ---- answers -------------------------------------------------------------------------------------
+
+
+def test_plain_answer(driver):
+    with Loopback([request, send(OK), client_closed]) as server:
+        head, body = driver.exchange(driver.carrier(f"{server.url}/v1/"))
+        line, *headers = server.requests[0].split(b"\r\n")
+    assert (head.status, head.headers["content-type"], body) == (200, "text/plain", b"hello")
+    assert line == b"POST /v1/api/chat HTTP/1.1"
+    sent = dict(row.lower().split(b": ", 1) for row in headers if b": " in row)
+    assert sent[b"authorization"] == f"bearer {SECRET}".encode()
+    assert (sent[b"accept-encoding"], sent[b"content-length"]) == (b"identity", b"2")
+    assert server.requests[0].endswith(b"\r\n\r\n{}")
+
+
+def test_header_names_in_lower_case_and_repeated_ones_joined(driver):
+    answer = b"HTTP/1.1 200 OK\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 0\r\n\r\n"
+    with Loopback([request, send(answer)]) as server:
+        head, _ = driver.exchange(driver.carrier(server.url))
+    assert dict(head.headers) == {"x-a": "1, 2", "content-length": "0"}
+
+
+@pytest.mark.parametrize("at", range(1, len(CHUNKED)))
+def test_chunked_answer_cut_anywhere(direct, at):
+    with Loopback([request, send(CHUNKED[:at]), send(CHUNKED[at:]), client_closed]) as server:
+        head, body = direct.exchange(direct.carrier(server.url))
+    assert (head.status, body) == (200, b"hello")
+
+
+@pytest.mark.parametrize("size", range(1, len(CHUNKED)))
+def test_chunked_answer_in_pieces(size):
+    response = Response(Origin.parse("http://localhost"), "GET")
+    body = b""
+    for start in range(0, len(CHUNKED), size):
+        assert not response.complete
+        response.feed(CHUNKED[start : start + size])
+        body += response.take()
+    assert (body, response.complete, response.reusable) == (b"hello", True, True)
+
+
+def test_chunked_answer(driver):
+    with Loopback([request, send(CHUNKED), client_closed]) as server:
+        assert driver.exchange(driver.carrier(server.url))[1] == b"hello"
+
+
+def test_chunks_of_one_network_read_come_as_one(direct):
+    with Loopback([request, send(CHUNKED), client_closed]) as server:
+        transfer = direct.carrier(server.url).transfer()
+        direct.send(transfer)
+        assert [direct.read(transfer), direct.read(transfer)] == [b"hello", b""]
+        direct.run(transfer.done())
+
+
+def test_bytes_come_while_the_server_still_holds_the_rest(driver):
+    more = threading.Event()
+    first, second = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab", b"cd"
+    with Loopback([request, send(first), hold(more), send(second), client_closed]) as server:
+        transfer = driver.carrier(server.url).transfer()
+        driver.send(transfer)
+        assert driver.read(transfer) == b"ab"
+        more.set()
+        assert driver.read_all(transfer) == b"cd"
+        driver.run(transfer.done())
+
+
+def test_body_that_ends_with_the_connection(driver):
+    with Loopback([request, send(b"HTTP/1.1 200 OK\r\n\r\nhello"), close]) as server:
+        assert driver.exchange(driver.carrier(server.url))[1] == b"hello"
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_answer_that_has_no_body(driver, status):
+    answer = f"HTTP/1.1 {status} Nothing\r\n\r\n".encode()
+    with Loopback([request, send(answer), request, send(OK)]) as server:
+        carrier = driver.carrier(server.url)
+        assert driver.exchange(carrier)[1] == b""
+        assert driver.exchange(carrier)[1] == b"hello"
+        assert len(server.peers) == 1
+
+
+def test_answer_to_head_has_no_body(driver):
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
+    with Loopback([request, send(answer), client_closed]) as server:
+        call = HttpCall(method="HEAD", path="/")
+        assert driver.exchange(driver.carrier(server.url), call, body=b"")[1] == b""
+
+
+def test_informational_answers_are_passed_over(driver):
+    early = b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" * 8
+    with Loopback([request, send(early + OK)]) as server:
+        head, body = driver.exchange(driver.carrier(server.url))
+    assert (head.status, "link" in head.headers, body) == (200, False, b"hello")
+
+
+def test_redirect_is_left_to_the_caller(driver):
+    with Loopback([request, send(OK)]) as elsewhere:
+        location = f"location: {elsewhere.url}/\r\ncontent-length: 0\r\n\r\n"
+        answer = b"HTTP/1.1 307 Temporary Redirect\r\n" + location.encode()
+        with Loopback([request, send(answer)]) as server:
+            head, _ = driver.exchange(driver.carrier(server.url))
+        assert (head.status, elsewhere.peers) == (307, [])
+
+
+def test_redirect_is_left_to_the_caller_by_a_client_that_follows_them(driver):
+    if driver.direct:
+        options = {}
+    else:
+        client = httpx.AsyncClient if driver.loop else httpx.Client
+        options = {"client": client(follow_redirects=True)}
+    answer = b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n"
+    with Loopback([request, send(answer), client_closed]) as server:
+        head, _ = driver.exchange(driver.carrier(server.url, **options))
+        assert (head.status, len(server.requests)) == (302, 1)
+        if options:
+            driver.run(options["client"].aclose() if driver.loop else options["client"].close())
+
+
+def test_error_status_is_an_answer(driver):
+    answer = b"HTTP/1.1 503 Busy\r\ncontent-length: 2\r\n\r\nno"
+    with Loopback([request, send(answer)]) as server:
+        head, body = driver.exchange(driver.carrier(server.url))
+    assert (head.status, body) == (503, b"no")
+
+
+def test_long_body_and_long_answer(driver):
+    body = bytes(range(256)) * 20_000
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+    with Loopback([request, send(answer)]) as server:
+        assert driver.exchange(driver.carrier(server.url), body=body)[1] == body
+        assert server.requests[0].endswith(body)
+
+
+# ---- encodings -----------------------------------------------------------------------------------
+
+
+def raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(data) + packer.flush()
+
+
+def encoded(name: str, body: bytes) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: {name}\r\ncontent-length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+@pytest.mark.parametrize(
+    ("name", "pack"),
+    [("gzip", gzip.compress), ("deflate", zlib.compress), ("deflate", raw_deflate)],
+)
+def test_encoded_answer(driver, name, pack):
+    with Loopback([request, send(encoded(name, pack(b"hello" * 1000)))]) as server:
+        assert driver.exchange(driver.carrier(server.url))[1] == b"hello" * 1000
+
+
+def test_bomb(driver):
+    bomb = gzip.compress(bytes(64 * 1024 * 1024))
+    with Loopback([request, send(encoded("gzip", bomb)), client_closed]) as server:
+        error = failure(driver, driver.carrier(server.url))
+        assert server.peer(0).closed_by_client.wait(CEILING)
+    assert facts(error) == (errors.ProtocolError, "limit_exceeded", "parse")
+
+
+@pytest.mark.parametrize("name", ["br", "gzip, gzip"])
+def test_unknown_encoding(driver, name):
+    with Loopback([request, send(encoded(name, b"x")), client_closed]) as server:
+        error = failure(driver, driver.carrier(server.url))
+    assert facts(error) == (errors.ProtocolError, "protocol_violation", "parse")
+
+
+def test_damaged_and_cut_compression(driver):
+    packed = gzip.compress(b"hello" * 1000)
+    damaged = [request, send(encoded("gzip", b"\x00" + packed)), client_closed]
+    cut = [request, send(encoded("gzip", packed[:-9])), client_closed]
+    with Loopback(damaged, cut) as server:
+        carrier = driver.carrier(server.url)
+        assert type(failure(driver, carrier)) is errors.ProtocolError
+        assert facts(failure(driver, carrier))[:2] == (errors.TruncatedStream, "stream_truncated")
+
+
+# ---- answers that break off ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OK[:-1],
+        CHUNKED[:-1],
+        CHUNKED[: CHUNKED.index(b"llo")],
+        CHUNKED[: CHUNKED.index(b"3;x")],
+    ],
+)
+def test_answer_that_breaks_off(driver, answer):
+    with Loopback([request, send(answer), close]) as server:
+        error = failure(driver, driver.carrier(server.url))
+    assert facts(error) == (errors.TruncatedStream, "stream_truncated", "stream")
+
+
+def test_reset_inside_an_answer(driver):
+    seen = threading.Event()
+    with Loopback([request, send(OK[:-1]), hold(seen), reset]) as server:
+        transfer = driver.carrier(server.url).transfer()
+        driver.send(transfer)
+        assert driver.read(transfer) == b"hell"
+        seen.set()
+        with pytest.raises(errors.TruncatedStream) as caught:
+            driver.read_all(transfer)
+    assert facts(caught.value) == (errors.TruncatedStream, "connection_lost", "stream")
+
+
+@pytest.mark.parametrize("end", [close, reset, half_close])
+def test_no_answer_at_all(driver, end):
+    with Loopback([request, end]) as server:
+        error = failure(driver, driver.carrier(server.url))
+    assert facts(error) == (errors.ProviderDown, "connection_lost", "wait")
+    assert len(server.requests) == 1
+
+
+def test_good_bytes_before_a_fault_are_delivered(direct):
+    broken = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\nzz\r\n"
+    with Loopback([request, send(broken), client_closed]) as server:
+        transfer = direct.carrier(server.url).transfer()
+        direct.send(transfer)
+        assert direct.read(transfer) == b"hi"
+        with pytest.raises(errors.ProtocolError, match="broke HTTP"):
+            direct.read(transfer)
+        assert server.peer(0).closed_by_client.wait(CEILING)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"<html>what?</html>\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n",
+    ],
+)
+def test_broken_http(driver, answer):
+    with Loopback([request, send(answer), client_closed]) as server:
+        error = failure(driver, driver.carrier(server.url))
+        assert server.peer(0).closed_by_client.wait(CEILING)
+    assert facts(error) == (errors.ProtocolError, "protocol_violation", "parse")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 101 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\na: " + b"b" * 70_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\na: " + b"b" * 70_000,
+        b"HTTP/1.1 200 OK\r\na: " + b"b" * 40_000 + b"\r\nb: " + b"b" * 30_000 + b"\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n" * 9,
+        b"HTTP/1.1 101 Switching\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;" + b"x" * 200_000,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n1\r\n",
+    ],
+    ids=["lines", "long", "endless", "sum", "informational", "upgrade", "extension", "coding"],
+)
+def test_heads_have_limits(direct, answer):
+    with Loopback([request, send(answer), client_closed]) as server:
+        error = failure(direct, direct.carrier(server.url))
+        assert server.peer(0).closed_by_client.wait(CEILING)
+    assert facts(error) == (errors.ProtocolError, "protocol_violation", "parse")
+
+
+# ---- what may be sent ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["https://elsewhere/x", "//elsewhere/x", "x", "", "/a b", "/a\r\nb", "/é", "/../x", "/a#b"],
+)
+def test_path_that_leads_elsewhere(driver, path):
+    with Loopback([request]) as server:
+        with pytest.raises(errors.ConfigError) as error:
+            driver.exchange(driver.carrier(server.url), HttpCall(method="GET", path=path))
+        assert ("relative" in str(error.value), server.peers) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x-key", f"{SECRET}\r\nx: y"),
+        ("x-key", f"{SECRET}\n"),
+        ("x-key", f"{SECRET}é€"),
+        ("x key", SECRET),
+        ("Host", SECRET),
+        ("Content-Length", SECRET),
+    ],
+)
+def test_header_that_cannot_be_sent(driver, name, value):
+    with Loopback([request]) as server:
+        transfer = driver.carrier(server.url).transfer()
+        call = HttpCall(method="POST", path="/")
+        with pytest.raises(errors.ConfigError) as caught:
+            driver.run(transfer.send(Request(call=call, headers={name: value}), CLOCKS))
+        assert (SECRET in str(caught.value), server.peers) == (False, [])
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "localhost:80",
+        "ftp://x",
+        "http://",
+        "http://u:p@x",
+        "http://x/?a",
+        "http://x:y",
+        "http://x#f",
+    ],
+)
+def test_endpoint_that_is_none(driver, endpoint):
+    with pytest.raises(errors.ConfigError, match="endpoint"):
+        driver.carrier(endpoint)
+
+
+# ---- kept connections ----------------------------------------------------------------------------
+
+
+def test_connection_is_kept(driver):
+    with Loopback([request, send(OK), request, send(CHUNKED), request, send(OK)]) as server:
+        carrier = driver.carrier(server.url)
+        assert [driver.exchange(carrier)[1] for _ in range(3)] == [b"hello"] * 3
+        assert (len(server.peers), len(server.requests)) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [OK.replace(b"text/plain", b"x\r\nconnection: close"), OK.replace(b"1.1", b"1.0")],
+    ids=["close", "1.0"],
+)
+def test_connection_is_not_kept(driver, answer):
+    with Loopback([request, send(answer), client_closed]) as server:
+        carrier = driver.carrier(server.url)
+        assert [driver.exchange(carrier)[1] for _ in range(2)] == [b"hello"] * 2
+        assert len(server.peers) == 2
+
+
+def test_connection_that_brought_too_much_is_not_kept(direct):
+    with Loopback([request, send(OK + b"X"), client_closed]) as server:
+        carrier = direct.carrier(server.url)
+        assert [direct.exchange(carrier)[1] for _ in range(2)] == [b"hello"] * 2
+        assert len(server.peers) == 2
+
+
+def test_rest_of_an_answer_is_drained(driver):
+    with Loopback([request, send(CHUNKED), request, send(OK)]) as server:
+        carrier = driver.carrier(server.url)
+        transfer = carrier.transfer()
+        driver.send(transfer)
+        driver.run(transfer.done())
+        assert driver.exchange(carrier)[1] == b"hello"
+        assert len(server.peers) == 1
+
+
+@pytest.mark.parametrize("rest", [b"", b"x" * 200_000], ids=["silent", "endless"])
+def test_drain_is_bounded(driver, rest):
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 900000\r\n\r\nhello" + rest
+    with Loopback([request, send(answer), client_closed]) as server:
+        transfer = driver.carrier(server.url).transfer()
+        driver.send(transfer)
+        assert driver.read(transfer).startswith(b"hello")
+        driver.run(transfer.done())
+        if driver.loop:
+            driver.run(settle())
+        assert server.peer(0).closed_by_client.wait(CEILING)
+
+
+def test_connection_that_was_idle_too_long_is_left(direct):
+    with Loopback([request, send(OK), client_closed]) as server:
+        carrier = direct.carrier(server.url, idle_expiry=0.0)
+        assert [direct.exchange(carrier)[1] for _ in range(2)] == [b"hello"] * 2
+        assert len(server.peers) == 2
+
+
+def test_connection_closed_while_idle_is_never_used(driver):
+    closed = threading.Event()
+    script = [request, send(OK), close, tell(closed)]
+    with Loopback(script, [request, send(OK)]) as server:
+        carrier = driver.carrier(server.url)
+        driver.exchange(carrier)
+        assert closed.wait(CEILING)
+        assert driver.exchange(carrier)[1] == b"hello"
+        assert [len(peer.requests) for peer in server.peers] == [1, 1]
+
+
+@pytest.mark.parametrize("end", [close, reset])
+def test_dead_kept_connection_and_a_call_that_may_run_twice(direct, end):
+    call = HttpCall(method="POST", path="/api/embed", idempotent=True)
+    with Loopback([request, send(OK), request, end], [request, send(OK)]) as server:
+        carrier = direct.carrier(server.url)
+        assert [direct.exchange(carrier, call)[1] for _ in range(2)] == [b"hello"] * 2
+        assert [len(peer.requests) for peer in server.peers] == [2, 1]
+
+
+@pytest.mark.parametrize("end", [close, reset])
+def test_dead_kept_connection_and_a_call_that_may_have_run(driver, end):
+    with Loopback([request, send(OK), request, end], [request, send(OK)]) as server:
+        carrier = driver.carrier(server.url)
+        driver.exchange(carrier)
+        assert facts(failure(driver, carrier)) == (errors.ProviderDown, "connection_lost", "wait")
+        assert len(server.peers) == 1
+
+
+def test_dead_kept_connection_before_all_was_sent(direct):
+    def take_some_and_reset(peer: Peer) -> None:
+        peer.socket.recv(10)
+        reset(peer)
+
+    with Loopback([request, send(OK), take_some_and_reset], [request, send(OK)]) as server:
+        carrier = direct.carrier(server.url)
+        direct.exchange(carrier)
+        assert direct.exchange(carrier, body=bytes(30_000_000))[1] == b"hello"
+        assert [len(peer.requests) for peer in server.peers] == [1, 1]
+
+
+def test_a_connection_that_died_after_a_byte_is_not_tried_again(direct):
+    call = HttpCall(method="GET", path="/")
+    script = [request, send(OK), request, send(b"HTTP"), close]
+    with Loopback(script, [request, send(OK)]) as server:
+        carrier = direct.carrier(server.url)
+        direct.exchange(carrier, call)
+        assert type(failure(direct, carrier, call=call)) is errors.TruncatedStream
+        assert len(server.peers) == 1
+
+
+def test_too_many_connections(direct):
+    held = [request, send(OK[:-1]), client_closed]
+    with Loopback(held) as server:
+        carrier = direct.carrier(server.url, max_connections=1)
+        transfer = carrier.transfer()
+        direct.send(transfer)
+        error = failure(direct, carrier)
+        transfer.abort()
+        direct.send(second := carrier.transfer())
+        second.abort()
+    assert facts(error) == (errors.Overloaded, "queue_full", "queue")
+
+
+def test_closed_carrier(driver):
+    with Loopback([request, send(OK), client_closed]) as server:
+        carrier = driver.carrier(server.url)
+        driver.exchange(carrier)
+        carrier.close()
+        if driver.loop:
+            driver.run(settle())
+        assert server.peer(0).closed_by_client.wait(CEILING)
+        with pytest.raises(errors.LocalError, match="closed"):
+            carrier.transfer()
+
+
+# ---- clocks --------------------------------------------------------------------------------------
+
+
+def test_no_first_byte(driver):
+    with Loopback([request, client_closed]) as server:
+        clocks = Clocks(first_byte=TINY)
+        error = failure(driver, driver.carrier(server.url), clocks=clocks)
+        assert server.peer(0).closed_by_client.wait(CEILING)
+    assert facts(error) == (errors.Timeout, "first_byte_timeout", "wait")
+
+
+def test_silence_inside_an_answer(driver):
+    with Loopback([request, send(OK[:-1]), client_closed]) as server:
+        error = failure(driver, driver.carrier(server.url), clocks=Clocks(idle=TINY))
+        assert server.peer(0).closed_by_client.wait(CEILING)
+    assert facts(error) == (errors.Timeout, "stall_timeout", "stream")
+
+
+def test_a_call_has_clocks_of_its_own(driver):
+    silent, half = [request, client_closed], [request, send(OK[:-1]), client_closed]
+    with Loopback(silent, half) as server:
+        carrier = driver.carrier(server.url)
+        first = HttpCall(method="POST", path="/", first_byte=TINY)
+        idle = HttpCall(method="POST", path="/", idle=TINY)
+        kinds = [failure(driver, carrier, call=call).kind for call in (first, idle)]
+    assert kinds == ["first_byte_timeout", "stall_timeout"]
+
+
+@pytest.mark.parametrize(("answer", "phase"), [(b"", "wait"), (OK[:-1], "stream")])
+def test_deadline(driver, answer, phase):
+    with Loopback([request, send(answer), client_closed]) as server:
+        clocks = Clocks(deadline=time.monotonic() + TINY)
+        error = failure(driver, driver.carrier(server.url), clocks=clocks)
+    assert facts(error)[::2] == (errors.DeadlineExceeded, phase)
+
+
+def test_server_that_never_takes_the_body(direct):
+    stop = threading.Event()
+    with Loopback([hold(stop)]) as server:
+        clocks = Clocks(idle=TINY)
+        error = failure(direct, direct.carrier(server.url), clocks=clocks, body=bytes(30_000_000))
+        stop.set()
+    assert facts(error) == (errors.Timeout, "stall_timeout", "send")
+
+
+def full_listener() -> tuple[socket.socket, list[socket.socket]]:
+    """A listener that takes no further connection: its queue is full."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    waiting = []
+    for _ in range(3):
+        client = socket.socket()
+        client.setblocking(False)
+        client.connect_ex(listener.getsockname())
+        waiting.append(client)
+    return listener, waiting
+
+
+@pytest.fixture
+def deaf() -> Iterator[str]:
+    """A URL where connecting takes for ever."""
+    listener, waiting = full_listener()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    for opened in (listener, *waiting):
+        opened.close()
+
+
+def test_connecting_takes_too_long(driver, deaf):
+    error = failure(driver, driver.carrier(deaf), clocks=Clocks(connect=TINY))
+    assert facts(error) == (errors.Timeout, "connect_timeout", "connect")
+
+
+def test_refused(driver):
+    with Loopback([request]) as server:
+        url = server.url
+    error = failure(driver, driver.carrier(url))
+    assert facts(error) == (errors.ProviderDown, "connect_failed", "connect")
+    assert url in str(error)
+
+
+def test_second_address_is_tried(driver):
+    with Loopback([request, send(OK)]) as server:
+        assert driver.exchange(driver.carrier(f"http://localhost:{server.port}"))[1] == b"hello"
+
+
+def test_unknown_name(direct, monkeypatch):
+    def no_such_name(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
+    error = failure(direct, direct.carrier("http://nowhere.invalid:1"))
+    assert facts(error) == (errors.ProviderDown, "connect_failed", "connect")
+    assert "there is no such name" in str(error)
+
+
+# ---- giving up -----------------------------------------------------------------------------------
+
+
+def abort_when(event: threading.Event, transfer) -> threading.Thread:
+    def wait_and_abort() -> None:
+        assert event.wait(CEILING)
+        transfer.abort()
+
+    thread = threading.Thread(target=wait_and_abort)
+    thread.start()
+    return thread
+
+
+def test_abort_while_waiting_for_the_head(driver):
+    with Loopback([request, client_closed]) as server:
+        transfer = driver.carrier(server.url).transfer()
+        came = threading.Event()
+        watcher = threading.Thread(target=lambda: server.peer(0).request_came.wait() and came.set())
+        watcher.start()
+        thread = abort_when(came, transfer)
+        with pytest.raises(errors.BackendError) as caught:
+            driver.send(transfer)
+        thread.join()
+        watcher.join()
+        assert server.peer(0).closed_by_client.wait(CEILING)
+    assert caught.value.kind == "aborted"
+
+
+def test_abort_while_reading(driver):
+    reading = threading.Event()
+    with Loopback([request, send(OK[:-1]), client_closed]) as server:
+        carrier = driver.carrier(server.url)
+        transfer = carrier.transfer()
+        driver.send(transfer)
+        assert driver.read(transfer) == b"hell"
+        thread = abort_when(reading, transfer)
+        reading.set()
+        with pytest.raises(errors.BackendError) as caught:
+            driver.read(transfer)
+        thread.join()
+        if driver.loop:
+            driver.run(settle())
+        assert server.peer(0).closed_by_client.wait(CEILING)
+    assert caught.value.kind == "aborted"
+
+
+def test_abort_while_connecting(direct, deaf):
+    transfer = direct.carrier(deaf).transfer()
+    now = threading.Event()
+    thread = abort_when(now, transfer)
+    now.set()
+    with pytest.raises(errors.BackendError) as caught:
+        direct.send(transfer)
+    thread.join()
+    assert facts(caught.value)[1:] == ("aborted", "connect")
+
+
+def test_abort_while_a_name_is_looked_up(direct, monkeypatch):
+    asked, answer = threading.Event(), threading.Event()
+
+    def slow(host: str, *_: object, flags: int = 0, **__: object) -> list:
+        if not flags:
+            asked.set()
+            answer.wait(CEILING)
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    transfer = direct.carrier("http://slow.invalid:1").transfer()
+    thread = abort_when(asked, transfer)
+    with pytest.raises(errors.BackendError) as caught:
+        direct.send(transfer)
+    answer.set()
+    thread.join()
+    assert facts(caught.value)[1:] == ("aborted", "connect")
+
+
+def test_abort_before_and_after(driver):
+    with Loopback([request, send(OK), client_closed]) as server:
+        carrier = driver.carrier(server.url)
+        early = carrier.transfer()
+        early.abort()
+        with pytest.raises(errors.BackendError):
+            driver.send(early)
+        transfer = carrier.transfer()
+        driver.send(transfer)
+        transfer.abort()
+        transfer.abort()
+        with pytest.raises(errors.BackendError):
+            driver.read(transfer)
+        driver.run(transfer.done())
+        assert driver.exchange(carrier)[1] == b"hello"
+
+
+def test_abort_after_done_leaves_the_kept_connection_alone(driver):
+    with Loopback([request, send(OK), request, send(OK)]) as server:
+        carrier = driver.carrier(server.url)
+        transfer = carrier.transfer()
+        driver.send(transfer)
+        driver.read_all(transfer)
+        driver.run(transfer.done())
+        transfer.abort()
+        assert driver.exchange(carrier)[1] == b"hello"
+        assert len(server.peers) == 1
+
+
+class Cut:
+    """Await something, and cancel the task at its n-th suspension."""
+
+    def __init__(self, coroutine, at: int) -> None:
+        self.coroutine, self.at, self.seen = coroutine, at, 0
+
+    def __await__(self):
+        value = fault = None
+        while True:
+            try:
+                step = self.coroutine.throw(fault) if fault else self.coroutine.send(value)
+            except StopIteration as end:
+                return end.value
+            self.seen += 1
+            fault = None
+            if self.seen == self.at:
+                asyncio.current_task().cancel()
+            try:
+                value = yield step
+            except BaseException as error:
+                fault = error
+
+
+PARTS = [b"5\r\nhell%d\r\n" % number for number in range(3)] + [b"1\r\n!\r\n"]
+IN_TURNS = [
+    request,
+    send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"),
+    *(step for part in [*PARTS, b"0\r\n\r\n"] for step in (turn, send(part))),
+]
+
+
+async def read_in_turns(carrier, server: Loopback) -> bytes:
+    """An exchange that suspends wherever one can: the server sends only when we have asked."""
+    transfer = carrier.transfer()
+    call = HttpCall(method="POST", path="/")
+    await transfer.send(Request(call=call, headers={}, body=bytes(10_000_000)), CLOCKS)
+    body = b""
+    while not body.endswith(b"!"):
+        server.peers[-1].turn.release()
+        body += await transfer.read()
+    server.peers[-1].turn.release()
+    await transfer.done()
+    return body
+
+
+async def cancel_at(carrier, server: Loopback, point: int) -> bool:
+    """Cancel an exchange at this suspension; ``False``: it has no more so many."""
+    cut = Cut(read_in_turns(carrier, server), point)
+
+    async def call() -> bytes:
+        return await cut
+
+    with suppress(asyncio.CancelledError):
+        await asyncio.get_running_loop().create_task(call())
+        assert cut.seen < point, "the cancellation was swallowed"
+    await settle()
+    return cut.seen >= point
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_cancel_at_every_suspension(warm):
+    async def main(server: Loopback) -> int:
+        for point in range(1, 100):
+            carrier = AsyncDirectCarrier(server.url, max_connections=1)
+            if warm:
+                await read_in_turns(carrier, server)
+            cut = await cancel_at(carrier, server, point)
+            connections = len(server.peers)
+            if cut and connections:
+                server.peers[-1].turn.release(len(IN_TURNS))
+                assert server.peers[-1].closed_by_client.wait(CEILING)
+            assert await read_in_turns(carrier, server) == b"hell0hell1hell2!"
+            assert len(server.peers) == connections + (1 if cut else 0)
+            carrier.close()
+            await settle()
+            if not cut:
+                return point - 1
+        raise AssertionError("it never ends")
+
+    with Loopback([*IN_TURNS, *IN_TURNS, *IN_TURNS, client_closed]) as server:
+        assert asyncio.run(main(server)) >= (7 if warm else 8)
