@@ -45,14 +45,13 @@ def httpx_json(port: int) -> Ask:
     client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
 
     def ask(model: str) -> Texts:
-        texts = []
+        texts: Texts = []
         with client.stream("POST", "/v1/chat/completions", json=_body(model)) as reply:
             for line in reply.iter_lines():
                 if not line.startswith("data: ") or line == "data: [DONE]":
                     continue
-                for choice in json.loads(line[6:])["choices"]:
-                    if choice["delta"].get("content"):
-                        texts.append(choice["delta"]["content"])
+                deltas = (choice["delta"] for choice in json.loads(line[6:])["choices"])
+                texts += [delta["content"] for delta in deltas if delta.get("content")]
         return texts
 
     return ask

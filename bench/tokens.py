@@ -112,9 +112,7 @@ def _server() -> Iterator[int]:
             process.kill()
 
 
-def _round(
-    number: int, port: int, options: argparse.Namespace, expected: str
-) -> dict[str, float]:
+def _round(number: int, port: int, options: argparse.Namespace, expected: str) -> dict[str, float]:
     names = list(CLIENTS)
     turn = number % len(names)
     values = {}

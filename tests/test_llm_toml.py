@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from installed import quiet_environment, standin_registry, write_metadata
-from server import CEILING, Answer, Hold, StandInServer
+from scripted import CEILING, Answer, Hold
+from server import StandInServer
 
-from multitap import Runtime
+from multitap import Runtime, cli
 from multitap.config import load_config
 from multitap.errors import AuthenticationError, ConfigError, ContextOverflow, DeadlineExceeded
 
@@ -87,10 +88,10 @@ def chat(*words, prompt="hi", **options):
 def test_the_very_file_of_the_specification_serves_both_backends(house, place):
     house.write(place, FILE)
     answers = [chat(), chat(model="vllm:phi3:8b")]
-    assert [("ollama", "hi"), ("vllm", "hi")] == [(a.backend, a.text) for a in answers]
-    assert {"ollama": ["llama3.2:3b"], "vllm": ["phi3:8b"]} == house.models_asked()
+    assert [(a.backend, a.text) for a in answers] == [("ollama", "hi"), ("vllm", "hi")]
+    assert house.models_asked() == {"ollama": ["llama3.2:3b"], "vllm": ["phi3:8b"]}
     sections = load_config().sections
-    assert (80000, 8192) == (sections["ollama"].timeout_ms, sections["vllm"].max_input_tokens)
+    assert (sections["ollama"].timeout_ms, sections["vllm"].max_input_tokens) == (80000, 8192)
 
 
 def test_a_file_in_a_parent_folder_of_the_working_directory_is_the_projects(house, monkeypatch):
@@ -98,7 +99,7 @@ def test_a_file_in_a_parent_folder_of_the_working_directory_is_the_projects(hous
     inner = house.project / "src" / "app"
     inner.mkdir(parents=True)
     monkeypatch.chdir(inner)
-    assert "ollama" == chat().backend
+    assert chat().backend == "ollama"
 
 
 def test_one_line_of_configuration_swaps_the_backend(house):
@@ -106,8 +107,8 @@ def test_one_line_of_configuration_swaps_the_backend(house):
     before = chat("model=tiny")
     house.write("project", FILE.replace('provider = "ollama"', 'provider = "vllm"'))
     after = chat("model=tiny")
-    assert [("ollama", "hi"), ("vllm", "hi")] == [(a.backend, a.text) for a in (before, after)]
-    assert {"ollama": ["tiny"], "vllm": ["tiny"]} == house.models_asked()
+    assert [(a.backend, a.text) for a in (before, after)] == [("ollama", "hi"), ("vllm", "hi")]
+    assert house.models_asked() == {"ollama": ["tiny"], "vllm": ["tiny"]}
 
 
 def test_timeout_ms_is_the_time_of_the_whole_call(house):
@@ -116,7 +117,7 @@ def test_timeout_ms_is_the_time_of_the_whole_call(house):
     house.ollama.script.append(Answer("It never ends", hold=hold))
     with runtime() as rt, pytest.raises(DeadlineExceeded) as caught, rt.stream("hi") as events:
         list(events)
-    assert "It" == caught.value.partial.text
+    assert caught.value.partial.text == "It"
     assert house.ollama.connections[0].closed_by_client.wait(CEILING)
     hold.close()
 
@@ -126,18 +127,18 @@ def test_max_input_tokens_is_enforced_before_anything_is_sent(house):
     long, longest = "word " * 8000, "x" * 4 * 8192
     with pytest.raises(ContextOverflow) as caught:
         chat(model="vllm:phi3:8b", prompt=long)
-    assert (8192, 10000) == (caught.value.limit, caught.value.needed)
-    assert {} == house.models_asked()
+    assert (caught.value.limit, caught.value.needed) == (8192, 10000)
+    assert house.models_asked() == {}
     chat(model="vllm:phi3:8b", prompt=longest)
     chat(prompt=long)
-    assert {"ollama": ["llama3.2:3b"], "vllm": ["phi3:8b"]} == house.models_asked()
+    assert house.models_asked() == {"ollama": ["llama3.2:3b"], "vllm": ["phi3:8b"]}
 
 
 # ---- what goes before what -----------------------------------------------------------------------
 
 
 def test_command_line_before_environment_before_file_before_default(house, monkeypatch):
-    assert "http://127.0.0.1:11434" == endpoint_of("ollama")
+    assert endpoint_of("ollama") == "http://127.0.0.1:11434"
     house.write("user", FILE)
     assert house.ollama.url == endpoint_of("ollama")
     house.write("project", '[defaults]\nmodel = "tiny"\n')
@@ -227,7 +228,10 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("text", "place", "advice"), WRONG.values(), ids=WRONG)
+IDS = [name.replace(" ", "-") for name in WRONG]
+
+
+@pytest.mark.parametrize(("text", "place", "advice"), WRONG.values(), ids=IDS)
 def test_what_is_wrong_is_told_with_file_line_key_and_advice(house, text, place, advice):
     line, key = place
     file = house.write("project", text)
@@ -237,7 +241,7 @@ def test_what_is_wrong_is_told_with_file_line_key_and_advice(house, text, place,
     assert (str(file), line, key) == (error.file, error.line, error.key)
     assert f"{file}, line {line}" in str(error)
     assert advice in str(error)
-    assert {} == house.models_asked()
+    assert house.models_asked() == {}
 
 
 def test_broken_toml_is_told_with_line_and_column(house):
@@ -251,22 +255,24 @@ def test_a_wrong_word_after_llm_lists_the_keys(house):
     house.write("project", FILE)
     with pytest.raises(ConfigError) as caught:
         chat("modle=phi3:8b")
-    assert "modle" == caught.value.key
+    assert caught.value.key == "modle"
     assert "did you mean 'model'?" in str(caught.value)
     assert "model, provider, and <section>.<key>" in str(caught.value)
 
 
 # ---- the command line ----------------------------------------------------------------------------
 
+PROGRAM = "import sys; from multitap.cli import main; sys.exit(main())"
+
 
 def multitap(house, *words, **variables):
-    """Run the command line in the project's folder; the stand-in is installed for it."""
+    """The command line in a process of its own, for which the stand-in is installed."""
     site = house.home / "site"
     if not site.exists():
         site.mkdir()
         write_metadata(site)
-    return subprocess.run(
-        [sys.executable, "-c", "import sys; from multitap.cli import main; sys.exit(main())", *words],
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *words],
         cwd=house.project,
         env={**quiet_environment(site, house.home), **variables},
         stdin=subprocess.DEVNULL,
@@ -274,40 +280,60 @@ def multitap(house, *words, **variables):
         text=True,
         timeout=60,
     )
+    return done.returncode, done.stdout, done.stderr
 
 
 def test_exactly_this_command_line_asks_vllm_for_phi3(house):
     house.write("user", FILE)
-    done = multitap(house, *CHAT)
-    assert (0, "hi\n", "") == (done.returncode, done.stdout, done.stderr)
-    assert {"vllm": ["phi3:8b"]} == house.models_asked()
+    assert multitap(house, *CHAT) == (0, "hi\n", "")
+    assert house.models_asked() == {"vllm": ["phi3:8b"]}
 
 
 def test_in_a_process_too_the_command_line_goes_before_the_environment(house):
     house.write("project", FILE)
     variables = {"MULTITAP_DEFAULTS__MODEL": "tiny"}
-    assert 0 == multitap(house, "chat", "hi", **variables).returncode
-    assert 0 == multitap(house, *CHAT, **variables).returncode
-    assert {"ollama": ["tiny"], "vllm": ["phi3:8b"]} == house.models_asked()
+    assert multitap(house, "chat", "hi", **variables) == (0, "hi\n", "")
+    assert multitap(house, *CHAT, **variables) == (0, "hi\n", "")
+    assert house.models_asked() == {"ollama": ["tiny"], "vllm": ["phi3:8b"]}
 
 
-@pytest.mark.parametrize(
-    ("text", "advice"),
-    [(text, advice) for text, _, advice in WRONG.values()],
-    ids=WRONG,
-)
-def test_wrong_configuration_ends_the_command_with_2_and_the_place(house, text, advice):
+def test_in_a_process_too_wrong_configuration_ends_with_2(house):
+    file = house.write("project", FILE.replace("timeout_ms", "timeout"))
+    code, out, err = multitap(house, "chat", "hi")
+    assert (code, out) == (2, "")
+    assert f"{file}, line 7" in err
+    assert "did you mean 'timeout_ms'?" in err
+
+
+@pytest.fixture
+def main(monkeypatch, capsys):
+    """The command line in this process: exit code and standard error."""
+    monkeypatch.setattr("sys.stdin", None)
+
+    def run(*words):
+        code = cli.main(words, registry=standin_registry())
+        out, err = capsys.readouterr()
+        assert out == ""
+        return code, err
+
+    return run
+
+
+@pytest.mark.parametrize(("text", "place", "advice"), WRONG.values(), ids=IDS)
+def test_wrong_configuration_ends_the_command_with_2_and_the_place(
+    house, main, text, place, advice
+):
     file = house.write("project", text)
-    done = multitap(house, *CHAT)
-    assert (2, "") == (done.returncode, done.stdout)
-    assert f"{file}, line " in done.stderr
-    assert advice in done.stderr
-    assert {} == house.models_asked()
+    code, err = main(*CHAT)
+    assert code == 2
+    assert f"{file}, line {place[0]}" in err
+    assert advice in err
+    assert house.models_asked() == {}
 
 
-def test_a_wrong_word_on_the_command_line_ends_it_with_2_and_the_keys(house):
+def test_a_wrong_word_on_the_command_line_ends_it_with_2_and_the_keys(house, main):
     house.write("project", FILE)
-    done = multitap(house, "chat", "--llm", "provider=vllm", "modle=phi3:8b", "hi")
-    assert (2, "") == (done.returncode, done.stdout)
-    assert "did you mean 'model'?" in done.stderr
-    assert "model, provider, and <section>.<key>" in done.stderr
+    code, err = main("chat", "--llm", "provider=vllm", "modle=phi3:8b", "hi")
+    assert code == 2
+    assert "did you mean 'model'?" in err
+    assert "model, provider, and <section>.<key>" in err

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
-from multitap_standin.calls import json_exchange
 
 from multitap.capabilities.catalog import Model
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import Exchange
+from multitap_standin.calls import json_exchange
 
 
 class Row(msgspec.Struct):

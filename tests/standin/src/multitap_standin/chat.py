@@ -26,8 +26,9 @@ class StandInChat:
         call = HttpCall(method="POST", path="/v1/chat/completions", body=Json(body))
         return Exchange(call=call, decoder=self._decoder, explain=explain_openai)
 
-    def _decoder(self, head: Head) -> Stage[bytes, Event]:
-        records = ChatRecords(provider=self.provider)
+    @staticmethod
+    def _decoder(head: Head) -> Stage[bytes, Event]:
+        records = ChatRecords()
         streamed = head.headers.get("content-type", "").startswith("text/event-stream")
         decoder = SseDecoder if streamed else JsonDecoder
         return decoder(ChatChunk, records.record, finish=records.finish)

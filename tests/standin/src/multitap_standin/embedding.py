@@ -8,11 +8,12 @@ from typing import Any
 
 import attrs
 import msgspec
-from multitap_standin.calls import Counts, json_exchange
 
 from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vectors
+from multitap.dialects.openai.chat import UsageFacts, read_usage
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import Exchange
+from multitap_standin.calls import json_exchange
 
 
 class Row(msgspec.Struct):
@@ -27,7 +28,7 @@ class Reply(msgspec.Struct):
 
     data: list[Row] | None = None
     model: str | None = None
-    usage: Counts | None = None
+    usage: UsageFacts | None = None
 
 
 @attrs.frozen
@@ -47,10 +48,9 @@ class StandInEmbedding:
 
 def _embeddings(reply: Reply) -> Iterable[Embeddings]:
     rows = sorted(reply.data or (), key=lambda row: row.index or 0)
-    counts = reply.usage or Counts()
     yield Embeddings(
         vectors=Vectors.from_rows(_numbers(row.embedding) for row in rows),
-        usage=counts.usage(),
+        usage=read_usage(reply.usage or UsageFacts()),
         model=reply.model,
     )
 

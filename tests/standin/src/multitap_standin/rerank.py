@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
-from multitap_standin.calls import Counts, json_exchange
 
 from multitap.capabilities.rerank import Ranked, Ranking, RerankRequest
+from multitap.dialects.openai.chat import UsageFacts, read_usage
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import Exchange
+from multitap_standin.calls import json_exchange
 
 
 class Row(msgspec.Struct):
@@ -24,7 +25,7 @@ class Reply(msgspec.Struct):
 
     results: list[Row] | None = None
     model: str | None = None
-    usage: Counts | None = None
+    usage: UsageFacts | None = None
 
 
 class StandInRerank:
@@ -44,7 +45,7 @@ def _ranking(reply: Reply) -> Iterable[Ranking]:
     rows = [(row.index, row.relevance_score) for row in reply.results or ()]
     yield Ranking(
         results=tuple(Ranked(i, score) for i, score in rows if i is not None and score is not None),
-        usage=(reply.usage or Counts()).usage(),
+        usage=read_usage(reply.usage or UsageFacts()),
         model=reply.model,
     )
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
-from multitap_standin.calls import json_exchange
 
 from multitap.capabilities.tokenize import DetokenizeRequest, TokenizeRequest, Tokens, TokenText
 from multitap.errors import ProtocolError
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import Exchange
+from multitap_standin.calls import json_exchange
 
 
 class Reply(msgspec.Struct):
