@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
@@ -14,10 +13,10 @@ from multitap.answer import Answer
 from multitap.engine.call import Call
 from multitap.engine.carrier import AsyncCarrier, AsyncTransfer
 from multitap.engine.flow import Command, Done, Drop, Flow, Read, Send, Start, Take
-from multitap.engine.local import LocalWork
+from multitap.engine.local import LocalWork, out_of_time, seconds_until
 from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
-from multitap.errors import BackendError, DeadlineExceeded
+from multitap.errors import BackendError
 from multitap.events import Event
 from multitap.work import Out, Sleep
 
@@ -178,24 +177,24 @@ class AsyncStream(Generic[T]):
     async def _take(self) -> Sequence[T] | None:
         assert self._local is not None
         while True:
+            left = seconds_until(self._call.clocks.deadline)
             self._wake.clear()
             ready, items = self._local.take()
             if ready or self._closed:
                 return items
-            if not await self._woken(self._call.clocks.deadline):
-                raise DeadlineExceeded("The time for the whole call ran out", phase="local")
+            if not await self._woken(left):
+                raise out_of_time()
 
     async def _sleep(self, seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._wake.clear()
         if not self._closed:
-            await self._woken(time.monotonic() + seconds)
+            await self._woken(seconds)
 
-    async def _woken(self, deadline: float | None) -> bool:
+    async def _woken(self, timeout: float | None) -> bool:
         """Wait to be notified; ``False`` where the time ran out first."""
-        left = None if deadline is None else deadline - time.monotonic()
         try:
-            await asyncio.wait_for(self._wake.wait(), left)
+            await asyncio.wait_for(self._wake.wait(), timeout)
         except asyncio.TimeoutError:
             return False
         return True

@@ -230,7 +230,7 @@ class AsyncDirectTransfer:
 
     def _keep(self) -> None:
         response, connection = self._response, self._connection
-        if response is None or connection is None or not self._sent or self._aborted:
+        if response is None or connection is None or self._aborted:
             return
         if response.complete and response.reusable and connection.release():
             self._connection = None

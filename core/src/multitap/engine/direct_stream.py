@@ -38,7 +38,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         self.closed = self.ended = self.reset = False
         self._loop = loop
         self._on_idle_loss = on_idle_loss
-        self._idle = self._read_paused = self._write_paused = False
+        self._idle = self._secure = self._read_paused = self._write_paused = False
         self._transport: asyncio.Transport | None = None
         self._buffer: memoryview | None = None
         self._chunks: list[bytes] = []
@@ -111,8 +111,11 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     @property
     def writing(self) -> bool:
-        """Is some of what was written still here?"""
-        return self._write_paused
+        """Is some of what was written still here, or was it when the connection was lost?
+
+        Under TLS a lost connection does not tell; then it counts as sent, which is never resent.
+        """
+        return self._write_paused and not self._secure if self.ended else self.unsent() > 0
 
     def unsent(self) -> int:
         """How many bytes are still here."""
@@ -129,7 +132,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._stop_timer()
         self._buffer = None
         self._idle = True
-        return not self.readable and not self._write_paused
+        return not self.readable and not self.writing
 
     def usable(self) -> bool:
         """Is it open and silent? The loop may not yet have seen that the server closed it."""
@@ -154,6 +157,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         """The connection stands; too late, perhaps."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=0)  # be told when all is sent
+        self._secure = transport.get_extra_info("ssl_object") is not None
         opened = transport.get_extra_info("socket")
         if opened is not None:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -50,6 +50,7 @@ class Response:
         self._header_lines = self._header_bytes = self._barren_bytes = self._informational = 0
         self._inflater: Inflater | None = None
         self._parts: list[bytes] = []
+        self._last_part = 0
         # Set before the parser looks for it: each chunk goes from C code into the list at once.
         self.on_body = self._parts.append
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
@@ -67,8 +68,8 @@ class Response:
         self.started = True
         before = self.head
         self._parse(data)
-        if self._bodiless:
-            self._parts.clear()
+        if self.complete:
+            del self._parts[self._last_part :]
         self._count(0 if self._parts or before is not self.head else len(data))
         if self._broken is not None and self.head is None:
             raise self._broken
@@ -157,9 +158,10 @@ class Response:
             self.head = Head(status, headers)
 
     def on_message_complete(self) -> None:
-        """The body is at its end."""
-        if self.head is not None:
+        """The body is at its end; a second answer, which nobody asked for, has one too."""
+        if self.head is not None and not self.complete:
             self.complete = True
+            self._last_part = len(self._parts)
 
     def _open(self, headers: dict[str, str]) -> None:
         if headers.get("transfer-encoding", "chunked").lower() != "chunked":

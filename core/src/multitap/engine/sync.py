@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
@@ -13,10 +12,10 @@ from multitap.answer import Answer
 from multitap.engine.call import Call
 from multitap.engine.carrier import Carrier, Transfer
 from multitap.engine.flow import Command, Done, Drop, Flow, Read, Send, Start, Take
-from multitap.engine.local import LocalWork
+from multitap.engine.local import LocalWork, out_of_time, seconds_until
 from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
-from multitap.errors import BackendError, DeadlineExceeded
+from multitap.errors import BackendError
 from multitap.events import Event
 from multitap.work import Out, Sleep
 
@@ -172,10 +171,9 @@ class Stream(Generic[T]):
     def _take(self) -> Sequence[T] | None:
         local = self._local
         assert local is not None
-        deadline = self._call.clocks.deadline
-        left = None if deadline is None else deadline - time.monotonic()
+        left = seconds_until(self._call.clocks.deadline)
         if not local.wait(left):
-            raise DeadlineExceeded("The time for the whole call ran out", phase="local")
+            raise out_of_time()
         return local.take()[1]
 
     def _finish(self) -> None:
