@@ -620,7 +620,7 @@ def test_a_call_has_clocks_of_its_own(driver):
 def test_deadline(driver, answer, phase):
     with Loopback([request, send(answer), client_closed]) as server:
         carrier = driver.carrier(server.url)
-        error = failure(driver, carrier, clocks=Clocks(deadline=time.monotonic() + 5 * TINY))
+        error = failure(driver, carrier, clocks=Clocks(deadline=time.monotonic() + 20 * TINY))
     assert facts(error)[::2] == (errors.DeadlineExceeded, phase)
 
 

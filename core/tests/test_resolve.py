@@ -130,6 +130,21 @@ def test_a_provider_that_is_not_installed_names_its_package():
     assert "did you mean 'ollama'" in refused("x", {"defaults": {"provider": "olama"}}, ["ollama"])
 
 
+def test_demo_is_the_model_that_llamacpp_carries():
+    both = ["llamacpp", "ollama"]
+    assert meant("demo", installed=both).ref == "llamacpp:demo"
+    assert meant("ollama:demo", installed=both).ref == "ollama:demo"
+    assert meant("demo").ref == "ollama:demo"
+    assert meant("demo", {"aliases": {"demo": "ollama:x"}}, both).ref == "ollama:x"
+    assert (
+        meant(
+            "demo", {"llamacpp": {"provider": "vllm"}, "gpu": {}, "defaults": {"provider": "gpu"}}
+        ).ref
+        == "gpu:demo"
+    )
+    assert "pip install multitap-llamacpp" in refused("demo", {}, ["tgi", "vllm"])
+
+
 # ---- schemes -------------------------------------------------------------------------------------
 
 

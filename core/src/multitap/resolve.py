@@ -1,8 +1,9 @@
 """Model references: from what somebody typed to a backend and a model. Nothing is sent for it.
 
 In this order: an alias; ``backend:…`` where ``backend`` is configured or a default one; a scheme
-(``path:``, ``hf:``, ``https:``); else the whole reference is a model of the default backend, or of
-the one backend whose cached catalog has it.
+(``path:``, ``hf:``, ``https:``); ``demo``, the model that llama.cpp's plugin carries, where that is
+installed; else the whole reference is a model of the default backend, or of the one backend whose
+cached catalog has it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _SCHEMES: Mapping[str, str] = MappingProxyType({"hf": "", "https": "", "path": "
 """The schemes, each with the provider that takes it; empty: none does by itself."""
 
 _FALLBACK = "ollama"
+_DEMO, _DEMO_PROVIDER = "demo", "llamacpp"
 
 
 @attrs.frozen(kw_only=True)
@@ -162,7 +164,13 @@ class _Search:
             return self._of_scheme(name, reference, rest.strip())
         if colon and canonical(name) in known_packages:
             raise not_installed(canonical(name))
+        if reference == _DEMO and self._is_demo_there():
+            return _found(_DEMO_PROVIDER, _DEMO, f"{_DEMO_PROVIDER!r} carries the demo model")
         return self._bare(reference, asked)
+
+    def _is_demo_there(self) -> bool:
+        section = self.backends.get(_DEMO_PROVIDER)
+        return section is not None and section.provider == _DEMO_PROVIDER
 
     def _of_backend(self, backend: str, model: str) -> ResolvedModel:
         if not model:
@@ -219,6 +227,8 @@ class _Search:
         return _found(default, model, f"{default!r} is the default backend")
 
     def _unknown(self, model: str) -> ConfigError:
+        if model == _DEMO:
+            return not_installed(_DEMO_PROVIDER)
         known = {name for models in self.catalogs.values() for name in models}
         near = did_you_mean(model, {*known, *self.config.aliases, *self.backends})
         message = f"no backend is known to have the model {model!r}{near}"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ("fallback",)
 
 _DEFAULT, _BUNDLED, _MODEL = "ollama", "llamacpp", "demo"
-_SECONDS = 2.0
+_SECONDS = 1.0
 
 _TOLD = (
     "nothing is configured, so the small built-in demo model answers.",

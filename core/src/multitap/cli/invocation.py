@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from multitap.registry import Registry
     from multitap.runtime import Runtime
 
-__all__ = ("Invocation",)
+__all__ = ("Form", "Invocation")
 
 Form = Literal["text", "json", "events"]
 

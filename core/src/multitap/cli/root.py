@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from multitap.cli.invocation import Invocation
+from multitap.cli.invocation import Form, Invocation
 from multitap.cli.words import repeat_llm
 
 if TYPE_CHECKING:
@@ -91,6 +91,16 @@ def run(argv: Sequence[str], registry: Registry | None = None) -> int:
         return done.exit_code
     except (KeyboardInterrupt, click.Abort):
         return invocation.interrupted()
+    except click.UsageError as error:
+        invocation.form = _form(argv)
+        return invocation.failed(error)
     except Exception as error:
         return invocation.failed(error)
     return 0
+
+
+def _form(argv: Sequence[str]) -> Form:
+    """The form that was asked for; a wrong option is found before the others are read."""
+    if "--events" in argv:
+        return "events"
+    return "json" if "--json" in argv else "text"

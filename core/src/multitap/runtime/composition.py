@@ -59,10 +59,7 @@ class Composition:
 
     def __init__(self, config: ConfigSource = None, registry: Registry | None = None) -> None:
         self.config = config if isinstance(config, Config) else load_config(config)
-        plugins = self.config.plugins
-        self.registry = registry or Registry(
-            allow=plugins.allow, deny=plugins.deny, choose=plugins.choose
-        )
+        self.registry = registry or Registry.of(self.config.plugins)
         self._built: dict[str, Backend] = {}
         self._retries: dict[str, Retry] = {}
         self._catalogs: dict[str, Sequence[Model]] = {}
