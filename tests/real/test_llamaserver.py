@@ -19,7 +19,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import httpx
-import numpy
+import numpy as np
 import pytest
 from installed import standin_registry
 
@@ -273,7 +273,7 @@ def test_a_streamed_answer_is_the_same(world, server):
 
 
 def test_an_answer_that_is_cut_at_max_tokens(world, server):
-    events, stream = world(server).stream(CAPITAL, temperature=0, max_tokens=3)
+    _, stream = world(server).stream(CAPITAL, temperature=0, max_tokens=3)
     assert stream.answer.stop_reason == "max_tokens"
     assert stream.answer.usage.output_tokens == 3
 
@@ -326,9 +326,9 @@ def test_reasoning_comes_apart_from_the_answer(world, server, streamed):
 
 def test_embeddings(world, embedder):
     found = world(embedder).call("embed", ["the little cat", "a red ball"])
-    vectors = numpy.asarray(found.vectors)
-    assert (2, numpy.float32) == (len(vectors), vectors.dtype)
-    numpy.testing.assert_allclose([1, 1], numpy.linalg.norm(vectors, axis=1), rtol=1e-5)
+    vectors = np.asarray(found.vectors)
+    assert (2, np.float32) == (len(vectors), vectors.dtype)
+    np.testing.assert_allclose([1, 1], np.linalg.norm(vectors, axis=1), rtol=1e-5)
     assert found.usage.input_tokens > 0
 
 
