@@ -137,13 +137,15 @@ def test_command_lines_parse(page: Path) -> None:
 
 def parse(argv: list[str]) -> None:
     """What ``multitap`` does with its words before it runs a command."""
+    context = click.Context(root, obj=Invocation())
+    name, *rest = repeat_llm(argv)
     try:
-        context = root.make_context("multitap", repeat_llm(argv), obj=Invocation())
-        words = [*context._protected_args, *context.args]
-        if words:
-            name, command, rest = root.resolve_command(context, words)
-            assert command is not None
-            command.make_context(name, rest, parent=context)
+        if name.startswith("-"):
+            root.make_context("multitap", [name, *rest], obj=context.obj)
+            return
+        command = root.get_command(context, name)
+        assert command is not None, name
+        command.make_context(name, rest, parent=context)
     except click.exceptions.Exit as shown:  # --help and --version
         if shown.exit_code:
             raise
