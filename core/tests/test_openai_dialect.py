@@ -14,9 +14,9 @@ from multitap.capabilities.chat import ChatRequest
 from multitap.dialects.openai.chat import ChatChunk, ChatRecords
 from multitap.dialects.openai.errors import explain_openai, openai_error
 from multitap.dialects.openai.messages import encode_chat, encode_messages, encode_options
-from multitap.dialects.replies import retry_after
 from multitap.events import Failed, Reasoning, Stop, Text, ToolCallChunk, ToolCallEnd, ToolCallStart
 from multitap.framing import JsonDecoder, SseDecoder
+from multitap.headers import retry_after
 from multitap.messages import (
     Audio,
     Document,

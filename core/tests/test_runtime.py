@@ -176,6 +176,7 @@ def test_break_ends_the_request(world):
         assert server.peer(0).closed_by_client.wait(CEILING)
     assert text(events) == "a"
     assert stream.answer.text == "a"
+    assert stream.answer.stop_reason == "cancelled"
 
 
 def test_close_ends_the_request_and_the_iteration(world):
@@ -244,9 +245,10 @@ def test_a_cancelled_task_ends_the_request():
         config = {"defaults": {"model": "acme:tiny"}, "acme": {"endpoint": url}}
         rt = AsyncRuntime(config, registry=letters.registry(acme=OverHttp()))
         came = asyncio.Event()
+        events = rt.stream("hi")
 
         async def read():
-            async with rt.stream("hi") as stream:
+            async with events as stream:
                 async for _ in stream:
                     came.set()
 
@@ -255,6 +257,7 @@ def test_a_cancelled_task_ends_the_request():
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        assert events.answer.stop_reason == "cancelled"
         rt.close()
 
     with Loopback(held_open()) as server:

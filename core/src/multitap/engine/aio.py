@@ -86,6 +86,8 @@ class AsyncStream(Generic[T]):
     def close(self) -> None:
         """End the call and free its connection. Never blocks; any thread; more than once."""
         self._closed = True
+        if not self._over:
+            self.outcome.cancelled()
         self._abort()
         self._notify()
 

@@ -373,7 +373,8 @@ class AsyncHttpxTransfer:
         return _fault(error, attempt) if isinstance(error, _FOREIGN) else error
 
     def _drop(self) -> None:
-        step, response, self._response = self._step, self._response, None
+        step, self._step = self._step, None  # once: a second cancel would interrupt the clearing up
+        response, self._response = self._response, None
         if step is not None:
             step.cancel()
         if response is not None:

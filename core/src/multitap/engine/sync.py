@@ -82,6 +82,8 @@ class Stream(Generic[T]):
     def close(self) -> None:
         """End the call and free its connection. Never blocks; any thread; more than once."""
         self._closed.set()
+        if not self._over:
+            self.outcome.cancelled()
         self._abort()
 
     def __del__(self) -> None:

@@ -123,7 +123,9 @@ class SocketConnection:
         bell, ear = socket.socketpair()
         try:
             bell.setblocking(False)
-            self._bell = bell
+            with self._gate:
+                self._bell = bell
+            self._refuse_interrupted()  # by one who found no bell to ring
             connected = self._connect(ear, until)
         finally:
             with self._gate:
