@@ -31,12 +31,9 @@ from multitap.plan import chat_request
 from multitap.registry import State
 
 HERE = Path(__file__).parent.parent
-PAGES = [
-    HERE / "README.md",
-    HERE / "core/README.md",
-    *sorted(HERE.glob("docs/**/*.md")),
-    *sorted(HERE.glob("plugins/*/README.md")),
-]
+RUNNABLE = [HERE / "README.md", HERE / "core/README.md", *sorted(HERE.glob("docs/**/*.md"))]
+OF_PLUGINS = sorted(HERE.glob("plugins/*/README.md"))
+PAGES = [*RUNNABLE, *OF_PLUGINS]
 FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 TABLE_ROW = re.compile(r"^\| `([^`]+)`", re.MULTILINE)
 
@@ -77,7 +74,7 @@ def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # ---- examples ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("page", PAGES, ids=title)
+@pytest.mark.parametrize("page", RUNNABLE, ids=title)
 def test_python_examples_run_and_print_what_is_shown(
     page: Path,
     empty_home: Path,
@@ -99,6 +96,14 @@ def test_python_examples_run_and_print_what_is_shown(
                 printed = None
             else:
                 printed = None
+
+
+@pytest.mark.parametrize("page", OF_PLUGINS, ids=title)
+def test_python_examples_of_a_plugin_compile(page: Path) -> None:
+    """They may need a server, or a model's file."""
+    for language, text, line in blocks(page):
+        if language == "python":
+            compile("\n" * line + text, str(page), "exec")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=title)
