@@ -34,9 +34,10 @@ THINKING_WORDS = ("enable_thinking", "reasoning_effort", "<think>")
 class ModelFile:
     """One model: its id, and its file with a checked header.
 
+    >>> from pathlib import Path
     >>> from multitap_llamacpp.gguf import Header
     >>> bert = {"general.architecture": "bert", "bert.pooling_type": 1}
-    >>> header = Header(facts=bert, lengths={}, tensors=frozenset(), size=1)
+    >>> header = Header(facts=bert, lengths={}, tensors=frozenset({"w"}), size=1)
     >>> sorted(ModelFile("e", Path("e.gguf"), header).capabilities)
     ['embedding']
     """
