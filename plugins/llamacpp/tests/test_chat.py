@@ -35,7 +35,12 @@ WEATHER = {
 TIME = {"type": "function", "function": {"name": "get_time", "parameters": {"type": "object"}}}
 ASK = {"model": "tiny-llama", "temperature": 0, "think": False}
 # held to a grammar without an end, the model writes as long as it may
-ENDLESS = {**ASK, "extra": {"grammar": 'root ::= "a" root'}, "prompt": "Write."}
+# with that many alternatives for each token, the 2000 tokens of the context take seconds
+ENDLESS = {
+    **ASK,
+    "prompt": "Write.",
+    "extra": {"grammar": 'root ::= "a" root', "n_probs": 100},
+}
 LONG = "word " * 600
 
 

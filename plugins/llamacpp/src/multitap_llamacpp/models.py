@@ -32,14 +32,7 @@ THINKING_WORDS = ("enable_thinking", "reasoning_effort", "<think>")
 
 @attrs.frozen
 class ModelFile:
-    """One model: its id, and its file with a checked header.
-
-    >>> from multitap_llamacpp.gguf import Header
-    >>> bert = {"general.architecture": "bert", "bert.pooling_type": 1}
-    >>> header = Header(facts=bert, lengths={}, tensors=frozenset(), size=1)
-    >>> sorted(ModelFile("e", Path("e.gguf"), header).capabilities)
-    ['embedding']
-    """
+    """One model: its id, and its file with a checked header."""
 
     id: str
     path: Path
