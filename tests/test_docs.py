@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import shlex
@@ -136,13 +137,15 @@ def test_command_lines_parse(page: Path) -> None:
 
 def parse(argv: list[str]) -> None:
     """What ``multitap`` does with its words before it runs a command."""
+    context = click.Context(root, obj=Invocation())
+    name, *rest = repeat_llm(argv)
     try:
-        context = root.make_context("multitap", repeat_llm(argv), obj=Invocation())
-        words = [*context._protected_args, *context.args]
-        if words:
-            name, command, rest = root.resolve_command(context, words)
-            assert command is not None
-            command.make_context(name, rest, parent=context)
+        if name.startswith("-"):
+            root.make_context("multitap", [name, *rest], obj=context.obj)
+            return
+        command = root.get_command(context, name)
+        assert command is not None, name
+        command.make_context(name, rest, parent=context)
     except click.exceptions.Exit as shown:  # --help and --version
         if shown.exit_code:
             raise
@@ -312,3 +315,10 @@ def test_every_attribute_of_an_answer_is_in_the_table() -> None:
 
 def test_every_state_of_a_plugin_is_in_the_table() -> None:
     assert [cells[0] for cells in rows("plugins.md", "States")] == list(typing.get_args(State))
+
+
+def test_every_session_is_in_the_table() -> None:
+    functions = ast.walk(ast.parse((HERE / "noxfile.py").read_text("utf-8")))
+    marked = [f for f in functions if isinstance(f, ast.FunctionDef) and f.decorator_list]
+    shown = [cells[0].partition("(")[0] for cells in rows("contributing.md", "What is checked")]
+    assert sorted(shown) == sorted(function.name for function in marked)

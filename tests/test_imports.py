@@ -19,7 +19,7 @@ PLUGINS = sorted(HERE.glob("plugins/*/src/*/"))
 LAYERS = (
     {"errors"},
     {"messages", "events"},
-    {"work", "excerpt", "framing"},
+    {"work", "headers", "excerpt", "framing"},
     {"capabilities"},
     {"hookspecs", "manifest", "dialects", "filters"},
     {"registry", "discovery", "loading", "turns", "unusable"}

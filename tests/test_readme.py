@@ -49,7 +49,7 @@ def test_the_first_command_answers_on_a_new_machine(tmp_path: Path) -> None:
         timeout=900,
     )
     assert done.returncode == 0, done.stderr
-    assert "Ollama" in done.stdout.splitlines()[-1]
+    assert "multitap-ollama" in done.stdout.splitlines()[-1]
     assert "demo model" in done.stderr
 
 

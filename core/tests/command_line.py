@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import pty
 import select
@@ -10,10 +11,13 @@ import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
+from unittest import mock
 
+import jsonschema
 import stage
 
 from multitap.cli import main
+from multitap.cli.schema import read_schema
 from multitap.registry import Registry
 
 CEILING = 30.0
@@ -36,18 +40,33 @@ def registry(*providers):
     return plugins
 
 
-def run_here(*words, stdin=b"", plugins=None):
-    """One command in this process; standard streams as in a pipe."""
+def run_here(*words, stdin=b"", plugins=None, **more):
+    """One command in this process; standard streams as in a pipe, and nothing is configured."""
     streams = [io.TextIOWrapper(io.BytesIO(d), encoding="utf-8") for d in (stdin, b"", b"")]
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("MULTITAP_")}
+    environ = {**kept, "MULTITAP_CONFIG": os.devnull, **more}
     before = sys.stdin, sys.stdout, sys.stderr
     sys.stdin, sys.stdout, sys.stderr = streams
     try:
-        code = main(words, registry=plugins or registry())
+        with mock.patch.dict(os.environ, environ, clear=True):
+            code = main(words, registry=plugins or registry())
     finally:
         sys.stdin, sys.stdout, sys.stderr = before
     for stream in streams[1:]:
         stream.flush()
     return Ran(code, *(s.buffer.getvalue().decode() for s in streams[1:]))
+
+
+def chat(*words, **more):
+    """``run_here("chat", …)`` with a model of the stage."""
+    return run_here("chat", *words, "-m", "stage:one", **more)
+
+
+def valid(schema, text):
+    """The value of some JSON text, which is as its schema says."""
+    value = json.loads(text)
+    jsonschema.Draft202012Validator(read_schema(schema)).validate(value)
+    return value
 
 
 def home(folder, **more):

@@ -61,4 +61,4 @@ def _says_something(event):
         "reasoning": "reasoning_content",
         "tool_call_chunk": "tool_call_arguments_chunk",
     }.get(event["type"])
-    return field is None or event[field] != ""
+    return field is None or event[field] != "" or "logprobs" in event

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from pathlib import Path
 
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.embedding import Embeddings, Vectors
@@ -65,6 +66,8 @@ class Chat:
             if said.startswith("wait"):
                 if said == "wait":
                     emit([Text("a part")])
+                elif said.startswith("wait /"):
+                    Path(said[len("wait ") :]).write_text("here")
                 threading.Event().wait()
             emit(answer(request))
 

@@ -32,9 +32,9 @@ from loopback import (
 
 from multitap import errors
 from multitap.engine.carrier import Clocks, Request
-from multitap.engine.direct import DirectCarrier
-from multitap.engine.direct_aio import AsyncDirectCarrier
-from multitap.engine.http1 import Response
+from multitap.engine.direct.aio import AsyncDirectCarrier
+from multitap.engine.direct.http1 import Response
+from multitap.engine.direct.sync import DirectCarrier
 from multitap.engine.httpx_carrier import AsyncHttpxCarrier, HttpxCarrier
 from multitap.engine.origin import Origin
 from multitap.work import Head, HttpCall

@@ -8,41 +8,14 @@ import sys
 
 import jsonschema
 import pytest
-import stage
-from command_line import CEILING, MAIN, home, registry, run_here, run_there
-from hypothesis import given
-from hypothesis import strategies as st
+from command_line import CEILING, MAIN, chat, home, run_here, run_there, valid
 
-from multitap.capabilities.catalog import Model
-from multitap.cli.clean import Cleaner
-from multitap.cli.root import COMMANDS, LazyGroup, root
-from multitap.cli.schema import read_schema, schema_names
+from multitap.cli.root import LazyGroup
+from multitap.cli.schema import read_schema
 from multitap.cli.words import repeat_llm
-from multitap.errors import ProviderDown
 
 ONE = ("--llm", "provider=stage", "model=one", "--")
 PNG = b"\x89PNG\r\n\x1a\n"
-
-
-@pytest.fixture(autouse=True)
-def only_the_stage(tmp_path, monkeypatch):
-    """No file and no variable of the machine's user counts."""
-    empty = tmp_path / "empty.toml"
-    empty.write_text("")
-    for name in [name for name in os.environ if name.startswith("MULTITAP_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("MULTITAP_CONFIG", str(empty))
-
-
-def chat(*words, **more):
-    return run_here("chat", *words, *(() if "-m" in words else ("-m", "stage:one")), **more)
-
-
-def valid(schema, text):
-    """The value, which is as its schema says."""
-    value = json.loads(text)
-    jsonschema.Draft202012Validator(read_schema(schema)).validate(value)
-    return value
 
 
 # ---- what is asked -------------------------------------------------------------------------------
@@ -185,6 +158,19 @@ def test_events_come_one_by_one(tmp_path):
     assert (process.returncode, err) == (130, b"")
 
 
+def test_an_interrupted_answer_is_an_error_in_json(tmp_path):
+    waiting = tmp_path / "waiting"
+    os.mkfifo(waiting)
+    command = [sys.executable, "-c", MAIN, "chat", f"wait {waiting}", "--json"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    with subprocess.Popen(command, env=home(tmp_path), **pipes) as process:
+        waiting.read_text()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=CEILING)
+    assert valid("error", out)["error"]["message"] == "interrupted"
+    assert (process.returncode, err) == (130, b"")
+
+
 def test_json_is_ascii_where_the_output_is_not_utf8(tmp_path):
     env = home(tmp_path, PYTHONIOENCODING="ascii")
     assert (
@@ -196,8 +182,8 @@ def test_json_is_ascii_where_the_output_is_not_utf8(tmp_path):
 # ---- failures ------------------------------------------------------------------------------------
 
 BROKE = (
-    "multitap: stage: the engine broke. Look at the engine's log; "
-    "try again with a smaller request.\n"
+    "multitap: stage: the engine broke. "
+    "Look at the engine's log; try again with a smaller request.\n"
 )
 
 
@@ -259,10 +245,9 @@ def test_json_and_events_exclude_each_other():
     assert "--json and --events exclude each other" in ran.err
 
 
-def test_no_traceback_but_on_request(monkeypatch):
+def test_no_traceback_but_on_request():
     assert "Traceback" not in chat("crash").err
-    monkeypatch.setenv("MULTITAP_DEBUG", "traceback")
-    assert "Traceback" in chat("crash").err
+    assert "Traceback" in chat("crash", MULTITAP_DEBUG="traceback").err
 
 
 def test_a_fault_of_our_own_is_told_in_one_line(monkeypatch):
@@ -298,202 +283,3 @@ def test_a_closed_output_is_told(tmp_path):
     ran = run_there(tmp_path, "chat", "hello", code=f"import os, sys; os.close(1); {again}")
     message = "standard output is closed. Write to a terminal, file or pipe."
     assert (1, "", f"multitap: {message}\n") == ran
-
-
-# ---- the other commands --------------------------------------------------------------------------
-
-
-def test_embed():
-    ran = run_here("embed", "-m", "stage:one", "--json", "a", "bcd")
-    assert valid("embed", ran.out)["vectors"] == [[1.0, 0.5], [3.0, 0.5]]
-    assert run_here("embed", "-m", "stage:one", stdin=b"a\r\nbcd\n").out == "1 0.5\n3 0.5\n"
-
-
-def test_rerank():
-    words = ("rerank", "-m", "stage:one", "query")
-    ran = run_here(*words, "a", "bcd", "--json", "--top-n", "1")
-    best = {"index": 1, "score": 0.03, "document": "bcd"}
-    assert [best] == valid("rerank", ran.out)["results"]
-    table = "SCORE   INDEX  DOCUMENT\n0.0300  1      b d\n0.0100  0      a\n"
-    assert table == run_here(*words, stdin=b"a\nb\td\n").out
-
-
-def test_tokenize():
-    found = valid("tokenize", run_here("tokenize", "-m", "stage:one", "hi", "--json").out)
-    assert found == {"ids": [104, 105], "pieces": [[104], [105]]}
-    assert (
-        run_here("tokenize", "-m", "stage:one", stdin=b"h\n").out
-        == 'ID   TEXT\n104  "h"\n10   "\\n"\n'
-    )
-    assert run_here("tokenize", "-m", "stage:bare", "hi").out == "104 105\n"
-    bare = valid("tokenize", run_here("tokenize", "-m", "stage:bare", "hi", "--json").out)
-    assert bare["pieces"] is None
-
-
-MODELS = """\
-MODEL      CAPABILITIES  CONTEXT  SIZE    LOADED
-stage:one  chat          256
-stage:two                         1.5 GB  yes
-"""
-
-
-def test_models():
-    assert run_here("models") == (0, MODELS, "")
-    refs = [model["ref"] for model in valid("models", run_here("models", "--json").out)]
-    assert refs == ["stage:one", "stage:two"]
-
-
-def test_a_backend_that_is_down_is_a_warning():
-    ran = run_here("models", "--llm", "off.provider=stage", "off.endpoint=http://localhost/down")
-    assert (ran.code, ran.out) == (0, MODELS)
-    assert ran.err.startswith("multitap: warning: off: nobody is there.")
-
-
-@pytest.mark.parametrize(("verb", "loaded"), [("load", True), ("unload", False)])
-def test_load_and_unload(verb, loaded):
-    assert (0, f"stage:one is {verb}ed\n", "") == run_here(verb, "stage:one")
-    found = valid(verb, run_here(verb, "stage:one", "--json").out)
-    assert {"model": "stage:one", "loaded": loaded} == found
-
-
-def test_capabilities_and_providers():
-    everything = valid("capabilities", run_here("capabilities", "--json").out)
-    rows = [row for row in everything if row["provider"] == "stage"]
-    row = {"capability": "chat", "provider": "stage", "distribution": "multitap-stage"}
-    assert {**row, "version": "1", "state": "declared"} == rows[0]
-    table = [line.split() for line in run_here("capabilities").out.splitlines()[1:]]
-    assert table == [list(row.values()) for row in everything]
-    infos = valid("providers", run_here("providers", "--json").out)
-    assert [(i["name"], i["distribution"]) for i in infos] == [("stage", "multitap-stage")]
-    assert "stage     multitap-stage 1" in run_here("providers").out
-
-
-def test_schemas_are_sound_and_printed():
-    for name in schema_names():
-        printed = json.loads(run_here("schema", name).out)
-        jsonschema.Draft202012Validator.check_schema(printed)
-        assert read_schema(name) == printed
-    assert schema_names() == json.loads(run_here("schema", "--json").out)
-    assert schema_names() == run_here("schema").out.split()
-
-
-# ---- help ----------------------------------------------------------------------------------------
-
-
-def test_help_and_version_import_nothing_heavy(tmp_path):
-    code = (
-        "import sys; from multitap.cli import main; main(sys.argv[1:]); "
-        "print(*(m for m in sys.modules if m.partition('.')[0] in ('rich', 'stage', 'httpx') "
-        "or m.startswith(('multitap.runtime', 'multitap.config', 'multitap.registry'))), 'end')"
-    )
-    for word in ("--help", "--version"):
-        done = subprocess.run(
-            [sys.executable, "-c", code, word], env=home(tmp_path), capture_output=True, text=True
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.splitlines()[-1] == "end"
-    assert done.stdout.startswith("multitap 0.")
-
-
-def test_every_command_has_help_with_examples():
-    listed = run_here("--help").out
-    assert listed == run_here().out
-    for commands in COMMANDS.values():
-        for name, (_, text) in commands.items():
-            assert text in listed
-            shown = run_here(name, "--help").out
-            assert shown.count(f"  multitap {name}") + shown.count(f"| multitap {name}") >= 2
-            assert text == root.get_command(None, name).short_help
-
-
-def test_without_its_extra_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("multitap.cli.find_spec", lambda name: None)
-    ran = run_here("--help")
-    assert (ran.code, ran.out) == (2, "")
-    assert "pip install 'multitap[cli]'" in ran.err
-
-
-# ---- the demo model ------------------------------------------------------------------------------
-
-DOWN = "[ollama]\nendpoint = 'http://localhost/down'"
-
-
-def test_the_demo_model_answers_where_nothing_is_set_up():
-    ran = run_here("chat", "hello", plugins=registry("llamacpp"))
-    assert (ran.code, ran.out) == (0, "hello\n")
-    assert "demo model answers" in ran.err
-    assert "pip install multitap-ollama" in ran.err
-
-
-def test_the_demo_model_answers_where_the_default_backend_does_not(monkeypatch):
-    plugins = registry("llamacpp", "ollama", "stage")
-    assert run_here("chat", "hi", "--json", plugins=plugins).code == 2  # Ollama answers
-    monkeypatch.setattr("stage.Shelf.models", down_but_for_the_demo)
-    answer = json.loads(run_here("chat", "hi", "--json", plugins=plugins).out)
-    assert (answer["backend"], answer["model"]) == ("llamacpp", "demo")
-
-
-@pytest.mark.parametrize(
-    "words", [["-m", "stage:one"], ["--llm", "provider=stage", "model=one", "--"]]
-)
-def test_the_demo_model_is_no_answer_where_something_is_configured(words):
-    ran = run_here("chat", *words, "hello", plugins=registry("llamacpp", "stage"))
-    assert ran == (0, "hello\n", "")
-
-
-def test_without_a_demo_model_the_next_steps_are_told():
-    ran = run_here("chat", "hello")
-    assert ran.code == 2
-    assert "installed providers: stage" in ran.err
-    assert "pip install multitap-ollama" in ran.err
-    assert "pip install multitap-llamacpp" in ran.err
-
-
-def test_demo_is_the_name_of_the_demo_model():
-    plugins = registry("llamacpp", "stage")
-    answer = json.loads(run_here("chat", "-m", "demo", "hi", "--json", plugins=plugins).out)
-    assert (answer["backend"], answer["model"]) == ("llamacpp", "demo")
-    ran = run_here("chat", "-m", "demo", "hi", plugins=registry("stage", "tgi"))
-    assert "pip install multitap-llamacpp" in ran.err
-
-
-def down_but_for_the_demo(shelf):
-    if shelf.backend.provider == "llamacpp":
-        return stage.done(Model(id="demo"))
-    raise ProviderDown("nobody is there", kind="connect_failed", phase="connect")
-
-
-# ---- what a model may not do to a terminal -------------------------------------------------------
-
-PIECES = st.lists(st.text("ab\x1b[]0;1m\x07\x9b\x9d\\\n\u202e", max_size=6), max_size=6)
-
-
-@given(PIECES)
-def test_cleaning_is_the_same_however_the_text_is_cut(pieces):
-    whole, by_piece = Cleaner(), Cleaner()
-    assert whole("".join(pieces)) == "".join(map(by_piece, pieces))
-
-
-@given(st.text())
-def test_nothing_unsafe_is_left(text):
-    shown = Cleaner()(text)
-    kept = [c for c in shown if c in "\n\t" or (c >= " " and not "\x7f" <= c <= "\x9f")]
-    assert "".join(kept) == shown
-    assert not set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069") & set(shown)
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("\x1b[1;31mred\x1b[0m", "red"),
-        ("\x1b]0;title\x07ok", "ok"),
-        ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
-        ("\x1bPq#0\x1b\\sixel", "sixel"),
-        ("\x1b(Bok", "ok"),
-        ("\x1b]never ends\nnext line", "\nnext line"),
-        ("a\r\nb\tc\x00", "a\nb\tc"),
-        ("שלום\u200f 👩\u200d💻", "שלום\u200f 👩\u200d💻"),
-    ],
-)
-def test_what_is_shown(text, shown):
-    assert shown == Cleaner()(text)

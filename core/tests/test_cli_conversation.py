@@ -164,7 +164,12 @@ def test_ctrl_c_in_a_single_answer(tmp_path):
         assert terminal.screen.endswith("a part^C\r\nmultitap: interrupted.\r\n")
 
 
-def test_tables_are_drawn_at_a_terminal(tmp_path):
+def test_tables_at_a_terminal(tmp_path):
     with Terminal(tmp_path, "models") as terminal:
         assert terminal.end() == 0
-        assert "stage:two" in terminal.screen
+        assert "\x1b[1mMODEL" in terminal.screen
+        assert "\r\nstage:two  " in terminal.screen
+    with Terminal(tmp_path, "models", env=home(tmp_path, NO_COLOR="1")) as terminal:
+        assert terminal.end() == 0
+        assert terminal.screen.startswith("MODEL")
+        assert "\x1b" not in terminal.screen

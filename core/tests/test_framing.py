@@ -69,6 +69,10 @@ def error_of(out):
     return out[-1].error if isinstance(out[-1], Failed) else None
 
 
+def errors_of(out):
+    return [type(e.error) for e in out if isinstance(e, Failed)]
+
+
 def line(text):
     return json.dumps({"text": text, "ignored": [1, {"a": None}]}).encode()
 
@@ -207,6 +211,20 @@ def test_bytes_that_end_within_a_record_are_a_truncated_stream(kind):
     out = run(decoder(kind), [body])
     assert isinstance(error_of(out), TruncatedStream)
     assert texts(out) == ("" if kind is JsonDecoder else "a")
+
+
+def test_every_beginning_of_a_record_is_a_truncated_stream():
+    class Number(msgspec.Struct):
+        n: float | None = None
+        text: str | None = None
+        flag: bool | None = None
+
+    body = rb'{"n": -1.5e-7, "text": "\u00e9\ud83d\ude00' + "é".encode()
+    body += b'", "flag": true, "x": [null]}'
+    assert run(JsonDecoder(Number, lambda value: [value.n]), [body]) == [-1.5e-7]
+    for at in range(1, len(body)):
+        out = run(JsonDecoder(Number, lambda value: [value.n]), [body[:at]])
+        assert (at, errors_of(out)) == (at, [TruncatedStream])
 
 
 @KINDS

@@ -14,9 +14,9 @@ from multitap.capabilities.chat import ChatRequest
 from multitap.dialects.openai.chat import ChatChunk, ChatRecords
 from multitap.dialects.openai.errors import explain_openai, openai_error
 from multitap.dialects.openai.messages import encode_chat, encode_messages, encode_options
-from multitap.dialects.replies import retry_after
 from multitap.events import Failed, Reasoning, Stop, Text, ToolCallChunk, ToolCallEnd, ToolCallStart
 from multitap.framing import JsonDecoder, SseDecoder
+from multitap.headers import retry_after
 from multitap.messages import (
     Audio,
     Document,
@@ -399,6 +399,16 @@ def test_a_call_of_a_cut_stream_is_ended_before_the_failure():
     assert isinstance(error_of(out), errors.TruncatedStream)
 
 
+def test_a_call_is_incomplete_where_the_stream_ended_though_its_text_is_whole_so_far():
+    out = read(delta(tool_calls=[call("{}", wire_id="x", name="f")]))
+    assert calls_of(out) == [("f", "{}", True)]
+
+
+def test_length_cuts_only_the_last_call():
+    out = tools([call("{}", 0, "x", "f"), call("{}", 1, "y", "g")], finish="length")
+    assert calls_of(out) == [("f", "{}", None), ("g", "{}", True)]
+
+
 def test_a_call_is_ended_when_its_choice_finishes():
     out = read(
         delta(tool_calls=[call("{}", wire_id="x", name="f")]), delta("tool_calls"), finish=False
@@ -523,6 +533,7 @@ def test_any_json_is_explained(value, name):
         ({"retry-after": "Sat, 21 Nov 2009 06:00:30 GMT"}, 0.0),
         ({"retry-after": "-3"}, None),
         ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
         ({}, None),
     ],
 )
@@ -626,6 +637,11 @@ def test_a_conversation_with_a_tool_call():
     assert "hidden" not in elsewhere
     assert "extra" not in elsewhere
     assert "secret" not in elsewhere
+
+
+def test_a_call_without_arguments_is_sent_with_an_empty_object():
+    sent = encode_messages([Message("assistant", ToolCall("c", "f", ""))], provider="acme")
+    assert sent[0]["tool_calls"][0]["function"]["arguments"] == "{}"
 
 
 def test_media_parts():

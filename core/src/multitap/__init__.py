@@ -1,7 +1,7 @@
 """One outlet, every model backend.
 
 >>> import multitap
->>> with multitap.Runtime({"defaults": {"provider": "echo"}}) as rt:
+>>> with multitap.Runtime({"defaults": {"model": "echo:echo"}}) as rt:
 ...     rt.chat("hello").text
 'hello'
 

@@ -91,19 +91,34 @@ def until():
 
 
 @pytest.fixture
-def working(models):
-    """How many of the engine's slots are computing, as the engine itself says."""
+def slots(models):
+    """The engine's slots, as the engine itself shows them."""
 
-    def count(name="tiny-llama"):
+    def look(name="tiny-llama"):
         with models.lease(models.find(name), "chat", lambda *_: True, slots=0) as loaded:
             headers = {"Authorization": f"Bearer {loaded.key}"}
             with urlopen(Request(f"{loaded.address}/slots", headers=headers)) as answer:
-                return sum(slot["is_processing"] for slot in json.load(answer))
+                return json.load(answer)
 
-    return count
+    return look
 
 
 @pytest.fixture
-def idle(until, working):
-    """Waits until the engine computes nothing."""
-    return lambda: until(lambda: working() == 0, "the engine still works")
+def last_work(until, slots):
+    """Waits until the engine computes nothing; what it then shows of its last work."""
+
+    def look():
+        until(lambda: not any(slot["is_processing"] for slot in slots()), "the engine still works")
+        return max(slots(), key=lambda slot: slot.get("id_task", -1))
+
+    return look
+
+
+@pytest.fixture
+def cut_short(last_work):
+    """Waits until the engine computes nothing, and checks that its last answer was not whole."""
+
+    def check():
+        assert last_work()["next_token"][0]["has_next_token"]
+
+    return check

@@ -122,9 +122,13 @@ def test_no_room_is_made_where_all_are_used(engine, models):
 
 
 def test_a_caller_who_waits_for_a_slot_can_give_up(engine, models):
-    with engine.lease(plan_of(models), yes) as loaded, loaded.slots(1, yes):
-        with pytest.raises(Stopped), loaded.slots(1, lambda *_: False):
-            pass
+    with (
+        engine.lease(plan_of(models), yes) as loaded,
+        loaded.slots(1, yes),
+        pytest.raises(Stopped),
+        loaded.slots(1, lambda *_: False),
+    ):
+        pass
 
 
 def test_a_load_that_fails_says_what_the_library_logged(engine, models, tmp_path):
@@ -132,9 +136,9 @@ def test_a_load_that_fails_says_what_the_library_logged(engine, models, tmp_path
     source = models.find("tiny-embed").path.read_bytes()
     path.write_bytes(source.replace(b"bert", b"brrt"))
     plan = attrs.evolve(plan_of(models), path=path)
-    with pytest.raises(NotSupported, match="unknown model architecture: 'brrt'"):
-        with engine.lease(plan, yes):
-            pass
+    reason = "unknown model architecture: 'brrt'"
+    with pytest.raises(NotSupported, match=reason), engine.lease(plan, yes):
+        pass
     assert dict(engine.loaded()) == {}
 
 
@@ -145,9 +149,10 @@ from multitap.hookspecs import Backend
 from multitap.capabilities.chat import ChatRequest
 from multitap.messages import Message
 from multitap_llamacpp.chat import multitap_chat
-chat = multitap_chat(Backend(id="l", provider="llamacpp", settings={"models_dir": sys.argv[1]}))
-request = ChatRequest(model="tiny-llama", messages=(Message("user", "Write."),),
-                      extra={"grammar": 'root ::= "a"+'})
+settings = {"models_dir": sys.argv[1], "threads": 1}
+chat = multitap_chat(Backend(id="l", provider="llamacpp", settings=settings))
+request = ChatRequest(model="tiny-llama", messages=(Message("user", "Write."),), think="off",
+                      extra={"grammar": 'root ::= "a" root'})
 begun = threading.Event()
 def emit(items):
     if any(item.type == "text" for item in items):
@@ -168,8 +173,9 @@ import os, sys
 from multitap.errors import LocalError
 from multitap.hookspecs import Backend
 from multitap_llamacpp.lifecycle import multitap_lifecycle
-settings = {"models_dir": sys.argv[1]}
-load = multitap_lifecycle(Backend(id="l", provider="llamacpp", settings=settings)).load("tiny-embed")
+settings = {"models_dir": sys.argv[1], "threads": 1}
+backend = Backend(id="l", provider="llamacpp", settings=settings)
+load = multitap_lifecycle(backend).load("tiny-embed")
 load.run(lambda items: True)
 child = os.fork()
 if not child:

@@ -58,6 +58,14 @@ def test_a_damaged_file_is_listed_with_its_problem(make_runtime, tmp_path):
     assert found["sub/good"] is None
 
 
+def test_an_adapter_is_listed_and_does_not_run(runtime):
+    found = {model.id: model for model in runtime.models()}["tiny-lora"]
+    assert found.capabilities == frozenset()
+    assert "LoRA adapter" in found.problem
+    with pytest.raises(ProtocolError, match="LoRA adapter"):
+        runtime.chat("hi", model="tiny-lora")
+
+
 def test_a_folder_that_is_not_there_is_empty(make_runtime, tmp_path):
     with make_runtime(models_dir=str(tmp_path / "none")) as runtime:
         assert set() == {model.id for model in runtime.models()} - {"demo"}
@@ -107,9 +115,9 @@ def test_an_unknown_model_says_what_there_is(name, says):
 
 
 def test_settings_become_options():
-    settings = {"context": 128, "parallel": 2, "lora": ["a.gguf", "b.gguf@0.5", "c@d.gguf"]}
+    settings = {"context": 512, "parallel": 2, "lora": ["a.gguf", "b.gguf@0.5", "c@d.gguf"]}
     found = Options.of(Backend(id="l", provider="llamacpp", settings=settings))
-    assert (128, 2, physical_cores()) == (found.context, found.parallel, found.threads)
+    assert (512, 2, physical_cores()) == (found.context, found.parallel, found.threads)
     adapters = [Adapter(Path("a.gguf")), Adapter(Path("b.gguf"), 0.5), Adapter(Path("c@d.gguf"))]
     assert adapters == list(found.lora)
 

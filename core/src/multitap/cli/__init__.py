@@ -30,6 +30,9 @@ def main(argv: Sequence[str] | None = None, *, registry: Registry | None = None)
     if find_spec("click") is None or find_spec("rich") is None:
         sys.stderr.write(MISSING)
         return 2
-    from multitap.cli.root import run
+    try:
+        from multitap.cli.root import run
 
-    return run(sys.argv[1:] if argv is None else argv, registry)
+        return run(sys.argv[1:] if argv is None else argv, registry)
+    except KeyboardInterrupt:  # so early, or so late, that no command is running
+        return 130

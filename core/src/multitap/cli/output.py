@@ -14,7 +14,7 @@ from multitap.errors import LocalError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ("Output", "ReaderGone", "is_terminal", "silence_stdout")
+__all__ = ("Output", "ReaderGone", "is_terminal", "silence_stdout", "wants_style")
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 
@@ -34,7 +34,7 @@ class Output:
     def __init__(self) -> None:
         self.terminal = is_terminal(sys.stdout)
         self._errors_shown = is_terminal(sys.stderr)
-        self._styled = self._errors_shown and _wants_style()
+        self._styled = self._errors_shown and wants_style()
         self._clean = Cleaner()
         self._clean_thought = Cleaner()
         self._open_line = False
@@ -138,7 +138,8 @@ def silence_stdout() -> None:
         os.close(nowhere)
 
 
-def _wants_style() -> bool:
+def wants_style() -> bool:
+    """May text be dim, bold or coloured? Not with ``NO_COLOR``."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 

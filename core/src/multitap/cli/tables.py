@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multitap.cli.clean import one_line
+from multitap.cli.output import wants_style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,7 @@ def _rich(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    console = Console()
+    console = Console(color_system="auto" if wants_style() else None)
     with console.capture() as captured:
         console.print(table)
     return captured.get().rstrip("\n")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import re
-import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,14 +22,12 @@ from multitap.errors import (
     Timeout,
 )
 from multitap.excerpt import excerpt
+from multitap.headers import request_id, retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
     from multitap.work import HttpReply
 
-__all__ = ("class_for_status", "reply_facts", "reply_json", "reply_text", "retry_after")
+__all__ = ("class_for_status", "reply_facts", "reply_json", "reply_text")
 
 _BY_STATUS: dict[int, type[BackendError]] = {
     401: AuthenticationError,
@@ -45,7 +41,6 @@ _BY_STATUS: dict[int, type[BackendError]] = {
     503: Overloaded,
     529: Overloaded,
 }
-_REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")
 _TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
 
 
@@ -65,45 +60,8 @@ def class_for_status(status: int | None, *, in_stream: bool = False) -> type[Bac
 
 def reply_facts(reply: HttpReply) -> dict[str, Any]:
     """Status, request id and retry time, as keyword arguments of a ``BackendError``."""
-    request_id = next((reply.headers[n] for n in _REQUEST_IDS if reply.headers.get(n)), None)
-    wait = retry_after(reply.headers)
-    return {"status": reply.status, "request_id": request_id, "retry_after": wait}
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, by ``retry-after-ms`` or ``retry-after`` (seconds, or a date).
-
-    >>> retry_after({"retry-after-ms": "1500"}), retry_after({"retry-after": "soon"})
-    (1.5, None)
-    """
-    milliseconds = _seconds(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    value = headers.get("retry-after")
-    seconds = _seconds(value)
-    if seconds is not None or not value:
-        return seconds
-    until, now = _date(value), _date(headers.get("date") or "")
-    if until is None:
-        return None
-    return max(0.0, until.timestamp() - (now.timestamp() if now else time.time()))
-
-
-def _seconds(value: str | None) -> float | None:
-    try:
-        number = float(value or "")
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
-
-
-def _date(value: str) -> datetime | None:
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return parsedate_to_datetime(value)
-    except (TypeError, ValueError):
-        return None
+    known = {"request_id": request_id(reply.headers), "retry_after": retry_after(reply.headers)}
+    return {"status": reply.status, **known}
 
 
 def reply_json(reply: HttpReply) -> Any:

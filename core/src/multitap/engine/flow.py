@@ -20,7 +20,6 @@ command     what to do                                  what to send back
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from itertools import count
@@ -32,7 +31,8 @@ import attrs
 from multitap.engine.call import Call
 from multitap.errors import BackendError, MultitapError, ProtocolError, TruncatedStream
 from multitap.events import Failed, Stop
-from multitap.policy.retry import Attempt, retry_after
+from multitap.headers import request_id, retry_after
+from multitap.policy.retry import Attempt
 from multitap.work import (
     Emit,
     Exchange,
@@ -241,9 +241,9 @@ class Flow(Generic[T]):
         if not isinstance(error, BackendError):
             raise TypeError(f"explain returned {error!r}, which is no BackendError")
         error.status = error.status or head.status
-        error.request_id = error.request_id or head.headers.get("x-request-id")
+        error.request_id = error.request_id or request_id(head.headers)
         if error.retry_after is None:
-            error.retry_after = retry_after(head.headers, time.time())
+            error.retry_after = retry_after(head.headers)
         return error
 
     def _reply(self, call: HttpCall, explain: Explain) -> Steps[T]:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx  # noqa: TID253 - imported only where this carrier is asked for
 
 from multitap.engine import faults
-from multitap.engine.http1 import DRAIN_BYTES, DRAIN_SECONDS
+from multitap.engine.direct.http1 import DRAIN_BYTES, DRAIN_SECONDS
+from multitap.engine.direct.pool import IDLE_SECONDS, MAX_CONNECTIONS
 from multitap.engine.httpx_attempt import Attempt
 from multitap.engine.origin import Origin
-from multitap.engine.pool import IDLE_SECONDS, MAX_CONNECTIONS
 from multitap.errors import BackendError, ConfigError, MultitapError, ProxyFailed
 
 if TYPE_CHECKING:

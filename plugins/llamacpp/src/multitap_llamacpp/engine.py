@@ -148,7 +148,7 @@ class Engine:
                 _set_leaving(leaving, False)
                 gone = [e for e in leaving if e.idle]
                 for entry in gone:
-                    self._entries.pop(entry.plan, None)
+                    self._drop(entry)
         for entry in gone:
             _free(entry)
 
@@ -223,7 +223,7 @@ class Engine:
             loaded = Loaded(entry.plan, loading.start(entry.plan, key), key)
         except BaseException as error:
             with self._changed:
-                self._entries.pop(entry.plan, None)
+                self._drop(entry)
                 entry.loaded.set_exception(error)
                 self._changed.notify_all()
         else:
@@ -236,8 +236,12 @@ class Engine:
         with self._changed:
             wanted = entry.users > 0 and not self.closing
             if not wanted:  # whoever comes now begins anew
-                self._entries.pop(entry.plan, None)
+                self._drop(entry)
             return wanted
+
+    def _drop(self, entry: _Entry) -> None:
+        if self._entries.get(entry.plan) is entry:
+            del self._entries[entry.plan]
 
     def _wait(self, entry: _Entry, report: Report) -> Loaded:
         while not entry.loaded.done():

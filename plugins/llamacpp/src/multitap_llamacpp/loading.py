@@ -107,7 +107,10 @@ def start(plan: Plan, key: str) -> Any:
     parameters = _parameters(xllamacpp, plan, key)
     try:
         with NATIVE:
-            return xllamacpp.Server(parameters)
+            server = xllamacpp.Server(parameters)
+            # its loop answers this; freed before the loop runs, the library waits for ever
+            server.handle_metrics()
+            return server
     except (RuntimeError, ValueError) as error:
         raise _refusal(plan, _reason(plan) or str(error)) from error
 
@@ -135,7 +138,7 @@ def _listen_locally(made: Any, key: str) -> None:
     """The library always opens a port: for this machine and this process alone."""
     made.hostnames, made.port, made.api_keys = ["127.0.0.1"], 0, [key]
     made.cors_origins, made.ui, made.n_threads_http = "", False, 2
-    made.sse_ping_interval = -1
+    made.sse_ping_interval, made.endpoint_metrics = -1, True
 
 
 def _encode(library: Any, made: Any, plan: Plan) -> None:

@@ -73,9 +73,10 @@ class Options:
         """From the backend's settings; a number that cannot be is a ``ConfigError``."""
         settings: Mapping[str, Any] = backend.settings
         least = {"context": 256, "parallel": 1, "threads": 1, "max_loaded": 1, "cache_mib": 0}
-        numbers = {name: settings.get(name) for name in (*least, "gpu_layers")}
+        least["gpu_layers"] = -1
+        numbers = {name: settings.get(name) for name in least}
         for name, value in numbers.items():
-            if value is not None and value < least.get(name, -1):
+            if value is not None and value < least[name]:
                 raise ConfigError(
                     f"{name} in [{backend.id}] is {value}; the least is {least[name]}"
                 )

@@ -8,7 +8,7 @@ import select
 import socket
 from typing import TYPE_CHECKING, cast
 
-from multitap.engine.http1 import READ_SIZE
+from multitap.engine.direct.http1 import READ_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

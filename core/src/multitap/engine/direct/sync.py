@@ -6,10 +6,10 @@ import time
 from typing import TYPE_CHECKING
 
 from multitap.engine import faults
-from multitap.engine.direct_socket import SocketConnection
-from multitap.engine.http1 import DRAIN_BYTES, DRAIN_SECONDS, Response
+from multitap.engine.direct.http1 import DRAIN_BYTES, DRAIN_SECONDS, Response
+from multitap.engine.direct.pool import IDLE_SECONDS, MAX_CONNECTIONS, Pool
+from multitap.engine.direct.sockets import SocketConnection
 from multitap.engine.origin import Origin, may_resend, secure_context, wire
-from multitap.engine.pool import IDLE_SECONDS, MAX_CONNECTIONS, Pool
 from multitap.errors import BackendError, ProviderDown
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from multitap.engine import dns, faults
-from multitap.engine.http1 import READ_SIZE
+from multitap.engine import faults
+from multitap.engine.direct import dns
+from multitap.engine.direct.http1 import READ_SIZE
 
 if TYPE_CHECKING:
     import ssl
@@ -122,7 +123,9 @@ class SocketConnection:
         bell, ear = socket.socketpair()
         try:
             bell.setblocking(False)
-            self._bell = bell
+            with self._gate:
+                self._bell = bell
+            self._refuse_interrupted()  # by one who found no bell to ring
             connected = self._connect(ear, until)
         finally:
             with self._gate:

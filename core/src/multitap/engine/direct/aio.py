@@ -9,11 +9,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from multitap.engine import faults
-from multitap.engine.direct_dial import dial
-from multitap.engine.direct_stream import StreamConnection
-from multitap.engine.http1 import DRAIN_BYTES, DRAIN_SECONDS, Response
+from multitap.engine.direct.dial import dial
+from multitap.engine.direct.http1 import DRAIN_BYTES, DRAIN_SECONDS, Response
+from multitap.engine.direct.pool import IDLE_SECONDS, MAX_CONNECTIONS, Pool
+from multitap.engine.direct.streams import StreamConnection
 from multitap.engine.origin import Origin, may_resend, secure_context, wire
-from multitap.engine.pool import IDLE_SECONDS, MAX_CONNECTIONS, Pool
 from multitap.errors import BackendError, ProviderDown
 
 if TYPE_CHECKING:

@@ -9,13 +9,14 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from multitap.engine import dns, faults
+from multitap.engine import faults
+from multitap.engine.direct import dns
 
 if TYPE_CHECKING:
     import ssl
     from concurrent.futures import Future
 
-    from multitap.engine.direct_stream import StreamConnection
+    from multitap.engine.direct.streams import StreamConnection
     from multitap.engine.origin import Origin
 
 __all__ = ("dial",)
