@@ -90,6 +90,8 @@ class Drop:
     """Give up this attempt."""
 
 
+_READ, _TAKE = Read(), Take()
+
 Command = Union[Send, Read, Start[T], Take, Done, Drop, Sleep, Out[T]]
 Steps = Generator[Command[T], Any, Any]
 
@@ -157,7 +159,7 @@ class Flow(Generic[T]):
         if head.status >= 300:
             raise (yield from self._refusal(head, work.explain))
         decoder = work.decoder(head)
-        while data := (yield from self._input(Read())):
+        while data := (yield from self._input(_READ)):
             if (yield from self._deliver(decoder.feed(data))):
                 yield Done()
                 return
@@ -167,7 +169,7 @@ class Flow(Generic[T]):
 
     def _local(self, work: LocalExchange[T]) -> Steps[T]:
         yield Start(work.run)
-        while (items := (yield from self._input(Take()))) is not None:
+        while (items := (yield from self._input(_TAKE))) is not None:
             if (yield from self._deliver(items)):
                 yield Done()
                 return
@@ -256,7 +258,7 @@ class Flow(Generic[T]):
 
     def _body(self, limit: int) -> Steps[T]:
         body = bytearray()
-        while len(body) <= limit and (data := (yield Read())):
+        while len(body) <= limit and (data := (yield _READ)):
             body += data
         return body
 
