@@ -179,6 +179,15 @@ def test_break_ends_the_request(world):
     assert stream.answer.stop_reason == "cancelled"
 
 
+def test_the_answer_so_far_is_what_was_read(world):
+    with Loopback([request, whole(b"Hello.")]) as server:
+        events, stream = world(OverHttp(), server.url).stream(
+            "hi", after=lambda seen, stream: len(seen) < 2
+        )
+    assert (text(events), stream.answer.text) == ("He", "He")
+    assert stream.answer.stop_reason == "cancelled"
+
+
 def test_close_ends_the_request_and_the_iteration(world):
     with Loopback(held_open()) as server:
         events, stream = world(OverHttp(), server.url).stream(

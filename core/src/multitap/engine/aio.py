@@ -6,6 +6,7 @@ import asyncio
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
+from operator import length_hint
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
@@ -13,7 +14,7 @@ from multitap.answer import Answer
 from multitap.engine.call import Call
 from multitap.engine.carrier import AsyncCarrier, AsyncTransfer
 from multitap.engine.flow import Command, Done, Drop, Flow, Read, Send, Start, Take
-from multitap.engine.local import LocalWork, out_of_time, seconds_until
+from multitap.engine.local import LocalWork, seconds_until
 from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
 from multitap.errors import BackendError
@@ -184,8 +185,7 @@ class AsyncStream(Generic[T]):
             ready, items = self._local.take()
             if ready or self._closed:
                 return items
-            if not await self._woken(left):
-                raise out_of_time()
+            await self._woken(left)
 
     async def _sleep(self, seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -193,13 +193,19 @@ class AsyncStream(Generic[T]):
         if not self._closed:
             await self._woken(seconds)
 
-    async def _woken(self, timeout: float | None) -> bool:
-        """Wait to be notified; ``False`` where the time ran out first."""
+    async def _woken(self, timeout: float | None) -> None:
+        """Wait to be notified, or for the time to pass.
+
+        Not with ``asyncio.wait_for``, which before Python 3.12 may swallow a cancellation.
+        """
+        timer = None
+        if timeout is not None:
+            timer = asyncio.get_running_loop().call_later(timeout, self._wake.set)
         try:
-            await asyncio.wait_for(self._wake.wait(), timeout)
-        except asyncio.TimeoutError:
-            return False
-        return True
+            await self._wake.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def _notify(self) -> None:
         loop = self._loop
@@ -231,8 +237,8 @@ class AsyncChatStream(AsyncStream[Event]):
 
     @property
     def answer(self) -> Answer:
-        """What has come so far."""
-        return self._said.answer
+        """What has been read so far."""
+        return self._said.answer(unread=length_hint(self._batch))
 
 
 class _Ended(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from operator import length_hint
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
@@ -202,8 +203,8 @@ class ChatStream(Stream[Event]):
 
     @property
     def answer(self) -> Answer:
-        """What has come so far."""
-        return self._said.answer
+        """What has been read so far."""
+        return self._said.answer(unread=length_hint(self._batch))
 
 
 def _nothing() -> None:
