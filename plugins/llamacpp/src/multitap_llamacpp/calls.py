@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from typing import Any, TypeVar
@@ -44,7 +44,7 @@ class Models:
     @contextmanager
     def lease(
         self, model: ModelFile, role: Role, report: Report, slots: int = 1
-    ) -> Iterator[Loaded]:
+    ) -> Generator[Loaded, None, None]:
         """The loaded model and so many of its slots, for as long as the block lasts."""
         plan = Plan.of(model, role, self.options)
         with ENGINE.lease(plan, report) as loaded, loaded.slots(slots, report):

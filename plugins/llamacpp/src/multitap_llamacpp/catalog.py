@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -35,17 +36,22 @@ class LlamaCatalog:
         return LocalExchange(run)
 
 
+def _broken(id_: str, problem: str, meta: Mapping[str, str], size: int | None = None) -> Model:
+    return Model(id=id_, size=size, loaded=False, meta=meta, problem=problem)
+
+
 def _model(id_: str, path: Path) -> Model:
     meta = {"format": "gguf", "runtime": "llamacpp", "path": str(path)}
     try:
         found = path.stat()
+    except OSError as error:
+        return _broken(id_, f"It cannot be read: {error.strerror}", meta)
+    try:
         model = ModelFile(id_, path, read_header(path))
     except OSError as error:
-        return Model(
-            id=id_, loaded=False, meta=meta, problem=f"It cannot be read: {error.strerror}"
-        )
+        return _broken(id_, f"It cannot be read: {error.strerror}", meta, found.st_size)
     except ProtocolError as error:
-        return Model(id=id_, size=found.st_size, loaded=False, meta=meta, problem=error.message)
+        return _broken(id_, error.message, meta, found.st_size)
     return Model(
         id=id_,
         capabilities=model.capabilities,

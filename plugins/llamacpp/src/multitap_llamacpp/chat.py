@@ -13,9 +13,9 @@ import msgspec
 
 from multitap.capabilities.chat import ChatRequest
 from multitap.dialects.openai.chat import ChatChunk, ChatRecords
-from multitap.events import Event, Loading, ToolCallStart
+from multitap.errors import EngineError
+from multitap.events import Event, Failed, Loading, Stop, ToolCallStart
 from multitap.hookspecs import Backend, hookimpl
-from multitap.messages import Tool
 from multitap.work import Emit, LocalExchange
 from multitap_llamacpp.calls import Models, reporting
 from multitap_llamacpp.engine import ENGINE, Loaded, Stopped
@@ -65,7 +65,7 @@ class Generation:
 
     def __init__(self, request: ChatRequest, emit: Emit[Event]) -> None:
         self._model = request.model
-        self._must_call = isinstance(request.tool_choice, Tool)
+        self._must_call = request.tool_choice not in (None, "auto", "none")
         self._called = False
         self._emit = emit
         self._records = ChatRecords()
@@ -81,7 +81,7 @@ class Generation:
         if self._error is not None:
             raise self._error
         if not self._stopped:
-            self._emit(self._checked(self._records.finish()))
+            self._emit(self._ending())
 
     def take(self, chunk: str) -> bool:
         """Hand over a chunk; ``True`` stops the generation.
@@ -97,10 +97,21 @@ class Generation:
     def _events(self, chunk: str) -> Sequence[Event]:
         if chunk.startswith('{"error"'):
             raise failure(msgspec.json.decode(chunk)["error"], self._model)
-        return self._checked(self._records.record(_decode(chunk)))
+        events = self._records.record(_decode(chunk))
+        self._called = self._called or any(type(event) is ToolCallStart for event in events)
+        return events
 
-    def _checked(self, events: Sequence[Event]) -> Sequence[Event]:
-        self._called = self._called or any(type(e) is ToolCallStart for e in events)
+    def _ending(self) -> Sequence[Event]:
+        """What is left; an answer that ended by itself without the call that it owes has failed."""
+        events = self._records.finish()
+        if self._must_call and not self._called and Stop("complete") in events:
+            error = EngineError(
+                "The model called no tool, though it had to",
+                hint='Try again, or let it choose with tool_choice="auto".',
+                kind="tool_missing",
+                model=self._model,
+            )
+            return [*events[:-1], Failed(error)]
         return events
 
 

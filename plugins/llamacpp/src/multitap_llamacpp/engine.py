@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from copy import copy
@@ -45,7 +45,7 @@ class Loaded:
 
     def __init__(self, plan: Plan, native: Any, key: str) -> None:
         self.plan = plan
-        self.native = native
+        self.native: Any = native
         self.key = key
         self._free = plan.options.parallel
         self._changed = threading.Condition()
@@ -56,7 +56,7 @@ class Loaded:
         return str(self.native.listening_address)
 
     @contextmanager
-    def slots(self, count: int, report: Report) -> Iterator[None]:
+    def slots(self, count: int, report: Report) -> Generator[None, None, None]:
         """Hold so many of its slots; wait for them as long as somebody waits for us."""
         parallel = self.plan.options.parallel
         if count > parallel:
@@ -120,7 +120,7 @@ class Engine:
             return {e.plan.path: e.users for e in ready}
 
     @contextmanager
-    def lease(self, plan: Plan, report: Report) -> Iterator[Loaded]:
+    def lease(self, plan: Plan, report: Report) -> Generator[Loaded, None, None]:
         """The loaded model, for as long as the block lasts.
 
         Raises:

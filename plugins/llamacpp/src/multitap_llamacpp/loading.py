@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +103,11 @@ def start(plan: Plan, key: str) -> Any:
     Raises:
         MultitapError: It could not be started, with the reason that the library logs.
     """
-    import xllamacpp
-
-    parameters = _parameters(xllamacpp, plan, key)
+    native: Any = import_module("xllamacpp")
+    parameters = _parameters(native, plan, key)
     try:
         with NATIVE:
-            server = xllamacpp.Server(parameters)
+            server: Any = native.Server(parameters)
             # its loop answers this; freed before the loop runs, the library waits for ever
             server.handle_metrics()
             return server
