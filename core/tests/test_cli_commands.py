@@ -148,7 +148,12 @@ def test_the_demo_model_answers_where_the_default_backend_does_not(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "words", [["-m", "stage:one"], ["--llm", "provider=stage", "model=one", "--"]]
+    "words",
+    [
+        ["-m", "stage:one"],
+        ["--llm", "model=stage:one", "--"],
+        ["--llm", "stage.model=one", "--"],
+    ],
 )
 def test_the_demo_model_is_no_answer_where_something_is_configured(words):
     ran = run_here("chat", *words, "hello", plugins=registry("llamacpp", "stage"))
