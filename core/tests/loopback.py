@@ -9,6 +9,7 @@ The last script serves all further connections. Nothing sleeps: what a test wait
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Sequence
@@ -121,15 +122,16 @@ def reset(peer: Peer) -> None:
 class Loopback:
     """The server; a context manager."""
 
-    def __init__(self, *scripts: Sequence[Step]) -> None:
+    def __init__(self, *scripts: Sequence[Step], tls: ssl.SSLContext | None = None) -> None:
         self._scripts = list(scripts)
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._threads: list[threading.Thread] = []
         self._changed = threading.Condition()
         self.peers: list[Peer] = []
         self.faults: list[BaseException] = []
         self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def requests(self) -> list[bytes]:
@@ -178,9 +180,11 @@ class Loopback:
 
     def _play(self, peer: Peer, script: Sequence[Step]) -> None:
         try:
+            if self._tls is not None:
+                peer.socket = self._tls.wrap_socket(peer.socket, server_side=True)
             for step in script:
                 step(peer)
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             peer.closed_by_client.set()  # which is what many a test is about
         except BaseException as error:
             self.faults.append(error)

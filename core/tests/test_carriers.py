@@ -2,12 +2,16 @@
 
 import asyncio
 import gzip
+import os
 import socket
+import ssl
 import threading
 import time
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -28,9 +32,9 @@ from loopback import (
 
 from multitap import errors
 from multitap.engine.carrier import Clocks, Request
-from multitap.engine.direct import DirectCarrier
-from multitap.engine.direct_aio import AsyncDirectCarrier
-from multitap.engine.http1 import Response
+from multitap.engine.direct.aio import AsyncDirectCarrier
+from multitap.engine.direct.http1 import Response
+from multitap.engine.direct.sync import DirectCarrier
 from multitap.engine.httpx_carrier import AsyncHttpxCarrier, HttpxCarrier
 from multitap.engine.origin import Origin
 from multitap.work import Head, HttpCall
@@ -385,7 +389,7 @@ def test_broken_http(driver, answer):
         b"HTTP/1.1 200 OK\r\na: " + b"b" * 40_000 + b"\r\nb: " + b"b" * 30_000 + b"\r\n\r\n",
         b"HTTP/1.1 103 Early Hints\r\n\r\n" * 9,
         b"HTTP/1.1 101 Switching\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;" + b"x" * 200_000,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;" + b"x" * 3_000_000,
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n1\r\n",
     ],
     ids=["lines", "long", "endless", "sum", "informational", "upgrade", "extension", "coding"],
@@ -470,8 +474,9 @@ def test_connection_is_not_kept(driver, answer):
         assert len(server.peers) == 2
 
 
-def test_connection_that_brought_too_much_is_not_kept(direct):
-    with Loopback([request, send(OK + b"X"), client_closed]) as server:
+@pytest.mark.parametrize("more", [b"X", OK], ids=["rubbish", "answer"])
+def test_connection_that_brought_too_much_is_not_kept(direct, more):
+    with Loopback([request, send(OK + more), client_closed]) as server:
         carrier = direct.carrier(server.url)
         assert [direct.exchange(carrier)[1] for _ in range(2)] == [b"hello"] * 2
         assert len(server.peers) == 2
@@ -614,8 +619,8 @@ def test_a_call_has_clocks_of_its_own(driver):
 @pytest.mark.parametrize(("answer", "phase"), [(b"", "wait"), (OK[:-1], "stream")])
 def test_deadline(driver, answer, phase):
     with Loopback([request, send(answer), client_closed]) as server:
-        clocks = Clocks(deadline=time.monotonic() + TINY)
-        error = failure(driver, driver.carrier(server.url), clocks=clocks)
+        carrier = driver.carrier(server.url)
+        error = failure(driver, carrier, clocks=Clocks(deadline=time.monotonic() + 20 * TINY))
     assert facts(error)[::2] == (errors.DeadlineExceeded, phase)
 
 
@@ -679,6 +684,83 @@ def test_unknown_name(direct, monkeypatch):
     assert "there is no such name" in str(error)
 
 
+# ---- TLS and processes ---------------------------------------------------------------------------
+
+CERTIFICATE = Path(__file__).parent / "data" / "localhost.pem"  # for tests alone; it names no one
+
+
+@pytest.fixture(scope="module")
+def identity() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return context
+
+
+@pytest.fixture(scope="module")
+def trust() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=CERTIFICATE)
+
+
+def test_secure_connection_is_kept(direct, identity, trust):
+    with Loopback([request, send(OK), request, send(CHUNKED)], tls=identity) as server:
+        carrier = direct.carrier(server.url, ssl_context=trust)
+        assert [direct.exchange(carrier)[1] for _ in range(2)] == [b"hello"] * 2
+        assert len(server.peers) == 1
+
+
+def test_certificate_that_nobody_trusts(driver, identity):
+    with Loopback([request], tls=identity) as server:
+        error = failure(driver, driver.carrier(server.url))
+    assert facts(error) == (errors.TLSFailed, "tls_failed", "tls")
+    assert "self-signed certificate" in str(error).replace("self signed", "self-signed")
+
+
+def test_plain_server_at_a_secure_endpoint(direct, trust):
+    with Loopback([send(b"HTTP/1.1 400 Bad\r\n\r\n"), client_closed]) as server:
+        url = server.url.replace("http:", "https:")
+        assert type(failure(direct, direct.carrier(url, ssl_context=trust))) is errors.TLSFailed
+
+
+def test_abort_of_a_secure_read(direct, identity, trust):
+    reading = threading.Event()
+    with Loopback([request, send(OK[:-1]), client_closed], tls=identity) as server:
+        transfer = direct.carrier(server.url, ssl_context=trust).transfer()
+        direct.send(transfer)
+        assert direct.read(transfer) == b"hell"
+        thread = abort_when(reading, transfer)
+        reading.set()
+        with pytest.raises(errors.BackendError) as caught:
+            direct.read(transfer)
+        thread.join()
+    assert caught.value.kind == "aborted"
+
+
+def test_forked_child_has_connections_of_its_own():
+    go = threading.Event()
+    held = [request, send(OK[:-1]), hold(go), send(OK[-1:]), client_closed]
+    driver, kept = Driver("direct"), [request, send(OK), request, send(OK)]
+    with Loopback(kept, held, [request, send(OK)]) as server:
+        carrier = driver.carrier(server.url)
+        first, stream = carrier.transfer(), carrier.transfer()
+        driver.send(first)
+        driver.send(stream)
+        driver.run(first.done())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # there are threads: the server's
+            child = os.fork()
+        if not child:
+            stream.abort()
+            call = HttpCall(method="POST", path="/child")
+            os._exit(0 if driver.exchange(carrier, call)[1] == b"hello" else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        go.set()
+        assert [driver.read_all(stream), driver.exchange(carrier)[1]] == [b"hello", b"hello"]
+        driver.run(stream.done())
+        assert [len(peer.requests) for peer in server.peers] == [2, 1, 1]
+        assert server.peers[2].requests[0].startswith(b"POST /child ")
+        driver.close()
+
+
 # ---- giving up -----------------------------------------------------------------------------------
 
 
@@ -730,8 +812,10 @@ def test_abort_while_connecting(direct, deaf):
     now = threading.Event()
     thread = abort_when(now, transfer)
     now.set()
+    started = time.monotonic()
     with pytest.raises(errors.BackendError) as caught:
-        direct.send(transfer)
+        direct.send(transfer, clocks=Clocks(connect=3 * CEILING))
+    assert time.monotonic() - started < 2 * CEILING
     thread.join()
     assert facts(caught.value)[1:] == ("aborted", "connect")
 
@@ -748,8 +832,10 @@ def test_abort_while_a_name_is_looked_up(direct, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     transfer = direct.carrier("http://slow.invalid:1").transfer()
     thread = abort_when(asked, transfer)
+    started = time.monotonic()
     with pytest.raises(errors.BackendError) as caught:
-        direct.send(transfer)
+        direct.send(transfer, clocks=Clocks(connect=3 * CEILING))
+    assert time.monotonic() - started < 2 * CEILING
     answer.set()
     thread.join()
     assert facts(caught.value)[1:] == ("aborted", "connect")

@@ -170,3 +170,8 @@ def test_a_failure_in_json_is_an_error_with_its_facts():
     data = failed.to_dict()
     assert (data["type"], data["error_message"]) == ("error", str(failed.error))
     assert type(event_from_dict(data).error) is errors.RateLimited
+
+
+def test_a_kind_is_the_class_in_snake_case():
+    kinds = [cls("x").kind for cls in (errors.TLSFailed, errors.RateLimited, errors.Timeout)]
+    assert kinds == ["tls_failed", "rate_limited", "timeout"]

@@ -69,6 +69,10 @@ def error_of(out):
     return out[-1].error if isinstance(out[-1], Failed) else None
 
 
+def errors_of(out):
+    return [type(e.error) for e in out if isinstance(e, Failed)]
+
+
 def line(text):
     return json.dumps({"text": text, "ignored": [1, {"a": None}]}).encode()
 
@@ -209,11 +213,35 @@ def test_bytes_that_end_within_a_record_are_a_truncated_stream(kind):
     assert texts(out) == ("" if kind is JsonDecoder else "a")
 
 
+def test_every_beginning_of_a_record_is_a_truncated_stream():
+    class Number(msgspec.Struct):
+        n: float | None = None
+        text: str | None = None
+        flag: bool | None = None
+
+    body = rb'{"n": -1.5e-7, "text": "\u00e9\ud83d\ude00' + "é".encode()
+    body += b'", "flag": true, "x": [null]}'
+    assert run(JsonDecoder(Number, lambda value: [value.n]), [body]) == [-1.5e-7]
+    for at in range(1, len(body)):
+        out = run(JsonDecoder(Number, lambda value: [value.n]), [body[:at]])
+        assert (at, errors_of(out)) == (at, [TruncatedStream])
+
+
 @KINDS
 def test_a_byte_order_mark_is_dropped_once_at_the_beginning(kind):
     body = b"\xef\xbb\xbf" + BODIES[kind]
     for at in range(6):
         assert texts(run(decoder(kind), [body[:at], body[at:]])) == "ab"
+
+
+@pytest.mark.parametrize(
+    ("kind", "first"), [(NdjsonDecoder, line("a") + b"\n"), (SseDecoder, event("a"))]
+)
+def test_a_byte_order_mark_later_on_is_none(kind, first):
+    body = first + b"\xef\xbb\xbf" + first
+    together, apart = run(decoder(kind), [body]), run(decoder(kind), cut(body, [len(first)]))
+    assert shown(together) == shown(apart)
+    assert texts(apart) == "a"
 
 
 @KINDS
@@ -331,6 +359,8 @@ def test_a_value_over_two_lines_fails_though_a_glued_one_makes_up_the_count():
         b'data: {"text":"a"}\n\n: c\r\ndata: {"text":"b"}\n\n',
         b'data: {"text":"a"}\n\ndata: {"text":"b"}\n\ndata: [DONE]\n\ndata: {"text":"never"}\n\n',
         b'data: {"text":"ab"}\n\ndata: [DONE]\n\n{"error":"never"}\n\n',
+        b'data: {"text":"ab"}\n\ndata: [DONE]\n{"error":"never"}\n\n',
+        b'data: {"text":\r\ndata: "ab"}\r\n\r\n',
     ],
 )
 def test_the_forms_that_servers_send(body):
@@ -343,6 +373,23 @@ def test_the_end_hook_runs_at_the_terminator_and_only_there():
     stage = decoder(SseDecoder)
     assert stage.feed(b"data: [DONE]\n\n") == [Stop("complete")]
     assert (stage.feed(event("never")), stage.finish()) == ([], [])
+
+
+def test_an_event_is_read_as_soon_as_its_blank_line_is_there():
+    stage = decoder(SseDecoder)
+    assert (stage.feed(event("a")[:-1]), stage.feed(b"\n")) == ([], [Text("a")])
+    assert stage.feed(b'data: {"text":"b"}\r\n\r') == [Text("b")]
+
+
+def test_data_lines_over_the_limit_together_are_one_record_over_the_limit():
+    body = b'data: {"text":\n' + b"data:      \n" * 20 + b'data: "b"}\n\n'
+    assert error_of(run(decoder(SseDecoder, limit=100), [body])).kind == "limit_exceeded"
+
+
+def test_an_object_over_two_events_fails_though_a_glued_one_makes_up_the_count():
+    body = b'data: {"text":"a"}\n\ndata: {}{}\n\ndata: {"n":\n\ndata: {}}\n\n'
+    out = run(decoder(SseDecoder), [body])
+    assert (texts(out), error_of(out).kind) == ("a", "bad_payload")
 
 
 def test_two_values_in_one_event_are_a_failure():
@@ -360,6 +407,8 @@ def test_two_values_in_one_event_are_a_failure():
         (b'event: error\ndata: {"type":"error","error":{"a":1}}\n\n', {"a": 1}),
         (b'{"error":"bare"}\n', "bare"),
         (b'{"message":"bare"}\n\n', {"message": "bare"}),
+        (b'{"error":"bare"}\ndata: [DONE]\n\n', "bare"),
+        (b'{"error":"bare"}\n: still here\n', "bare"),
         (b'{\n  "error": {\n    "code": 3\n  }\n}\n', {"code": 3}),
     ],
 )

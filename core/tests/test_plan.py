@@ -85,6 +85,10 @@ def test_a_tool_choice_may_name_a_tool(value, choice):
         {"logprobs": -1},
         {"think": "hard"},
         {"top_k": 5},
+        {"response_schema": {}},
+        {"temperature": -1},
+        {"top_p": 1.5},
+        {"temperature": float("nan")},
     ],
 )
 def test_a_wrong_argument_is_named(wrong):

@@ -12,6 +12,7 @@ import letters
 import pytest
 from letters import OverHttp, Poller, Typist
 from loopback import CEILING, Loopback, client_closed, close, hold, request, send
+from worlds import WORLDS
 
 from multitap.errors import (
     ConfigError,
@@ -36,64 +37,7 @@ def whole(text):
     return send(HEAD + chunk(text) + b"0\r\n\r\n")
 
 
-class Blocking:
-    """What a test does, in blocking code."""
-
-    def __init__(self, config, registry):
-        self.rt = Runtime(config, registry=registry)
-
-    def call(self, name, *args, **options):
-        return getattr(self.rt, name)(*args, **options)
-
-    def stream(self, *args, after=lambda seen, stream: True, **options):
-        """The events until ``after`` says no, and the stream, which is closed by then."""
-        seen = []
-        with self.rt.stream(*args, **options) as stream:
-            for event in stream:
-                seen.append(event)
-                if not after(seen, stream):
-                    break
-        return seen, stream
-
-    def close(self):
-        self.rt.close()
-
-
-class OnALoop:
-    """The same on an event loop of its own."""
-
-    def __init__(self, config, registry):
-        self.loop = asyncio.new_event_loop()
-        self.rt = AsyncRuntime(config, registry=registry)
-
-    def call(self, name, *args, **options):
-        async def run():
-            return await getattr(self.rt, name)(*args, **options)
-
-        return self.loop.run_until_complete(run())
-
-    def stream(self, *args, after=lambda seen, stream: True, **options):
-        async def run():
-            seen = []
-            async with self.rt.stream(*args, **options) as stream:
-                async for event in stream:
-                    seen.append(event)
-                    if not after(seen, stream):
-                        break
-            return seen, stream
-
-        return self.loop.run_until_complete(run())
-
-    def close(self):
-        async def run():
-            self.rt.close()
-            await asyncio.sleep(0)
-
-        self.loop.run_until_complete(run())
-        self.loop.close()
-
-
-@pytest.fixture(params=[Blocking, OnALoop], ids=["sync", "async"])
+@pytest.fixture(params=WORLDS, ids=["sync", "async"])
 def world(request):
     """Makes a runtime of one plugin at one server."""
     opened = []
@@ -232,6 +176,16 @@ def test_break_ends_the_request(world):
         assert server.peer(0).closed_by_client.wait(CEILING)
     assert text(events) == "a"
     assert stream.answer.text == "a"
+    assert stream.answer.stop_reason == "cancelled"
+
+
+def test_the_answer_so_far_is_what_was_read(world):
+    with Loopback([request, whole(b"Hello.")]) as server:
+        events, stream = world(OverHttp(), server.url).stream(
+            "hi", after=lambda seen, stream: len(seen) < 2
+        )
+    assert (text(events), stream.answer.text) == ("He", "He")
+    assert stream.answer.stop_reason == "cancelled"
 
 
 def test_close_ends_the_request_and_the_iteration(world):
@@ -300,9 +254,10 @@ def test_a_cancelled_task_ends_the_request():
         config = {"defaults": {"model": "acme:tiny"}, "acme": {"endpoint": url}}
         rt = AsyncRuntime(config, registry=letters.registry(acme=OverHttp()))
         came = asyncio.Event()
+        events = rt.stream("hi")
 
         async def read():
-            async with rt.stream("hi") as stream:
+            async with events as stream:
                 async for _ in stream:
                     came.set()
 
@@ -311,6 +266,7 @@ def test_a_cancelled_task_ends_the_request():
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+        assert events.answer.stop_reason == "cancelled"
         rt.close()
 
     with Loopback(held_open()) as server:
@@ -441,7 +397,15 @@ def test_an_injected_httpx_client_carries_the_call():
     def answer(request):
         return httpx.Response(200, content=b"Hello.")
 
-    client = httpx.Client(transport=httpx.MockTransport(answer))
     config = {"defaults": {"model": "acme:tiny"}, "acme": {"endpoint": "http://acme.example"}}
-    with Runtime(config, registry=letters.registry(acme=OverHttp()), http=client) as rt:
+    registry = letters.registry(acme=OverHttp())
+    mock = httpx.MockTransport(answer)
+    with Runtime(config, registry=registry, http=httpx.Client(transport=mock)) as rt:
         assert rt.chat("hi").text == "Hello"
+
+    async def run():
+        client = httpx.AsyncClient(transport=mock)
+        async with AsyncRuntime(config, registry=registry, http=client) as rt:
+            return await rt.chat("hi")
+
+    assert asyncio.run(run()).text == "Hello"

@@ -1,7 +1,7 @@
 """One outlet, every model backend.
 
 >>> import multitap
->>> with multitap.Runtime({"defaults": {"provider": "echo"}}) as rt:
+>>> with multitap.Runtime({"defaults": {"model": "echo:echo"}}) as rt:
 ...     rt.chat("hello").text
 'hello'
 
@@ -12,6 +12,8 @@ what; the errors are in ``multitap.errors``. Nothing is imported until it is use
 from __future__ import annotations
 
 import threading
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -76,12 +78,21 @@ def capabilities() -> Sequence[Row]:
 
     Each row has ``capability``, ``provider``, ``distribution``, ``version`` and ``state``.
     """
-    return default().capabilities()
+    if _default is not None:
+        return _default.capabilities()
+    from multitap.config import load_config
+    from multitap.registry import Registry
+
+    return Registry.of(load_config().plugins).capabilities()
+
+
+# an import from the package of the same name puts the package in the function's place, for Python
+# sets every submodule as an attribute; so the package is there from the start, and can be called
+_Capabilities = type("_Capabilities", (ModuleType,), {"__call__": staticmethod(capabilities)})
+import_module("multitap.capabilities").__class__ = _Capabilities
 
 
 def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
     if name in ("errors", "events"):
         return import_module(f"multitap.{name}")
     if name == "__version__":

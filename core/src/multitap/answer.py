@@ -230,7 +230,13 @@ def fold(
 
 
 def stop_reason_of(error: BaseException | None) -> StopReason:
-    """How an answer that failed has ended."""
+    """How an answer that failed has ended; a cancelled task and Ctrl-C are no failures.
+
+    >>> stop_reason_of(KeyboardInterrupt()), stop_reason_of(Refused("No"))
+    ('cancelled', 'refusal')
+    """
+    if error is not None and not isinstance(error, Exception):
+        return "cancelled"
     if isinstance(error, Refused):
         return "refusal"
     return "content_filter" if isinstance(error, ContentFiltered) else "error"

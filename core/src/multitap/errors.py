@@ -66,7 +66,7 @@ __all__ = (
 
 
 def _snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 class MultitapError(Exception):
@@ -86,7 +86,8 @@ class MultitapError(Exception):
         self.hint = hint or self.default_hint
 
     def __str__(self) -> str:
-        return f"{self.message.rstrip('. ')}. {self.hint}"
+        said = self.message.rstrip(". ")
+        return f"{said}{'' if said.endswith(('?', '!')) else '.'} {self.hint}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.message, self.__dict__))

@@ -94,7 +94,8 @@ class TokenLogprob:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
-        facts = {"token": self.token, "logprob": self.logprob, "bytes": self.bytes}
+        facts: dict[str, Any] = {"token": self.token, "logprob": self.logprob}
+        facts["bytes"] = self.bytes
         facts["top"] = [entry.to_dict() for entry in self.top] or None
         return {name: value for name, value in facts.items() if value is not None}
 

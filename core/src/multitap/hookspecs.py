@@ -61,42 +61,52 @@ class Specs(Protocol):
     @hookspec
     def multitap_chat(self, backend: Backend) -> ChatModel:
         """Answer messages with a stream of events."""
+        ...
 
     @hookspec
     def multitap_embedding(self, backend: Backend) -> EmbeddingModel:
         """Turn texts into vectors."""
+        ...
 
     @hookspec
     def multitap_rerank(self, backend: Backend) -> RerankModel:
         """Order documents by relevance to a query."""
+        ...
 
     @hookspec
     def multitap_tokenize(self, backend: Backend) -> Tokenizer:
         """Split text into the model's tokens, and join them again."""
+        ...
 
     @hookspec
     def multitap_transcription(self, backend: Backend) -> TranscriptionModel:
         """Write down what is said in a sound."""
+        ...
 
     @hookspec
     def multitap_speech(self, backend: Backend) -> SpeechModel:
         """Speak a text."""
+        ...
 
     @hookspec
     def multitap_moderation(self, backend: Backend) -> ModerationModel:
         """Judge whether texts may be shown. Provisional."""
+        ...
 
     @hookspec
     def multitap_image(self, backend: Backend) -> ImageModel:
         """Make pictures from a description. Provisional."""
+        ...
 
     @hookspec
     def multitap_catalog(self, backend: Backend) -> Catalog:
         """List the models that the backend has."""
+        ...
 
     @hookspec
     def multitap_lifecycle(self, backend: Backend) -> Lifecycle:
         """Pull, load and unload models."""
+        ...
 
 
 def protocol_of(capability: str) -> Any:

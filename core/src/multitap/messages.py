@@ -172,6 +172,11 @@ def _as_parts(content: str | Part | Iterable[str | Part]) -> tuple[Part, ...]:
     return tuple(TextPart(p) if isinstance(p, str) else p for p in content)
 
 
+def _check_role(_: object, __: object, role: str) -> None:
+    if role not in ROLES:
+        raise ConfigError(f"Unknown role {role!r}", hint=f"Use one of {', '.join(ROLES)}.")
+
+
 @attrs.frozen
 class Message:
     """One turn of a conversation.
@@ -181,13 +186,8 @@ class Message:
         parts: A text, a part, or several of both.
     """
 
-    role: Role = attrs.field()
+    role: Role = attrs.field(validator=_check_role)
     parts: tuple[Part, ...] = attrs.field(default=(), converter=_as_parts)
-
-    @role.validator
-    def _known_role(self, _: Any, role: str) -> None:
-        if role not in ROLES:
-            raise ConfigError(f"Unknown role {role!r}", hint=f"Use one of {', '.join(ROLES)}.")
 
     @property
     def text(self) -> str:

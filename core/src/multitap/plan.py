@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Union
 
@@ -134,18 +135,25 @@ def _logprobs(value: bool | int | None) -> int | None:
     return 0 if value is True else _at_least("logprobs", value, 0)
 
 
+_PLAIN = frozenset(
+    {"max_tokens", "temperature", "top_p", "seed", "n", "truncate", "shift", "stream"}
+)
+
+
 def _numbers(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The remaining options, checked by type; those that are ``None`` are left out."""
-    fields = {field.name for field in attrs.fields(ChatRequest)}
-    unknown = sorted(set(options) - fields)
+    """The remaining options, checked by type and range; those that are ``None`` are left out."""
+    unknown = sorted(set(options) - _PLAIN)
     if unknown:
         raise ConfigError(
             f"Unknown option {unknown[0]!r}", hint="Pass a backend's own options with extra={…}."
         )
     for name in ("max_tokens", "seed"):
         _check(name, options.get(name), int)
-    for name in ("temperature", "top_p"):
-        _check(name, options.get(name), (int, float))
+    for name, most in (("temperature", math.inf), ("top_p", 1)):
+        value = options.get(name)
+        _check(name, value, (int, float))
+        if value is not None and not 0 <= value <= most:
+            raise ConfigError(f"{name} is {value}, which is out of range")
     _at_least("n", options.get("n", 1), 1)
     return {name: value for name, value in options.items() if value is not None}
 

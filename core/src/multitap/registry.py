@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     import pluggy
 
+    from multitap.config import Plugins
     from multitap.loading import Loader
     from multitap.work import Backend
 
@@ -63,6 +64,11 @@ class Registry:
         self._loader: Loader | None = None
         self._turns = Turns()
         self._built: dict[tuple[str, str], tuple[Backend, object]] = {}
+
+    @classmethod
+    def of(cls, plugins: Plugins) -> Registry:
+        """A registry that follows ``[plugins]`` of ``llm.toml``."""
+        return cls(allow=plugins.allow, deny=plugins.deny, choose=plugins.choose)
 
     # ---- what there is ---------------------------------------------------------------------------
 

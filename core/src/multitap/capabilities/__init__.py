@@ -6,15 +6,6 @@ the class that a hook's result is checked against. Importing this package import
 
 from __future__ import annotations
 
-import sys
-from types import ModuleType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from multitap.registry import Row
-
 __all__ = ("API", "CAPABILITIES", "PROTOCOLS")
 
 API = 1
@@ -35,15 +26,3 @@ PROTOCOLS = {
 
 CAPABILITIES: tuple[str, ...] = tuple(PROTOCOLS)
 """The names of all capabilities, in the order of the documentation."""
-
-
-class _Callable(ModuleType):
-    """A package and a function of the same name: importing the one must not hide the other."""
-
-    def __call__(self) -> Sequence[Row]:
-        from multitap import default
-
-        return default().capabilities()
-
-
-sys.modules[__name__].__class__ = _Callable

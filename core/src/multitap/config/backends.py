@@ -13,12 +13,12 @@ from multitap.config.sections import SECTION_KEYS, Config, Section
 from multitap.config.sources import Problems, Source
 from multitap.config.values import base_url, typed
 from multitap.errors import AuthenticationError
-from multitap.work import Backend, HttpCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from multitap.manifest import ProviderInfo, Setting
+    from multitap.work import Backend, HttpCall
 
 __all__ = ("KeyHeader", "MissingKey", "backends", "build_backend")
 
@@ -81,6 +81,8 @@ def build_backend(section: Section, provider: ProviderInfo) -> Backend:
         ConfigError: A setting that the provider does not have, or a value that it does not take.
             That a key is missing is an ``AuthenticationError`` of the first call.
     """
+    from multitap.work import Backend  # to read the configuration costs nothing of the engine
+
     return Backend(
         id=section.name,
         provider=provider.name,

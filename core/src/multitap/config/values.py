@@ -168,6 +168,7 @@ _NAMES = {
 
 
 def _name_of(value: object) -> str:
-    names = {bool: "boolean", str: "text", int: "integer", float: "number", list: "list"}
+    names: dict[type, str] = {bool: "boolean", str: "text", int: "integer", float: "number"}
+    names[list] = "list"
     kind = names.get(type(value), "table" if isinstance(value, Mapping) else "")
     return _NAMES.get(kind, f"a {type(value).__name__}")

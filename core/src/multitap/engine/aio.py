@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
+from operator import length_hint
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
@@ -14,10 +14,10 @@ from multitap.answer import Answer
 from multitap.engine.call import Call
 from multitap.engine.carrier import AsyncCarrier, AsyncTransfer
 from multitap.engine.flow import Command, Done, Drop, Flow, Read, Send, Start, Take
-from multitap.engine.local import LocalWork
+from multitap.engine.local import LocalWork, seconds_until
 from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
-from multitap.errors import BackendError, DeadlineExceeded
+from multitap.errors import BackendError
 from multitap.events import Event
 from multitap.work import Out, Sleep
 
@@ -87,6 +87,8 @@ class AsyncStream(Generic[T]):
     def close(self) -> None:
         """End the call and free its connection. Never blocks; any thread; more than once."""
         self._closed = True
+        if not self._over:
+            self.outcome.cancelled()
         self._abort()
         self._notify()
 
@@ -178,27 +180,32 @@ class AsyncStream(Generic[T]):
     async def _take(self) -> Sequence[T] | None:
         assert self._local is not None
         while True:
+            left = seconds_until(self._call.clocks.deadline)
             self._wake.clear()
             ready, items = self._local.take()
             if ready or self._closed:
                 return items
-            if not await self._woken(self._call.clocks.deadline):
-                raise DeadlineExceeded("The time for the whole call ran out", phase="local")
+            await self._woken(left)
 
     async def _sleep(self, seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._wake.clear()
         if not self._closed:
-            await self._woken(time.monotonic() + seconds)
+            await self._woken(seconds)
 
-    async def _woken(self, deadline: float | None) -> bool:
-        """Wait to be notified; ``False`` where the time ran out first."""
-        left = None if deadline is None else deadline - time.monotonic()
+    async def _woken(self, timeout: float | None) -> None:
+        """Wait to be notified, or for the time to pass.
+
+        Not with ``asyncio.wait_for``, which before Python 3.12 may swallow a cancellation.
+        """
+        timer = None
+        if timeout is not None:
+            timer = asyncio.get_running_loop().call_later(timeout, self._wake.set)
         try:
-            await asyncio.wait_for(self._wake.wait(), left)
-        except asyncio.TimeoutError:
-            return False
-        return True
+            await self._wake.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     def _notify(self) -> None:
         loop = self._loop
@@ -226,12 +233,12 @@ class AsyncChatStream(AsyncStream[Event]):
 
     def __init__(self, call: Call[Event], carrier: Callable[[], AsyncCarrier]) -> None:
         super().__init__(call, carrier)
-        self.outcome: ChatOutcome = ChatOutcome(call)
+        self.outcome = self._said = ChatOutcome(call)
 
     @property
     def answer(self) -> Answer:
-        """What has come so far."""
-        return self.outcome.answer
+        """What has been read so far."""
+        return self._said.answer(unread=length_hint(self._batch))
 
 
 class _Ended(Exception):

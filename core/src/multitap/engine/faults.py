@@ -66,7 +66,7 @@ def connect_failed(where: str, reason: str) -> ProviderDown:
 
 def tls_failed(where: str, reason: str) -> TLSFailed:
     """The handshake failed for a reason that trying again does not cure."""
-    return TLSFailed(f"No secure connection to {where}: {reason}", phase="tls")
+    return TLSFailed(f"No secure connection to {where}: {reason}", kind="tls_failed", phase="tls")
 
 
 def tls_reason(error: ssl.SSLError) -> str:

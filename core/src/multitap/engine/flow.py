@@ -20,7 +20,6 @@ command     what to do                                  what to send back
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from itertools import count
@@ -32,7 +31,8 @@ import attrs
 from multitap.engine.call import Call
 from multitap.errors import BackendError, MultitapError, ProtocolError, TruncatedStream
 from multitap.events import Failed, Stop
-from multitap.policy.retry import Attempt, retry_after
+from multitap.headers import request_id, retry_after
+from multitap.policy.retry import Attempt
 from multitap.work import (
     Emit,
     Exchange,
@@ -89,6 +89,8 @@ class Done:
 class Drop:
     """Give up this attempt."""
 
+
+_READ, _TAKE = Read(), Take()
 
 Command = Union[Send, Read, Start[T], Take, Done, Drop, Sleep, Out[T]]
 Steps = Generator[Command[T], Any, Any]
@@ -157,7 +159,7 @@ class Flow(Generic[T]):
         if head.status >= 300:
             raise (yield from self._refusal(head, work.explain))
         decoder = work.decoder(head)
-        while data := (yield from self._input(Read())):
+        while data := (yield from self._input(_READ)):
             if (yield from self._deliver(decoder.feed(data))):
                 yield Done()
                 return
@@ -167,7 +169,7 @@ class Flow(Generic[T]):
 
     def _local(self, work: LocalExchange[T]) -> Steps[T]:
         yield Start(work.run)
-        while (items := (yield from self._input(Take()))) is not None:
+        while (items := (yield from self._input(_TAKE))) is not None:
             if (yield from self._deliver(items)):
                 yield Done()
                 return
@@ -239,9 +241,9 @@ class Flow(Generic[T]):
         if not isinstance(error, BackendError):
             raise TypeError(f"explain returned {error!r}, which is no BackendError")
         error.status = error.status or head.status
-        error.request_id = error.request_id or head.headers.get("x-request-id")
+        error.request_id = error.request_id or request_id(head.headers)
         if error.retry_after is None:
-            error.retry_after = retry_after(head.headers, time.time())
+            error.retry_after = retry_after(head.headers)
         return error
 
     def _reply(self, call: HttpCall, explain: Explain) -> Steps[T]:
@@ -256,7 +258,7 @@ class Flow(Generic[T]):
 
     def _body(self, limit: int) -> Steps[T]:
         body = bytearray()
-        while len(body) <= limit and (data := (yield Read())):
+        while len(body) <= limit and (data := (yield _READ)):
             body += data
         return body
 

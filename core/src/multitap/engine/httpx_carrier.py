@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx  # noqa: TID253 - imported only where this carrier is asked for
 
 from multitap.engine import faults
-from multitap.engine.http1 import DRAIN_BYTES, DRAIN_SECONDS
+from multitap.engine.direct.http1 import DRAIN_BYTES, DRAIN_SECONDS
+from multitap.engine.direct.pool import IDLE_SECONDS, MAX_CONNECTIONS
 from multitap.engine.httpx_attempt import Attempt
 from multitap.engine.origin import Origin
-from multitap.engine.pool import IDLE_SECONDS, MAX_CONNECTIONS
 from multitap.errors import BackendError, ConfigError, MultitapError, ProxyFailed
 
 if TYPE_CHECKING:
@@ -156,6 +156,19 @@ def _lost(attempt: Attempt, *, reset: bool) -> Exception:
     return faults.truncated(attempt.where, reset=reset)
 
 
+def _pieces(response: httpx.Response) -> Iterator[bytes]:
+    """The body as it comes; a mock's answer may be there as a whole already."""
+    return iter((response.content,)) if response.is_stream_consumed else response.iter_raw()
+
+
+async def _async_pieces(response: httpx.Response) -> AsyncIterator[bytes]:
+    if response.is_stream_consumed:
+        yield response.content
+        return
+    async for data in response.aiter_raw():
+        yield data
+
+
 _FOREIGN = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict)
 
 
@@ -188,7 +201,7 @@ class HttpxTransfer:
     def _send(self, attempt: Attempt) -> Head:
         sent = _in_httpx_words(attempt, self._carrier.client, trace=self._trace)
         response = self._carrier.client.send(sent, stream=True, follow_redirects=False)
-        self._response, self._body = response, response.iter_raw()
+        self._response, self._body = response, _pieces(response)
         self._stream = response.extensions.get("network_stream")
         self._refuse_aborted()
         return attempt.head(response.status_code, response.headers.items())
@@ -309,7 +322,7 @@ class AsyncHttpxTransfer:
             response = await self._run(
                 self._carrier.client.send(sent, stream=True, follow_redirects=False), attempt
             )
-            self._response, self._body = response, response.aiter_raw()
+            self._response, self._body = response, _async_pieces(response)
             return attempt.head(response.status_code, response.headers.items())
         except BaseException as error:
             raise self._given_up(error, attempt) from None
@@ -360,7 +373,8 @@ class AsyncHttpxTransfer:
         return _fault(error, attempt) if isinstance(error, _FOREIGN) else error
 
     def _drop(self) -> None:
-        step, response, self._response = self._step, self._response, None
+        step, self._step = self._step, None  # once: a second cancel would interrupt the clearing up
+        response, self._response = self._response, None
         if step is not None:
             step.cancel()
         if response is not None:

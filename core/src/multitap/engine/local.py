@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from multitap.errors import DeadlineExceeded
 from multitap.work import Emit
 
-__all__ = ("LocalWork",)
+__all__ = ("LocalWork", "out_of_time", "seconds_until")
 
 LONGEST_QUEUE = 256
 
@@ -84,3 +86,18 @@ class LocalWork:
         if items:
             self._notify()
         return True
+
+
+def seconds_until(deadline: float | None) -> float | None:
+    """What is left until a reading of ``time.monotonic()``; ``DeadlineExceeded`` if nothing is."""
+    if deadline is None:
+        return None
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise out_of_time()
+    return left
+
+
+def out_of_time() -> DeadlineExceeded:
+    """The clock of the whole call ran out during local work."""
+    return DeadlineExceeded("The time for the whole call ran out", phase="local")

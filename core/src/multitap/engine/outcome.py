@@ -53,14 +53,13 @@ class ChatOutcome(Outcome[Event]):
         """The call ends with this error, which takes the partial answer along."""
         super().failed(error)
         if isinstance(error, (BackendError, PluginError)):
-            error.partial = self.answer
+            error.partial = self.answer()
 
-    @property
-    def answer(self) -> Answer:
-        """The answer so far."""
+    def answer(self, unread: int = 0) -> Answer:
+        """The answer so far, without the last events that the application has not read yet."""
         backend = self.call.backend
         return fold(
-            self._events,
+            self._events[: len(self._events) - unread],
             backend=backend.id,
             provider=backend.provider,
             model=self.call.model,

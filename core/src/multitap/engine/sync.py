@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from operator import length_hint
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
@@ -13,10 +13,10 @@ from multitap.answer import Answer
 from multitap.engine.call import Call
 from multitap.engine.carrier import Carrier, Transfer
 from multitap.engine.flow import Command, Done, Drop, Flow, Read, Send, Start, Take
-from multitap.engine.local import LocalWork
+from multitap.engine.local import LocalWork, out_of_time, seconds_until
 from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
-from multitap.errors import BackendError, DeadlineExceeded
+from multitap.errors import BackendError
 from multitap.events import Event
 from multitap.work import Out, Sleep
 
@@ -83,6 +83,8 @@ class Stream(Generic[T]):
     def close(self) -> None:
         """End the call and free its connection. Never blocks; any thread; more than once."""
         self._closed.set()
+        if not self._over:
+            self.outcome.cancelled()
         self._abort()
 
     def __del__(self) -> None:
@@ -172,10 +174,9 @@ class Stream(Generic[T]):
     def _take(self) -> Sequence[T] | None:
         local = self._local
         assert local is not None
-        deadline = self._call.clocks.deadline
-        left = None if deadline is None else deadline - time.monotonic()
+        left = seconds_until(self._call.clocks.deadline)
         if not local.wait(left):
-            raise DeadlineExceeded("The time for the whole call ran out", phase="local")
+            raise out_of_time()
         return local.take()[1]
 
     def _finish(self) -> None:
@@ -198,12 +199,12 @@ class ChatStream(Stream[Event]):
 
     def __init__(self, call: Call[Event], carrier: Callable[[], Carrier]) -> None:
         super().__init__(call, carrier)
-        self.outcome: ChatOutcome = ChatOutcome(call)
+        self.outcome = self._said = ChatOutcome(call)
 
     @property
     def answer(self) -> Answer:
-        """What has come so far."""
-        return self.outcome.answer
+        """What has been read so far."""
+        return self._said.answer(unread=length_hint(self._batch))
 
 
 def _nothing() -> None:

@@ -134,10 +134,11 @@ class Decoder(Generic[V, T]):
         """Decode one record; ``last``: the bytes end with it, perhaps too early."""
         with suppress(ValueError, RecursionError):
             return self._json.decode(data)
+        repaired = without_lone_surrogates(data)
         try:
-            return self._json.decode(without_lone_surrogates(data))
+            return self._json.decode(repaired)
         except (ValueError, RecursionError) as error:
-            raise _problem(error, data, last=last) from None
+            raise _problem(error, repaired, last=last) from None
 
 
 def without_lone_surrogates(data: bytes) -> bytes:
@@ -145,13 +146,17 @@ def without_lone_surrogates(data: bytes) -> bytes:
     return _SURROGATE.sub(lambda found: b"\\ufffd" if found["lone"] else found[0], data)
 
 
+def _ends_too_early(cause: Exception, data: bytes) -> bool:
+    # msgspec has no class of its own for this; its words are pinned by a test
+    return "truncated" in str(cause) or str(cause).endswith(f"(byte {len(data)})")
+
+
 def _problem(cause: Exception, data: bytes, *, last: bool) -> BackendError:
     if isinstance(cause, RecursionError):
         return ProtocolError(
             "The server sent JSON that is nested too deeply", kind="limit_exceeded", phase="parse"
         )
-    # msgspec has no class of its own for this; its words are pinned by a test
-    if last and "truncated" in str(cause):
+    if last and _ends_too_early(cause, data):
         return TruncatedStream(f"The answer ended within a record: {excerpt(data)}", phase="parse")
     reason = "invalid UTF-8" if isinstance(cause, UnicodeDecodeError) else excerpt(str(cause))
     return ProtocolError(

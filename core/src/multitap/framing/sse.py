@@ -115,20 +115,19 @@ class SseDecoder(Decoder[V, T]):
         """The values of a block that is only ``data: {…}`` lines and blank lines, else ``None``."""
         if not block:
             return []
-        events = block.count(b"}\n\ndata: {") + 1
+        records = block[6:-2].split(b"\n\ndata: ")
         plain = (
             len(block) <= self._limit
             and block.startswith(b"data: {")
             and block.endswith(b"}\n\n")
-            and block.count(b"\n") == 2 * events
+            and block.count(b"\n") == 2 * len(records)
         )
         if not plain:
             return None
         try:
-            values = self._json.decode_lines(block[6:].replace(b"\n\ndata: ", b"\n"))
+            return list(map(self._json.decode, records))
         except (ValueError, RecursionError):
             return None
-        return values if len(values) == events else None
 
     # ---- one line at a time ----------------------------------------------------------------------
 
@@ -151,9 +150,11 @@ class SseDecoder(Decoder[V, T]):
             self._first = False
         if not line:
             self._dispatch(out)
-        elif line.startswith((b"{", b"[")) or (self._bare and not line.startswith(b"data:")):
+        elif line.startswith((b"{", b"[")) or (
+            self._bare and not line.startswith((b"data:", b":"))
+        ):
             self._keep(self._bare, line)
-        elif not line.startswith(b":"):
+        else:  # a comment is a field without a name
             name, _, value = line.partition(b":")
             self._field(name, value.removeprefix(b" "), out)
 

@@ -12,14 +12,13 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable
 
 import attrs
 
 from multitap.errors import BackendError, Overloaded, RateLimited, Timeout
 
-__all__ = ("Attempt", "Retry", "RetryBudget", "RetryPolicy", "retry_after")
+__all__ = ("Attempt", "Retry", "RetryBudget", "RetryPolicy")
 
 
 @attrs.frozen
@@ -98,35 +97,3 @@ class Retry:
         if delay is None or (deadline is not None and self.clock() + delay >= deadline):
             return None
         return delay if self.budget.spend(2 if isinstance(error, Timeout) else 1) else None
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that a server asks to wait: ``retry-after-ms``, or ``Retry-After`` in either form.
-
-    ``now`` is seconds since 1970. A hint that makes no sense is none.
-
-    >>> retry_after({"retry-after": "2"}, now=0), retry_after({"retry-after": "nan"}, now=0)
-    (2.0, None)
-    """
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    value = headers.get("retry-after")
-    seconds = _number(value)
-    return seconds if seconds is not None else _until(value, now)
-
-
-def _number(value: str | None) -> float | None:
-    try:
-        number = float(value or "")
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
-
-
-def _until(date: str | None, now: float) -> float | None:
-    try:
-        moment = parsedate_to_datetime(date or "").timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return max(0.0, moment - now)

@@ -206,7 +206,7 @@ class AsyncRuntime(Base):
             from multitap.engine.httpx_carrier import AsyncHttpxCarrier
 
             return AsyncHttpxCarrier(backend.endpoint, client=self._http)
-        from multitap.engine.direct_aio import AsyncDirectCarrier
+        from multitap.engine.direct.aio import AsyncDirectCarrier
 
         return AsyncDirectCarrier(backend.endpoint)
 

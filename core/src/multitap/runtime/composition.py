@@ -59,10 +59,7 @@ class Composition:
 
     def __init__(self, config: ConfigSource = None, registry: Registry | None = None) -> None:
         self.config = config if isinstance(config, Config) else load_config(config)
-        plugins = self.config.plugins
-        self.registry = registry or Registry(
-            allow=plugins.allow, deny=plugins.deny, choose=plugins.choose
-        )
+        self.registry = registry or Registry.of(self.config.plugins)
         self._built: dict[str, Backend] = {}
         self._retries: dict[str, Retry] = {}
         self._catalogs: dict[str, Sequence[Model]] = {}
@@ -250,13 +247,14 @@ class Composition:
         backend = self.backend(target.backend)
         section = self.sections[target.backend]
         seconds = _seconds(timeout, section)
+        rules: dict[str, Any] = {"retry": self._retries.setdefault(backend.id, Retry()), **facts}
         call: Call[Any] = Call(
             backend=backend,
             model=target.model,
             distribution=self._distribution(capability, backend.provider),
             work=cast("Work[Any]", None),
             clocks=Clocks(first_byte=first_byte, deadline=time.monotonic() + seconds),
-            **{"retry": self._retries.setdefault(backend.id, Retry()), **facts},
+            **rules,
         )
         return call.described(work)
 

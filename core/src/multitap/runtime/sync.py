@@ -221,7 +221,7 @@ class Runtime(Base):
             from multitap.engine.httpx_carrier import HttpxCarrier
 
             return HttpxCarrier(backend.endpoint, client=self._http)
-        from multitap.engine.direct import DirectCarrier
+        from multitap.engine.direct.sync import DirectCarrier
 
         return DirectCarrier(backend.endpoint)
 

@@ -1,0 +1,1 @@
+"""OpenAI's dialect as many servers speak it: read tolerantly, written strictly."""

@@ -1,0 +1,146 @@
+"""Errors of the OpenAI dialect: in a 4xx or 5xx body, and inside a stream."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from multitap.dialects.replies import class_for_status, reply_facts, reply_json, reply_text
+from multitap.errors import (
+    BackendError,
+    ContentFiltered,
+    ContextOverflow,
+    ModelNotFound,
+    NotSupported,
+    ProtocolError,
+)
+from multitap.excerpt import excerpt
+
+if TYPE_CHECKING:
+    from multitap.work import HttpReply
+
+__all__ = ("explain_openai", "openai_error")
+
+_STATUS_OF_WORD = {
+    "authentication_error": 401,
+    "badrequesterror": 400,
+    "billing_hard_limit_reached": 402,
+    "insufficient_quota": 402,
+    "internalservererror": 500,
+    "invalid_api_key": 401,
+    "invalid_request_error": 400,
+    "model_not_found": 404,
+    "not_found_error": 404,
+    "not_supported_error": 501,
+    "notfounderror": 404,
+    "notimplementederror": 501,
+    "overloaded": 503,
+    "overloaded_error": 503,
+    "permission_error": 403,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "server_error": 500,
+    "serviceunavailableerror": 503,
+    "unavailable_error": 503,
+    "validation": 422,
+}
+_OVERFLOW_WORDS = {"context_length_exceeded", "exceed_context_size_error"}
+_FILTER_WORDS = {"content_filter", "content_policy_violation"}
+_OVERFLOW = re.compile(
+    r"(?i)exceeds the available context size|maximum context length|prompt is too long"
+    r"|greater than the context length|context size has been exceeded|must have less than"
+    r"|longer than the context length|exceeds the context length|is too large to process"
+)
+_LIMIT = re.compile(
+    r"(?i)(?:context (?:size|length|window)|batch size:|tokens >|must have less than)\D{0,12}(\d+)"
+)
+_NEEDED = re.compile(
+    r"(?i)(?:request \(|input \(|resulted in |too long: |prompt contains )(\d+) (?:input )?tokens"
+)
+_NO_SUCH_PATH = re.compile(r"(?i)(?:file )?not found\.?|404 page not found|method not allowed")
+
+
+def explain_openai(reply: HttpReply) -> BackendError:
+    """The typed error of a 4xx or 5xx answer: JSON of any known shape, plain text, or a page.
+
+    >>> from multitap.work import HttpReply
+    >>> explain_openai(HttpReply(429, {"retry-after": "2"}, b'{"error": "slow"}')).retry_after
+    2.0
+    """
+    body = reply_json(reply)
+    if isinstance(body, dict):
+        return openai_error(_error_in(body), reply=reply)
+    return openai_error(reply_text(reply), reply=reply)
+
+
+def _error_in(body: dict[str, Any]) -> Any:
+    """The error of a body, which may be wrapped, bare, or FastAPI's ``detail``."""
+    error = body.get("error") or body.get("detail")
+    if isinstance(error, str):
+        return {"message": error, "type": body.get("error_type") or body.get("type")}
+    return error or body
+
+
+def openai_error(error: Any, *, reply: HttpReply | None = None) -> BackendError:
+    """The typed error that an ``error`` value means: an object or a text.
+
+    Args:
+        error: What stands under ``error``.
+        reply: The answer that it came with; ``None`` inside a stream.
+
+    >>> openai_error({"code": 503, "message": "Loading model"})
+    Overloaded('Loading model')
+    """
+    facts = error if isinstance(error, dict) else {"message": error}
+    words = {str(facts[k]).lower() for k in ("code", "type", "error_type") if facts.get(k)}
+    message = _message(facts) or "The server reports an error and does not say which"
+    known: dict[str, Any] = (
+        reply_facts(reply) if reply else {"status": _number(facts), "phase": "stream"}
+    )
+    if words & _OVERFLOW_WORDS or _OVERFLOW.search(message):
+        limit, needed = _overflow(facts, message)
+        return ContextOverflow(message, limit=limit, needed=needed, **known)
+    if words & _FILTER_WORDS:
+        return ContentFiltered(message, **known)
+    return _class(facts, words, message, reply)(message, **known)
+
+
+def _message(facts: dict[str, Any]) -> str:
+    for name in ("message", "error", "detail", "msg"):
+        if facts.get(name):
+            return excerpt(str(facts[name]), 500)
+    return excerpt(str(facts), 500) if any(facts.values()) else ""
+
+
+def _number(facts: dict[str, Any]) -> int | None:
+    for name in ("code", "http_status_code", "status"):
+        value = facts.get(name)
+        number = int(value) if isinstance(value, str) and value.isdecimal() else value
+        if isinstance(number, int) and 400 <= number < 600:
+            return number
+    return None
+
+
+def _class(
+    facts: dict[str, Any], words: set[str], message: str, reply: HttpReply | None
+) -> type[BackendError]:
+    by_word = [_STATUS_OF_WORD[word] for word in words if word in _STATUS_OF_WORD]
+    telling = [status for status in by_word if status in (402, 404, 429)]
+    status = next(iter(telling), None) or (reply.status if reply else _number(facts))
+    found = class_for_status(status or next(iter(by_word), None), in_stream=reply is None)
+    if found is ModelNotFound and _NO_SUCH_PATH.fullmatch(message):
+        return ProtocolError
+    if "is not supported" in message and "input" in message:
+        return NotSupported
+    return found
+
+
+def _overflow(facts: dict[str, Any], message: str) -> tuple[int | None, int | None]:
+    limit, needed = facts.get("n_ctx"), facts.get("n_prompt_tokens")
+    return _int(limit, _LIMIT.search(message)), _int(needed, _NEEDED.search(message))
+
+
+def _int(value: Any, found: re.Match[str] | None) -> int | None:
+    if isinstance(value, int):
+        return value
+    return int(found[1]) if found else None

@@ -1,0 +1,86 @@
+"""What every dialect reads in a refusal: its class by status, its headers, and its text."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from multitap.errors import (
+    AuthenticationError,
+    BackendError,
+    BadRequest,
+    EngineError,
+    ModelNotFound,
+    NotSupported,
+    Overloaded,
+    ProtocolError,
+    ProviderDown,
+    QuotaExceeded,
+    RateLimited,
+    Timeout,
+)
+from multitap.excerpt import excerpt
+from multitap.headers import request_id, retry_after
+
+if TYPE_CHECKING:
+    from multitap.work import HttpReply
+
+__all__ = ("class_for_status", "reply_facts", "reply_json", "reply_text")
+
+_BY_STATUS: dict[int, type[BackendError]] = {
+    401: AuthenticationError,
+    402: QuotaExceeded,
+    403: AuthenticationError,
+    404: ModelNotFound,
+    405: ProtocolError,
+    408: Timeout,
+    429: RateLimited,
+    501: NotSupported,
+    503: Overloaded,
+    529: Overloaded,
+}
+_TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
+
+
+def class_for_status(status: int | None, *, in_stream: bool = False) -> type[BackendError]:
+    """The class that a status means; a server's own fault within a stream is the engine's.
+
+    >>> class_for_status(429).__name__, class_for_status(500).__name__
+    ('RateLimited', 'ProviderDown')
+    """
+    found = _BY_STATUS.get(status or 0)
+    if found is not None:
+        return found
+    if status is not None and 400 <= status < 500:
+        return BadRequest
+    return EngineError if in_stream else ProviderDown
+
+
+def reply_facts(reply: HttpReply) -> dict[str, Any]:
+    """Status, request id and retry time, as keyword arguments of a ``BackendError``."""
+    known = {"request_id": request_id(reply.headers), "retry_after": retry_after(reply.headers)}
+    return {"status": reply.status, **known}
+
+
+def reply_json(reply: HttpReply) -> Any:
+    """The body as JSON, or ``None`` where it is none."""
+    try:
+        return msgspec.json.decode(reply.body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def reply_text(reply: HttpReply) -> str:
+    """The body in one line; of a page only its title.
+
+    >>> from multitap.work import HttpReply
+    >>> reply_text(HttpReply(502, {}, b"<html><title>Bad Gateway</title><p>nginx"))
+    'Bad Gateway'
+    """
+    text = reply.body.decode("utf-8", "replace")
+    if text.lstrip().startswith("<"):
+        title = _TITLE.search(text)
+        return excerpt(title[1]) if title else "an HTML page"
+    return excerpt(text)

@@ -1,0 +1,252 @@
+"""The carrier for event loops: HTTP/1.1 over asyncio's transports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from multitap.engine import faults
+from multitap.engine.direct.dial import dial
+from multitap.engine.direct.http1 import DRAIN_BYTES, DRAIN_SECONDS, Response
+from multitap.engine.direct.pool import IDLE_SECONDS, MAX_CONNECTIONS, Pool
+from multitap.engine.direct.streams import StreamConnection
+from multitap.engine.origin import Origin, may_resend, secure_context, wire
+from multitap.errors import BackendError, ProviderDown
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from multitap.engine.carrier import Clocks, Request
+    from multitap.work import Head
+
+__all__ = ("AsyncDirectCarrier", "AsyncDirectTransfer")
+
+
+class AsyncDirectCarrier:
+    """Connections to one origin, for the event loop that first uses it.
+
+    Args:
+        endpoint: The base URL, with or without a path.
+        max_connections: How many connections may be open, idle ones included.
+        idle_expiry: Seconds that a connection waits for its next request.
+        ssl_context: For a server with a certificate of its own; else the system's authorities.
+
+    Raises:
+        ConfigError: The endpoint is not an address.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        max_connections: int = MAX_CONNECTIONS,
+        idle_expiry: float = IDLE_SECONDS,
+        ssl_context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.origin = Origin.parse(endpoint)
+        self.pool: Pool[StreamConnection] = Pool(str(self.origin), max_connections, idle_expiry)
+        self._context = ssl_context
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def transfer(self) -> AsyncDirectTransfer:
+        """A new transfer; no I/O yet."""
+        self.pool.check()
+        return AsyncDirectTransfer(self)
+
+    def close(self) -> None:
+        """Close every idle connection and refuse new transfers; any thread."""
+        self.pool.refuse()
+        _call_on(self._loop, self.pool.close)
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that runs; it must be the one that the carrier belongs to."""
+        running = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = running
+        if self._loop is not running:
+            raise RuntimeError("This carrier belongs to another event loop.")
+        return running
+
+    def secure(self) -> ssl.SSLContext | None:
+        """What TLS needs; ``None``: the endpoint is reached without."""
+        if self.origin.secure and self._context is None:
+            self._context = secure_context()
+        return self._context if self.origin.secure else None
+
+
+class AsyncDirectTransfer:
+    """One request and its answer, on an event loop.
+
+    Whatever interrupts it, a cancellation at any ``await`` included, closes the connection.
+    """
+
+    def __init__(self, carrier: AsyncDirectCarrier) -> None:
+        self._carrier = carrier
+        self._origin = carrier.origin
+        self._pool = carrier.pool
+        self._pid = os.getpid()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._aborted = self._sent = False
+        self._connection: StreamConnection | None = None
+        self._response: Response | None = None
+        self._idle = 0.0
+        self._deadline: float | None = None
+
+    async def send(self, request: Request, clocks: Clocks, /) -> Head:
+        """Connect if need be, send, and wait for status and headers."""
+        self._loop = self._carrier.loop()
+        try:
+            return await self._exchange(request, clocks)
+        except BaseException:
+            self._drop()
+            raise
+
+    async def read(self) -> bytes:
+        """The next bytes of the body as they come; ``b""`` at its end."""
+        try:
+            response = self._response
+            if response is None or self._aborted:
+                raise faults.aborted("stream")
+            while True:
+                data = response.take()
+                if data or response.complete:
+                    return data
+                await self._receive(self._idle, self._idle, "stall_timeout", "stream")
+        except BaseException:
+            self._drop()
+            raise
+
+    async def done(self) -> None:
+        """The answer is all there: drain what is left (bounded) and keep the connection."""
+        try:
+            await self._drain()
+            self._keep()
+        finally:
+            self._drop()
+
+    def abort(self) -> None:
+        """Give up. Never blocks, any thread, any time, more than once; wakes a waiting ``read``."""
+        self._aborted = True
+        if self._pid == os.getpid():
+            _call_on(self._loop, self._drop)
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.discard(connection)
+
+    # ---- sending ---------------------------------------------------------------------------------
+
+    async def _exchange(self, request: Request, clocks: Clocks) -> Head:
+        self._deadline = clocks.deadline
+        self._idle = clocks.idle if request.call.idle is None else request.call.idle
+        data = wire(self._origin, request)
+        kept = self._pool.take()
+        if kept is not None:
+            kept.own()
+            self._hold(kept)
+            try:
+                return await self._converse(kept, data, request, clocks)
+            except ProviderDown:
+                if self._aborted or not may_resend(request, sent=self._sent):
+                    raise
+                self._drop()
+        return await self._converse(await self._open(clocks), data, request, clocks)
+
+    async def _open(self, clocks: Clocks) -> StreamConnection:
+        assert self._loop is not None
+        connection = StreamConnection(self._loop, self._pool.forget)
+        self._pool.add(connection)
+        self._hold(connection)
+        seconds = faults.seconds_left(clocks.connect, clocks.deadline)
+        try:
+            await dial(connection, self._origin, self._carrier.secure(), seconds)
+        except TimeoutError:
+            raise faults.expired(
+                "connect_timeout", "connect", clocks.connect, clocks.deadline
+            ) from None
+        return connection
+
+    def _hold(self, connection: StreamConnection) -> None:
+        self._connection = connection
+        if self._aborted:
+            raise faults.aborted("connect")
+
+    async def _converse(
+        self, connection: StreamConnection, data: bytes, request: Request, clocks: Clocks
+    ) -> Head:
+        response = self._response = Response(self._origin, request.call.method)
+        self._sent = False
+        self._sent = await self._write(data, connection)
+        limit = request.call.first_byte
+        limit = clocks.first_byte if limit is None else limit
+        until = time.monotonic() + limit
+        while response.head is None:
+            await self._receive(until - time.monotonic(), limit, "first_byte_timeout", "wait")
+        return response.head
+
+    async def _write(self, data: bytes, connection: StreamConnection) -> bool:
+        connection.write(data)
+        while connection.writing and not connection.readable:
+            before = connection.unsent()
+            woken = await connection.wait(faults.seconds_left(self._idle, self._deadline))
+            if not woken and connection.unsent() >= before:
+                raise faults.expired("stall_timeout", "send", self._idle, self._deadline)
+        return not connection.writing
+
+    # ---- receiving -------------------------------------------------------------------------------
+
+    async def _receive(self, wait: float, limit: float, kind: str, phase: str) -> None:
+        connection, response = self._connection, self._response
+        if connection is None or response is None or self._aborted:
+            raise faults.aborted(phase)
+        while not connection.readable:
+            if not await connection.wait(faults.seconds_left(wait, self._deadline)):
+                raise faults.expired(kind, phase, limit, self._deadline)
+        if self._aborted:
+            raise faults.aborted(phase)
+        data = connection.take()
+        if data:
+            response.feed(data)
+        else:
+            response.end(reset=connection.reset)
+
+    async def _drain(self) -> None:
+        response, left = self._response, DRAIN_BYTES
+        if response is None:
+            return
+        until = time.monotonic() + DRAIN_SECONDS
+        try:
+            while not response.complete and left > 0:
+                left -= len(response.take())
+                wait = until - time.monotonic()
+                await self._receive(wait, DRAIN_SECONDS, "stall_timeout", "stream")
+        except BackendError:
+            self._drop()  # the answer is whole; only the connection is lost
+
+    def _keep(self) -> None:
+        response, connection = self._response, self._connection
+        if response is None or connection is None or self._aborted:
+            return
+        if response.complete and response.reusable and connection.release():
+            self._connection = None
+            self._pool.give(connection)
+
+
+def _call_on(loop: asyncio.AbstractEventLoop | None, function: Callable[[], None]) -> None:
+    if loop is None or _running_loop() is loop:
+        function()
+        return
+    with suppress(RuntimeError):  # a closed loop moves no more bytes, nor can it close anything
+        loop.call_soon_threadsafe(function)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

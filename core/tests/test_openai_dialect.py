@@ -1,0 +1,674 @@
+import base64
+import json
+import random
+from itertools import pairwise
+
+import msgspec
+import plain_reader
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from multitap import errors, events
+from multitap.capabilities.chat import ChatRequest
+from multitap.dialects.openai.chat import ChatChunk, ChatRecords
+from multitap.dialects.openai.errors import explain_openai, openai_error
+from multitap.dialects.openai.messages import encode_chat, encode_messages, encode_options
+from multitap.events import Failed, Reasoning, Stop, Text, ToolCallChunk, ToolCallEnd, ToolCallStart
+from multitap.framing import JsonDecoder, SseDecoder
+from multitap.headers import retry_after
+from multitap.messages import (
+    Audio,
+    Document,
+    Image,
+    Message,
+    TextPart,
+    Thought,
+    Tool,
+    ToolCall,
+    ToolResult,
+)
+from multitap.work import HttpReply
+
+
+def run(headers, pieces):
+    records = ChatRecords()
+    kind = SseDecoder if plain_reader.is_stream(headers) else JsonDecoder
+    stage = kind(ChatChunk, records.record, finish=records.finish)
+    out = [event for piece in pieces for event in stage.feed(piece)]
+    return [*out, *stage.finish()]
+
+
+def read(*chunks, finish=True):
+    """The events of chunks that are given as dicts."""
+    records = ChatRecords()
+    out = []
+    for chunk in chunks:
+        out += records.record(msgspec.convert(chunk, ChatChunk))
+    return out + (records.finish() if finish else [])
+
+
+def delta(finish=None, index=0, **fields):
+    return {"choices": [{"index": index, "delta": fields, "finish_reason": finish}]}
+
+
+def call(text=None, index=0, wire_id=None, name=None):
+    return {"index": index, "id": wire_id, "function": {"name": name, "arguments": text}}
+
+
+def error_of(out):
+    assert [e for e in out if isinstance(e, Failed)] == out[-1:]
+    return out[-1].error
+
+
+def calls_of(out):
+    """Name and whole arguments of each call, in the order of their ends."""
+    names = {e.tool_call_id: e.tool_call_name for e in out if isinstance(e, ToolCallStart)}
+    ends = [e for e in out if isinstance(e, ToolCallEnd)]
+    return [(names[e.tool_call_id], e.tool_call_arguments_complete, e.incomplete) for e in ends]
+
+
+def check_grammar(out):
+    """start, chunks, end for each call; usage before the terminal; one terminal per choice."""
+    pieces = {}
+    for event in out:
+        if isinstance(event, ToolCallStart):
+            assert event.tool_call_id not in pieces
+            pieces[event.tool_call_id] = ""
+        elif isinstance(event, ToolCallChunk):
+            assert event.tool_call_arguments_chunk
+            pieces[event.tool_call_id] += event.tool_call_arguments_chunk
+        elif isinstance(event, ToolCallEnd):
+            assert pieces.pop(event.tool_call_id) == event.tool_call_arguments_complete
+    assert not pieces or isinstance(out[-1], Failed)
+    terminals = [isinstance(e, (Stop, Failed)) for e in out]
+    assert terminals == sorted(terminals)
+    assert sum(isinstance(e, events.UsageReport) for e in out) <= 1
+
+
+# ---- recordings ----------------------------------------------------------------------------------
+
+ANSWERS = [n for n in plain_reader.names("*") if plain_reader.answer(n)[0] == 200]
+REFUSALS = [n for n in plain_reader.names("*") if plain_reader.answer(n)[0] != 200]
+REASONS = {"stop": "complete", "length": "max_tokens", "tool_calls": "tool_use"}
+REASONS["stop_sequence"] = "stop_sequence"
+
+
+def shape(out):
+    """What ``plain_reader.expected`` says, read from events."""
+    found = {}
+    for event in out:
+        if not hasattr(event, "choice"):
+            continue
+        choice = found.setdefault(
+            event.choice, {"text": "", "reasoning": "", "calls": [], "tokens": [], "finish": None}
+        )
+        if isinstance(event, Text):
+            choice["text"] += event.content
+            choice["tokens"] += [entry.token for entry in event.logprobs or ()]
+        elif isinstance(event, Reasoning):
+            choice["reasoning"] += event.reasoning_content
+        elif isinstance(event, Stop):
+            choice["finish"] = event.stop_reason
+    for index, choice in found.items():
+        own = [e for e in out if getattr(e, "choice", None) == index]
+        choice["calls"] = [(name, text) for name, text, _ in calls_of(own)]
+    return found
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_recorded_answer_says_what_the_plain_reader_reads(name):
+    _, headers, body = plain_reader.answer(name)
+    expected, usage = plain_reader.expected(headers, body)
+    for choice in expected.values():
+        choice["finish"] = "tool_use" if choice["calls"] else REASONS[choice["finish"]]
+    out = run(headers, [body])
+    check_grammar(out)
+    assert shape(out) == expected
+    reports = [e.usage for e in out if isinstance(e, events.UsageReport)]
+    assert len(reports) == (usage is not None)
+    for report in reports:
+        details = usage.get("prompt_tokens_details") or {}
+        assert report.input_tokens == usage["prompt_tokens"]
+        assert report.output_tokens == usage["completion_tokens"]
+        assert report.total_tokens == usage["total_tokens"]
+        assert report.cached_tokens == details.get("cached_tokens")
+        assert report.source == "reported"
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_recorded_answer_is_the_same_at_every_cut(name):
+    _, headers, body = plain_reader.answer(name)
+    whole = events.normalise(run(headers, [body]))
+    places = range(1, len(body))
+    if len(body) > 8192 or not plain_reader.is_stream(headers):
+        places = random.Random(name).sample(places, 64)
+    for at in places:
+        assert events.normalise(run(headers, [body[:at], body[at:]])) == whole
+
+
+@given(name=st.sampled_from(ANSWERS), seed=st.integers())
+def test_a_recorded_answer_is_the_same_in_many_small_pieces(name, seed):
+    _, headers, body = plain_reader.answer(name)
+    rng = random.Random(seed)
+    places = sorted(rng.sample(range(len(body)), min(len(body), rng.choice([3, 30, 300]))))
+    pieces = [body[a:b] for a, b in pairwise([0, *places, len(body)])]
+    whole = events.normalise(run(headers, [body]))
+    assert events.normalise(run(headers, pieces)) == whole
+
+
+@given(name=st.sampled_from(ANSWERS), at=st.integers(0, 9000))
+def test_a_recorded_answer_that_is_cut_short_ends_in_band(name, at):
+    _, headers, body = plain_reader.answer(name)
+    short = body[: at % len(body)]
+    out = run(headers, [short])
+    check_grammar(out)
+    if isinstance(out[-1], Failed):
+        kinds = {"truncated_stream", "empty_response"}
+        assert out[-1].error.kind in kinds
+    whole = shape(run(headers, [body]))
+    for index, choice in shape(out).items():
+        assert whole[index]["text"].startswith(choice["text"])
+
+
+WANTED = {
+    "context_overflow": errors.ContextOverflow,
+    "error_overflow": errors.ContextOverflow,
+    "unknown_model": errors.ModelNotFound,
+    "no_key": errors.AuthenticationError,
+    "wrong_key": errors.AuthenticationError,
+    "unknown_path": errors.ProtocolError,
+    "wrong_method": errors.ProtocolError,
+    "image_to_text_model": (errors.NotSupported, errors.BadRequest),
+    "embeddings_unsupported": (errors.NotSupported, errors.ProtocolError),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_recorded_refusal_becomes_its_typed_error(name):
+    status, headers, body = plain_reader.answer(name)
+    error = explain_openai(HttpReply(status, headers, body))
+    wanted = next((v for k, v in WANTED.items() if k in name), errors.BadRequest)
+    assert isinstance(error, wanted)
+    assert error.status == status
+    assert error.message
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "needed"),
+    [
+        ("llama.cpp-b11549/error_context_overflow.json", 512, 2008),
+        ("llama.cpp-b11549/embeddings_error_overflow.json", 512, 2002),
+        ("vllm-0.32.0/error_context_overflow.json", 1024, None),
+    ],
+)
+def test_an_overflow_says_limit_and_need(name, limit, needed):
+    status, headers, body = plain_reader.answer(name)
+    error = explain_openai(HttpReply(status, headers, body))
+    assert (error.limit, error.needed) == (limit, needed)
+
+
+# ---- the end of an answer ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("finish", "reason"),
+    [
+        ("stop", "complete"),
+        ("eos_token", "complete"),
+        ("length", "max_tokens"),
+        ("tool_calls", "tool_use"),
+        ("function_call", "tool_use"),
+        ("stop_sequence", "stop_sequence"),
+    ],
+)
+def test_finish_reasons(finish, reason):
+    assert read(delta(finish, content="a")) == [Text("a"), Stop(reason)]
+
+
+@pytest.mark.parametrize(
+    ("finish", "error", "kind"),
+    [
+        ("content_filter", errors.ContentFiltered, "content_filtered"),
+        ("error", errors.EngineError, "provider_finish_error"),
+        ("abort", errors.EngineError, "provider_finish_other"),
+        ("refusal", errors.Refused, "refused"),
+        (None, errors.TruncatedStream, "truncated_stream"),
+    ],
+)
+def test_finish_reasons_that_are_failures_keep_the_text(finish, error, kind):
+    out = read(delta(finish, content="a"))
+    assert out[0] == Text("a")
+    assert (type(error_of(out)), error_of(out).kind) == (error, kind)
+
+
+def test_a_matched_stop_text_is_a_stop_sequence_and_a_stop_token_is_not():
+    for matched, reason in [("\n", "stop_sequence"), (128009, "complete"), (None, "complete")]:
+        chunk = delta("stop", content="a")
+        chunk["choices"][0]["stop_reason"] = matched
+        assert read(chunk)[-1] == Stop(reason)
+
+
+def test_a_refusal_is_text_and_then_a_failure():
+    out = read(delta(refusal="I "), delta("stop", refusal="cannot"))
+    assert "".join(e.content for e in out[:-1]) == "I cannot"
+    assert isinstance(error_of(out), errors.Refused)
+
+
+def test_an_answer_without_a_choice_is_truncated():
+    assert isinstance(error_of(read({"choices": []})), errors.TruncatedStream)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_the_last_usage_is_reported_once_and_before_stop(before):
+    usage = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}
+    early = {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}
+    end = delta("stop", content="a")
+    out = read(early, *([usage, end] if before else [end, usage]))
+    report = events.UsageReport(events.Usage(3, 4, 7, source="reported"))
+    assert out == [Text("a"), report, Stop("complete")]
+
+
+def test_usage_that_says_nothing_is_no_event():
+    assert len(read({"usage": {}, **delta("stop", content="a")})) == 2
+
+
+def test_stop_is_held_until_the_end():
+    assert read(delta("stop", content="a"), finish=False) == [Text("a")]
+
+
+def test_empty_deltas_are_no_events():
+    assert read(delta(content="", role="assistant"), delta(content=None), finish=False) == []
+
+
+def test_choices_are_kept_apart_and_choice_0_stops_last():
+    out = read(delta(content="a"), delta(content="b", index=1))
+    assert isinstance(error_of(out), errors.TruncatedStream)
+    out = read(delta("stop", content="a"), delta("length", content="b", index=1))
+    assert out == [Text("a"), Text("b", 1), Stop("max_tokens", 1), Stop("complete")]
+
+
+def test_reasoning_under_either_name_and_once_under_both():
+    out = read(delta(reasoning="a"), delta(reasoning_content="b"), finish=False)
+    assert out == [Reasoning("a"), Reasoning("b")]
+    assert read(delta(reasoning="a", reasoning_content="a"), finish=False) == [Reasoning("a")]
+
+
+def test_logprobs_of_tokens_without_text_come_with_the_next_text_or_at_the_end():
+    def chunk(token, content, finish=None):
+        value = delta(finish, content=content)
+        value["choices"][0]["logprobs"] = {"content": [{"token": token, "logprob": -1.0}]}
+        return value
+
+    out = read(chunk("a", ""), chunk("b", "ab"), chunk("c", "", "stop"))
+    tokens = [[t.token for t in e.logprobs] for e in out if isinstance(e, Text)]
+    assert tokens == [["a", "b"], ["c"]]
+
+
+# ---- tool calls ----------------------------------------------------------------------------------
+
+
+def tools(*deltas, finish="tool_calls"):
+    out = read(*(delta(tool_calls=list(d)) for d in deltas), delta(finish))
+    check_grammar(out)
+    return out
+
+
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [[call('{"a":1}', wire_id="x", name="f")]],
+        [[call(None, wire_id="x", name="f")], [call('{"a"')], [call(":1}")]],
+        [[call("", wire_id="x", name="f")], [call('{"a":1}', wire_id="x")]],
+        [[call('{"a"', wire_id="x", name="f")], [call(":1}", wire_id="x", name="f")]],
+        [[call('{"a"', None, "x", "f")], [call(":1}", None, "x")]],
+        [[call('{"a"', None, None, "f")], [call(":1}", None)]],
+        [[call('{"a"', wire_id="x")], [call(":1}", name="f")]],
+        [[call({"a": 1}, wire_id="x", name="f")]],
+    ],
+)
+def test_a_call_is_put_together_from_its_pieces(deltas):
+    assert calls_of(tools(*deltas)) == [("f", '{"a":1}', None)]
+
+
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [[call("{}", 0, "x", "f"), call("{}", 1, "y", "g")]],
+        [[call("{", 0, "x", "f")], [call("{", 1, "y", "g")], [call("}", 0)], [call("}", 1)]],
+        [[call("{}", 0, "x", "f")], [call("{}", 0, "y", "g")]],
+        [[call("{}", None, "x", "f")], [call("{}", None, "y", "g")]],
+        [[call("{}", None, None, "f")], [call("{}", None, None, "g")]],
+        [[call("{}", 0, None, "f")], [call("{}", 1, None, "g")]],
+        [[call("{}", 0, "0", "f")], [call("{}", 1, "0", "g")]],
+    ],
+)
+def test_two_calls_are_kept_apart(deltas):
+    assert calls_of(tools(*deltas)) == [("f", "{}", None), ("g", "{}", None)]
+
+
+def test_missing_ids_are_made_and_doubled_ones_replaced():
+    out = tools([call("{}", 0, None, "f"), call("{}", 1, "a", "g"), call("{}", 2, "a", "h")])
+    ids = [e.tool_call_id for e in out if isinstance(e, ToolCallStart)]
+    assert ids == ["call_0", "a", "call_2"]
+
+
+def test_whole_calls_of_a_message_are_calls_of_their_own_though_their_ids_are_the_same():
+    entries = [{"id": "0", "function": {"name": n, "arguments": {}}} for n in "fg"]
+    message = {"tool_calls": entries, "content": None}
+    out = read({"choices": [{"message": message, "finish_reason": "stop"}]})
+    check_grammar(out)
+    assert calls_of(out) == [("f", "{}", None), ("g", "{}", None)]
+    assert out[-1] == Stop("tool_use")
+
+
+def test_the_old_function_call_is_a_call():
+    out = read(
+        delta(function_call={"name": "f", "arguments": "{"}),
+        delta("function_call", function_call={"arguments": "}"}),
+    )
+    assert calls_of(out) == [("f", "{}", None)]
+
+
+@pytest.mark.parametrize(
+    ("finish", "reason"),
+    [("stop", "tool_use"), ("length", "max_tokens"), ("eos_token", "tool_use")],
+)
+def test_a_call_outranks_stop(finish, reason):
+    assert tools([call("{}", wire_id="x", name="f")], finish=finish)[-1] == Stop(reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "incomplete"),
+    [
+        ("{}", "stop", None),
+        ("", "tool_calls", None),
+        ('{"a":', "tool_calls", True),
+        ("[1]", "tool_calls", True),
+        ("{}", "length", True),
+    ],
+)
+def test_incomplete_calls_say_so(text, finish, incomplete):
+    out = tools([call(text, wire_id="x", name="f")], finish=finish)
+    assert calls_of(out) == [("f", text, incomplete)]
+
+
+def test_a_call_of_a_cut_stream_is_ended_before_the_failure():
+    out = read(delta(tool_calls=[call('{"a"', wire_id="x", name="f")]))
+    assert calls_of(out) == [("f", '{"a"', True)]
+    assert isinstance(error_of(out), errors.TruncatedStream)
+
+
+def test_a_call_is_incomplete_where_the_stream_ended_though_its_text_is_whole_so_far():
+    out = read(delta(tool_calls=[call("{}", wire_id="x", name="f")]))
+    assert calls_of(out) == [("f", "{}", True)]
+
+
+def test_length_cuts_only_the_last_call():
+    out = tools([call("{}", 0, "x", "f"), call("{}", 1, "y", "g")], finish="length")
+    assert calls_of(out) == [("f", "{}", None), ("g", "{}", True)]
+
+
+def test_a_call_is_ended_when_its_choice_finishes():
+    out = read(
+        delta(tool_calls=[call("{}", wire_id="x", name="f")]), delta("tool_calls"), finish=False
+    )
+    assert isinstance(out[-1], ToolCallEnd)
+
+
+def test_opaque_data_of_a_call_is_kept_under_the_providers_name():
+    piece = {**call("{}", wire_id="x", name="f"), "extra_content": {"google": {"signature": "s"}}}
+    start = tools([piece])[0]
+    assert start.provider_options == {"extra_content": {"google": {"signature": "s"}}}
+
+
+# ---- errors --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "cls"),
+    [
+        ("slow down", errors.EngineError),
+        ({"code": 500, "message": "m", "type": "server_error"}, errors.EngineError),
+        ({"code": 503, "message": "Loading model"}, errors.Overloaded),
+        ({"code": 429, "message": "m"}, errors.RateLimited),
+        ({"code": "429", "message": "m"}, errors.RateLimited),
+        ({"code": "rate_limit_exceeded", "message": "m"}, errors.RateLimited),
+        ({"code": "insufficient_quota", "message": "m"}, errors.QuotaExceeded),
+        ({"code": 401, "message": "m"}, errors.AuthenticationError),
+        ({"type": "permission_error", "message": "m"}, errors.AuthenticationError),
+        ({"code": "model_not_found", "message": "m"}, errors.ModelNotFound),
+        ({"code": 404, "type": "NotFoundError", "message": "m"}, errors.ModelNotFound),
+        ({"type": "overloaded_error", "message": "m"}, errors.Overloaded),
+        ({"code": "content_filter", "message": "m"}, errors.ContentFiltered),
+        ({"http_status_code": 422, "message": "m"}, errors.BadRequest),
+        ({"code": 501, "message": "m"}, errors.NotSupported),
+        ({"type": "exceed_context_size_error", "message": "m"}, errors.ContextOverflow),
+        ("the request exceeds the available context size", errors.ContextOverflow),
+        ("prompt is too long: 9 tokens > 5 maximum", errors.ContextOverflow),
+        ("Context size has been exceeded.", errors.ContextOverflow),
+        ({"odd": 1}, errors.EngineError),
+    ],
+)
+def test_an_error_inside_a_stream_has_its_class(error, cls):
+    out = read(delta(content="a"), {"error": error}, finish=False)
+    assert out[0] == Text("a")
+    assert type(error_of(out)) is cls
+
+
+def test_a_bare_error_object_is_an_error():
+    out = read({"object": "error", "message": "gone", "type": "NotFoundError", "code": 404})
+    assert isinstance(error_of(out), errors.ModelNotFound)
+
+
+def test_nothing_follows_an_error():
+    records = ChatRecords()
+    records.record(msgspec.convert({"error": "gone"}, ChatChunk))
+    assert records.finish() == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "cls", "said"),
+    [
+        (502, b"<html><head><title>Bad gateway</title>", errors.ProviderDown, "Bad gateway"),
+        (500, b"", errors.ProviderDown, "does not say"),
+        (503, b"no healthy upstream", errors.Overloaded, "no healthy upstream"),
+        (400, b'{"error":"bad"}', errors.BadRequest, "bad"),
+        (413, b'{"message":"big"}', errors.BadRequest, "big"),
+        (422, b'{"detail":[{"msg":"field required"}]}', errors.BadRequest, "field required"),
+        (422, b"[1]", errors.BadRequest, "[1]"),
+        (403, b'{"error":{"message":"no"}}', errors.AuthenticationError, "no"),
+        (404, b'{"error":{"message":"no"}}', errors.ModelNotFound, "no"),
+        (404, b"404 page not found", errors.ProtocolError, "page not found"),
+        (429, b'{"error":{"code":"insufficient_quota","message":"m"}}', errors.QuotaExceeded, "m"),
+        (429, b'{"error":"m","error_type":"overloaded"}', errors.RateLimited, "m"),
+        (529, b'{"error":{"type":"overloaded_error","message":"m"}}', errors.Overloaded, "m"),
+        (408, b"{}", errors.Timeout, "does not say"),
+        (400, b'{"error":{"message":"max_tokens=9 is over 5"}}', errors.BadRequest, "max_tokens=9"),
+    ],
+)
+def test_a_refusal_of_any_shape_is_explained(status, body, cls, said):
+    error = explain_openai(HttpReply(status, {}, body))
+    assert type(error) is cls
+    assert said in str(error)
+    assert error.status == status
+
+
+def test_a_refusal_shows_no_key():
+    body = b'{"error":{"message":"Incorrect API key provided: sk-proj-abcdef123456"}}'
+    assert "abcdef" not in str(explain_openai(HttpReply(401, {}, body)))
+
+
+@given(st.binary(max_size=60), st.sampled_from([400, 404, 500, 503]))
+def test_junk_is_explained_too(body, status):
+    assert explain_openai(HttpReply(status, {}, body)).status == status
+
+
+JSONISH = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+
+
+@given(JSONISH, st.sampled_from(["error", "detail", "message"]))
+def test_any_json_is_explained(value, name):
+    assert explain_openai(HttpReply(400, {}, json.dumps({name: value}).encode())).message
+    assert openai_error(value).message
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+        (
+            {
+                "retry-after": "Sat, 21 Nov 2026 06:00:30 GMT",
+                "date": "Sat, 21 Nov 2026 06:00:00 GMT",
+            },
+            30.0,
+        ),
+        ({"retry-after": "Sat, 21 Nov 2009 06:00:30 GMT"}, 0.0),
+        ({"retry-after": "-3"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "inf"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after(headers, seconds):
+    assert retry_after(headers) == seconds
+
+
+def test_the_request_id_is_kept():
+    reply = HttpReply(500, {"x-request-id": "req-7"}, b"")
+    assert explain_openai(reply).request_id == "req-7"
+
+
+# ---- requests ------------------------------------------------------------------------------------
+
+
+def request(*messages, **options):
+    return ChatRequest(model="m", messages=messages or [Message("user", "hi")], **options)
+
+
+def test_only_what_is_asked_for_is_sent():
+    assert encode_options(request()) == {}
+    zeros = {"temperature": 0.0, "seed": 0, "max_tokens": 0, "top_p": 0.0}
+    assert encode_options(request(**zeros)) == zeros
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        ({"stop": ["a", "b"]}, {"stop": ["a", "b"]}),
+        ({"n": 2}, {"n": 2}),
+        ({"logprobs": 0}, {"logprobs": True}),
+        ({"logprobs": 3}, {"logprobs": True, "top_logprobs": 3}),
+        ({"think": "auto"}, {}),
+        ({"think": "off"}, {"reasoning_effort": "none"}),
+        ({"think": "low"}, {"reasoning_effort": "low"}),
+        ({"response_schema": {}}, {"response_format": {"type": "json_object"}}),
+        (
+            {"response_schema": {"type": "object"}},
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "answer", "schema": {"type": "object"}},
+                }
+            },
+        ),
+    ],
+)
+def test_options(options, sent):
+    assert encode_options(request(**options)) == sent
+
+
+def test_a_body_with_tools_a_stream_and_extras():
+    tool = Tool("f", "does f", {"type": "object"})
+    body = encode_chat(
+        request(tools=[tool], tool_choice=tool, seed=1, extra={"top_k": 5, "seed": 2}),
+        provider="acme",
+    )
+    assert body == {
+        "model": "m",
+        "messages": [{"role": "user", "content": "hi"}],
+        "tools": [tool.to_dict()],
+        "tool_choice": {"type": "function", "function": {"name": "f"}},
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "seed": 2,
+        "top_k": 5,
+    }
+
+
+def test_a_tool_choice_without_tools_is_not_sent():
+    assert "tool_choice" not in encode_chat(request(tool_choice="none"), provider="acme")
+
+
+def test_a_conversation_with_a_tool_call():
+    asked = ToolCall("c1", "f", '{"a": 1}', {"acme": {"extra": 1}, "other": {"secret": 2}})
+    conversation = [
+        Message("system", " \n"),
+        Message("user", "hi"),
+        Message("assistant", [Thought("hidden"), asked]),
+        Message("tool", [ToolResult("c1", "r1"), ToolResult("c2", "r2", "g")]),
+    ]
+    sent = encode_messages(conversation, provider="acme")
+    assert sent == [
+        {"role": "user", "content": "hi"},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {
+                    "id": "c1",
+                    "type": "function",
+                    "function": {"name": "f", "arguments": '{"a": 1}'},
+                    "extra": 1,
+                }
+            ],
+        },
+        {"role": "tool", "tool_call_id": "c1", "content": "r1"},
+        {"role": "tool", "tool_call_id": "c2", "content": "r2", "name": "g"},
+    ]
+    elsewhere = json.dumps(encode_messages(conversation, provider="else"))
+    assert "hidden" not in elsewhere
+    assert "extra" not in elsewhere
+    assert "secret" not in elsewhere
+
+
+def test_a_call_without_arguments_is_sent_with_an_empty_object():
+    sent = encode_messages([Message("assistant", ToolCall("c", "f", ""))], provider="acme")
+    assert sent[0]["tool_calls"][0]["function"]["arguments"] == "{}"
+
+
+def test_media_parts():
+    data = base64.b64encode(b"x").decode()
+    message = Message(
+        "user", [TextPart("see"), Image(b"x", "image/jpeg"), Image(url="http://a/b"), Audio(b"x")]
+    )
+    assert encode_messages([message, Message("user", Audio(b"x", "audio/mpeg"))], provider="p") == [
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "see"},
+                {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}},
+                {"type": "image_url", "image_url": {"url": "http://a/b"}},
+                {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [{"type": "input_audio", "input_audio": {"data": data, "format": "mp3"}}],
+        },
+    ]
+
+
+def test_documents_are_sent_only_where_they_are_taken():
+    message = Message("user", Document(b"x", "application/pdf", "a.pdf"))
+    with pytest.raises(errors.NotSupported):
+        encode_messages([message], provider="p")
+    part = encode_messages([message], provider="p", documents=True)[0]["content"][0]
+    assert part["file"] == {"filename": "a.pdf", "file_data": "data:application/pdf;base64,eA=="}

@@ -1,0 +1,401 @@
+"""Both runtimes over both carriers against a real llama-server: `nox -s "real(llamaserver)"`.
+
+The provider is the stand-in, so that what is tested here is the core: the OpenAI dialect, framing,
+carriers and engine, on the bytes of a server that we did not write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import httpx
+import numpy as np
+import pytest
+from installed import standin_registry
+
+from multitap import AsyncRuntime, Runtime
+from multitap.errors import AuthenticationError, BadRequest, ContextOverflow
+from multitap.events import Reasoning, Stop, Text, UsageReport
+
+HERE = Path(__file__).parent
+MODELS = HERE.parents[1] / "plugins" / "llamacpp" / "tests" / "models"
+CEILING = 20.0  # seconds that anything may take before a test is called stuck
+
+CAPITAL = "What is the capital of France?"
+ENDLESS = {"temperature": 0, "extra": {"ignore_eos": True}}
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+        },
+    },
+}
+PERSON = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 12},
+        "age": {"type": "integer", "minimum": 0, "maximum": 99},
+    },
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+
+
+# ---- servers -------------------------------------------------------------------------------------
+
+
+class Server:
+    """A running llama-server: its address and its key."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url, self.key = url, key
+
+    def busy(self) -> int:
+        """How many slots generate."""
+        request = Request(f"{self.url}/slots", headers={"authorization": f"Bearer {self.key}"})
+        with urlopen(request, timeout=CEILING) as reply:
+            return sum(slot["is_processing"] for slot in json.load(reply))
+
+    def becomes_idle(self) -> bool:
+        """Ask until no slot generates; ``False``: it still does after the ceiling."""
+        give_up = time.monotonic() + CEILING
+        while self.busy():
+            if time.monotonic() > give_up:
+                return False
+        return True
+
+
+@contextmanager
+def running(role, model):
+    key = secrets.token_hex(16)
+    process = subprocess.Popen(
+        [sys.executable, str(HERE / "llama_server.py"), role, str(MODELS / model)],
+        env={**os.environ, "LLAMA_KEY": key},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        address = process.stdout.readline().strip()
+        assert address, "llama-server did not start"
+        yield Server(address, key)
+        process.stdin.close()
+        process.wait(CEILING)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with running("chat", "tiny-llama.gguf") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def embedder():
+    with running("embedding", "tiny-embed.gguf") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def reranker():
+    with running("rerank", "tiny-rerank.gguf") as found:
+        yield found
+
+
+# ---- both runtimes, both carriers ----------------------------------------------------------------
+
+
+class Blocking:
+    """What a test does, in blocking code."""
+
+    def __init__(self, config, *, use_httpx):
+        self.client = httpx.Client() if use_httpx else None
+        self.rt = Runtime(config, registry=standin_registry(), http=self.client)
+
+    def call(self, name, *args, **options):
+        return getattr(self.rt, name)(*args, **options)
+
+    def stream(self, prompt, *, most=None, **options):
+        """The events, and the stream; it is left after ``most`` events."""
+        seen = []
+        with self.rt.stream(prompt, **options) as stream:
+            for event in stream:
+                seen.append(event)
+                if len(seen) == most:
+                    break
+        return seen, stream
+
+    def interrupt(self, prompt, **options):
+        """Another thread closes the stream while this one waits for more."""
+        with self.rt.stream(prompt, **options) as stream:
+            first = next(iter(stream))
+            closer = threading.Thread(target=stream.close)
+            closer.start()
+            for _ in stream:
+                pass
+            closer.join(CEILING)
+        return first, stream
+
+    def sees_idle(self, server):
+        """Has every generation ended?"""
+        return server.becomes_idle()
+
+    def close(self):
+        self.rt.close()
+        if self.client:
+            self.client.close()
+
+
+class OnALoop:
+    """The same on an event loop."""
+
+    def __init__(self, config, *, use_httpx):
+        self.loop = asyncio.new_event_loop()
+        self.client = httpx.AsyncClient() if use_httpx else None
+        self.rt = AsyncRuntime(config, registry=standin_registry(), http=self.client)
+
+    def call(self, name, *args, **options):
+        async def run():
+            return await getattr(self.rt, name)(*args, **options)
+
+        return self.loop.run_until_complete(run())
+
+    def stream(self, prompt, *, most=None, **options):
+        async def run():
+            seen = []
+            async with self.rt.stream(prompt, **options) as stream:
+                async for event in stream:
+                    seen.append(event)
+                    if len(seen) == most:
+                        break
+            return seen, stream
+
+        return self.loop.run_until_complete(run())
+
+    def interrupt(self, prompt, **options):
+        """The task that reads is cancelled."""
+        seen = []
+
+        async def read(stream, began):
+            async with stream:
+                async for event in stream:
+                    seen.append(event)
+                    began.set()
+
+        async def run():
+            began = asyncio.Event()
+            stream = self.rt.stream(prompt, **options)
+            task = asyncio.create_task(read(stream, began))
+            await began.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            return seen[0], stream
+
+        return self.loop.run_until_complete(run())
+
+    def sees_idle(self, server):
+        """Has every generation ended? The loop runs meanwhile, as an application's does."""
+        return self.loop.run_until_complete(asyncio.to_thread(server.becomes_idle))
+
+    def close(self):
+        async def close():
+            self.rt.close()
+            if self.client:
+                await self.client.aclose()
+
+        self.loop.run_until_complete(close())
+        self.loop.close()
+
+
+WORLDS = {
+    "sync-direct": (Blocking, False),
+    "sync-httpx": (Blocking, True),
+    "async-direct": (OnALoop, False),
+    "async-httpx": (OnALoop, True),
+}
+
+
+@pytest.fixture(params=WORLDS.values(), ids=WORLDS)
+def world(request):
+    """Makes a runtime for a server."""
+    kind, use_httpx = request.param
+    made = []
+
+    def make(server, key=None):
+        backend = {"endpoint": server.url, "api_key": key or server.key}
+        config = {"defaults": {"provider": "standin", "model": "tiny"}, "standin": backend}
+        made.append(kind(config, use_httpx=use_httpx))
+        return made[-1]
+
+    yield make
+    for here in made:
+        here.close()
+
+
+def text(events):
+    return "".join(event.content for event in events if isinstance(event, Text))
+
+
+# ---- chat ----------------------------------------------------------------------------------------
+
+
+def test_an_answer(world, server):
+    answer = world(server).call("chat", CAPITAL, temperature=0)
+    assert (answer.text, answer.stop_reason) == ("The capital of France is Paris.", "complete")
+    assert (answer.backend, answer.model) == ("standin", "tiny")
+    usage = answer.usage
+    assert usage.source == "reported"
+    assert usage.total_tokens == usage.input_tokens + usage.output_tokens
+
+
+def test_a_streamed_answer_is_the_same(world, server):
+    here = world(server)
+    events, stream = here.stream(CAPITAL, temperature=0)
+    assert "The capital of France is Paris." == text(events) == stream.answer.text
+    assert [UsageReport, Stop] == [type(event) for event in events[-2:]]
+    whole = here.call("chat", CAPITAL, temperature=0)
+    counts = [(u.input_tokens, u.output_tokens) for u in (stream.answer.usage, whole.usage)]
+    assert counts[0] == counts[1]
+
+
+def test_an_answer_that_is_cut_at_max_tokens(world, server):
+    _, stream = world(server).stream(CAPITAL, temperature=0, max_tokens=3)
+    assert stream.answer.stop_reason == "max_tokens"
+    assert stream.answer.usage.output_tokens == 3
+
+
+def test_a_stop_text_is_no_part_of_the_answer(world, server):
+    answer = world(server).call("chat", CAPITAL, temperature=0, stop=[" is"])
+    assert answer.text == "The capital of France"
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_tool_call(world, server, streamed):
+    here = world(server)
+    options = {"tools": [WEATHER], "temperature": 0}
+    if streamed:
+        answer = here.stream("What is the weather in Oslo?", **options)[1].answer
+    else:
+        answer = here.call("chat", "What is the weather in Oslo?", **options)
+    call = answer.tool_calls[0]
+    assert (answer.stop_reason, call.name) == ("tool_use", "get_weather")
+    assert call.arguments == {"city": "Oslo"}
+    assert call.id
+
+
+def test_an_answer_in_the_shape_of_a_schema(world, server):
+    answer = world(server).call(
+        "chat", "Write Mia, 7 years old, as JSON.", temperature=0, response_format=PERSON
+    )
+    found = json.loads(answer.text)
+    assert {"name", "age"} == set(found)
+    assert isinstance(found["age"], int)
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_reasoning_comes_apart_from_the_answer(world, server, streamed):
+    here = world(server)
+    thinking = {"extra": {"chat_template_kwargs": {"enable_thinking": True}}, "temperature": 0}
+    if streamed:
+        events, stream = here.stream(CAPITAL, **thinking)
+        assert isinstance(events[0], Reasoning)
+        answer = stream.answer
+    else:
+        answer = here.call("chat", CAPITAL, **thinking)
+    assert "France" in answer.reasoning
+    assert "Paris" in answer.text
+    assert "<think>" not in answer.reasoning + answer.text
+
+
+# ---- the other capabilities ----------------------------------------------------------------------
+
+
+def test_embeddings(world, embedder):
+    found = world(embedder).call("embed", ["the little cat", "a red ball"])
+    vectors = np.asarray(found.vectors)
+    assert (2, np.float32) == (len(vectors), vectors.dtype)
+    np.testing.assert_allclose([1, 1], np.linalg.norm(vectors, axis=1), rtol=1e-5)
+    assert found.usage.input_tokens > 0
+
+
+def test_rerank(world, reranker):
+    documents = ["the little cat", "a red ball", "a golden key"]
+    results = world(reranker).call("rerank", "cat", documents).results
+    assert {0, 1, 2} == {row.index for row in results}
+    assert sorted((row.score for row in results), reverse=True) == [row.score for row in results]
+
+
+def test_tokenize_and_back(world, server):
+    here = world(server)
+    tokens = here.call("tokenize", CAPITAL)
+    assert here.call("detokenize", tokens.ids) == CAPITAL
+
+
+def test_models(world, server):
+    assert [(m.id, m.ref) for m in world(server).call("models")] == [("tiny", "standin:tiny")]
+
+
+# ---- failures ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_prompt_that_is_too_long_is_told_in_numbers(world, server, streamed):
+    here = world(server)
+    with pytest.raises(ContextOverflow) as caught:
+        (here.stream if streamed else lambda p: here.call("chat", p))("the cat and the dog " * 300)
+    assert caught.value.limit == 512
+    assert caught.value.needed > 1000
+    assert caught.value.status == 400
+
+
+def test_a_wrong_key_is_not_shown(world, server):
+    wrong = secrets.token_hex(16)
+    with pytest.raises(AuthenticationError) as caught:
+        world(server, key=wrong).call("chat", "hi")
+    assert caught.value.status == 401
+    assert wrong not in f"{caught.value} {caught.value!r} {caught.value.to_dict()}"
+
+
+def test_a_request_that_the_server_refuses(world, server):
+    with pytest.raises(BadRequest) as caught:
+        world(server).call("chat", "hi", extra={"response_format": {"type": "poem"}})
+    assert caught.value.status == 400
+
+
+# ---- the end of a generation ---------------------------------------------------------------------
+
+
+def test_leaving_a_stream_ends_the_generation(world, server):
+    here = world(server)
+    events, stream = here.stream("Tell a story.", most=3, **ENDLESS)
+    assert len(events) == 3
+    assert stream.answer.stop_reason == "cancelled"
+    assert here.sees_idle(server)
+
+
+def test_closing_or_cancelling_from_outside_ends_the_generation(world, server):
+    here = world(server)
+    first, stream = here.interrupt("Tell a story.", **ENDLESS)
+    assert isinstance(first, Text)
+    assert stream.answer.stop_reason == "cancelled"
+    assert here.sees_idle(server)
+
+
+def test_after_a_broken_off_stream_the_runtime_goes_on(world, server):
+    here = world(server)
+    here.stream("Tell a story.", most=1, **ENDLESS)
+    assert here.call("chat", CAPITAL, temperature=0).text == "The capital of France is Paris."

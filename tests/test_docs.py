@@ -1,0 +1,329 @@
+"""The documentation is true: its examples run, its tables are the code's."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import shlex
+import sys
+import typing
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+import attrs
+import click
+import pytest
+
+import multitap
+from multitap import errors, events
+from multitap.answer import Answer
+from multitap.capabilities.chat import ChatRequest
+from multitap.cli.failures import INTERRUPTED, exit_code
+from multitap.cli.invocation import Invocation
+from multitap.cli.root import COMMANDS, root
+from multitap.cli.words import repeat_llm
+from multitap.config.sections import SECTION_KEYS
+from multitap.config.values import parse_toml
+from multitap.hookspecs import CAPABILITIES, Specs, methods_of, protocol_of
+from multitap.plan import chat_request
+from multitap.registry import State
+
+HERE = Path(__file__).parent.parent
+RUNNABLE = [HERE / "README.md", HERE / "core/README.md", *sorted(HERE.glob("docs/**/*.md"))]
+OF_PLUGINS = sorted(HERE.glob("plugins/*/README.md"))
+PAGES = [*RUNNABLE, *OF_PLUGINS]
+FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+TABLE_ROW = re.compile(r"^\| `([^`]+)`", re.MULTILINE)
+
+
+def title(page: Path) -> str:
+    return str(page.relative_to(HERE))
+
+
+def blocks(page: Path) -> list[tuple[str, str, int]]:
+    """Language, text and first line of each fenced block."""
+    text = page.read_text("utf-8")
+    found = FENCE.finditer(text)
+    return [(m["language"], m["text"], text.count("\n", 0, m.start("text"))) for m in found]
+
+
+def read(page: str) -> str:
+    return (HERE / "docs" / page).read_text("utf-8")
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """The cells of the table below a heading, backticks off, without its head."""
+    section = read(page).split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
+    return [[c.strip().strip("`") for c in line.strip("|").split(" | ")] for line in lines]
+
+
+@pytest.fixture
+def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for variable in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    for variable in ("MULTITAP_CONFIG", "MULTITAP_PLUGINS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(multitap, "_default", None)
+    return tmp_path
+
+
+# ---- examples ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", RUNNABLE, ids=title)
+def test_python_examples_run_and_print_what_is_shown(
+    page: Path,
+    empty_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A ``text`` block right after a ``python`` block is what that block prints."""
+    module = ModuleType("page")
+    monkeypatch.setitem(sys.modules, "page", module)
+    printed: str | None = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for language, text, line in blocks(page):
+            if language == "python":
+                exec(compile("\n" * line + text, str(page), "exec"), vars(module))
+                printed = capsys.readouterr().out
+            elif language == "text" and printed is not None:
+                assert text == printed
+                printed = None
+            else:
+                printed = None
+
+
+@pytest.mark.parametrize("page", OF_PLUGINS, ids=title)
+def test_python_examples_of_a_plugin_compile(page: Path) -> None:
+    """They may need a server, or a model's file."""
+    for language, text, line in blocks(page):
+        if language == "python":
+            compile("\n" * line + text, str(page), "exec")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_toml_examples_are_toml(page: Path) -> None:
+    for language, text, _ in blocks(page):
+        if language == "toml":
+            assert parse_toml(text)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The words of each command of the page's ``sh`` blocks; pipes and chains are taken apart."""
+    texts = [text.replace("\\\n", " ") for language, text, _ in blocks(page) if language == "sh"]
+    return [words for text in texts for line in text.splitlines() for words in _commands(line)]
+
+
+def _commands(line: str) -> list[list[str]]:
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    found: list[list[str]] = [[]]
+    for word in lexer:
+        if word in ("|", "&&", "||", ";"):
+            found.append([])
+        elif word in ("<", ">", ">>"):
+            next(lexer)
+        else:
+            found[-1].append(word)
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_command_lines_parse(page: Path) -> None:
+    for words in commands(page):
+        if words[0] == "multitap":
+            parse(words[1:])
+
+
+def parse(argv: list[str]) -> None:
+    """What ``multitap`` does with its words before it runs a command."""
+    context = click.Context(root, obj=Invocation())
+    name, *rest = repeat_llm(argv)
+    try:
+        if name.startswith("-"):
+            root.make_context("multitap", [name, *rest], obj=context.obj)
+            return
+        command = root.get_command(context, name)
+        assert command is not None, name
+        command.make_context(name, rest, parent=context)
+    except click.exceptions.Exit as shown:  # --help and --version
+        if shown.exit_code:
+            raise
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_shell_commands_are_known_ones(page: Path) -> None:
+    known = {".", "echo", "git", "multitap", "nox", "pip", "python", "python3"}
+    assert {words[0] for words in commands(page)} <= known
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+            if not target.startswith(("https://", "http://")):
+                assert (page.parent / target).exists(), (page, target)
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    index = read("index.md")
+    for page in sorted(HERE.glob("docs/**/*.md")):
+        if page.name != "index.md":
+            assert f"({page.relative_to(HERE / 'docs')})" in index
+
+
+# ---- hooks ---------------------------------------------------------------------------------------
+
+
+def hook_page(capability: str) -> str:
+    return read(f"hooks/{capability}.md")
+
+
+def test_there_is_one_page_for_each_hook() -> None:
+    hooks = {name for name in vars(Specs) if name.startswith("multitap_")}
+    assert {f"multitap_{name}" for name in CAPABILITIES} == hooks
+    assert {p.stem for p in HERE.glob("docs/hooks/*.md")} == set(CAPABILITIES)
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_a_hook_page_opens_with_the_hook_as_it_is(capability: str) -> None:
+    signature = inspect.signature(getattr(Specs, f"multitap_{capability}"))
+    shown = str(signature).replace("self, ", "").replace("'", "")
+    assert hook_page(capability).splitlines()[0] == f"# `multitap_{capability}{shown}`"
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_a_hook_page_has_every_method_as_it_is(capability: str) -> None:
+    page = hook_page(capability)
+    for name in methods_of(capability):
+        signature = inspect.signature(getattr(protocol_of(capability), name))
+        shown = str(signature).replace("self, ", "").replace("(self)", "()").replace("'", "")
+        assert f"`{name}{shown}`" in page
+
+
+def classes_of(capability: str) -> set[type]:
+    """The attrs classes of a capability's own module that its methods take and give."""
+    found: set[type] = set()
+    for name in methods_of(capability):
+        hints = typing.get_type_hints(getattr(protocol_of(capability), name))
+        for hint in hints.values():
+            found |= _attrs_classes(hint, f"multitap.capabilities.{capability}")
+    return found
+
+
+def _attrs_classes(hint: object, module: str) -> set[type]:
+    if isinstance(hint, type) and attrs.has(hint):
+        return {hint} if hint.__module__ == module else set()
+    return {c for part in typing.get_args(hint) for c in _attrs_classes(part, module)}
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_a_hook_page_has_every_field_in_order(capability: str) -> None:
+    page = hook_page(capability)
+    for cls in classes_of(capability):
+        section = page.split(f"\n## `{cls.__name__}`\n")[1].split("\n## ")[0]
+        assert TABLE_ROW.findall(section) == [field.name for field in attrs.fields(cls)]
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_a_hook_page_has_an_implementation_that_is_tried(capability: str) -> None:
+    code = "".join(
+        text
+        for language, text, _ in blocks(HERE / f"docs/hooks/{capability}.md")
+        if language == "python"
+    )
+    assert f"def multitap_{capability}(" in code
+    assert "print(" in code
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+
+def test_the_exit_codes_are_those_of_the_code() -> None:
+    shown = {int(code) for code, *_ in rows("command-line.md", "Exit codes")}
+    samples = [errors.BackendError(""), errors.LocalError(""), errors.ConfigError("")]
+    codes = {exit_code(error) for error in (*samples, errors.PluginError(""))}
+    assert shown == {0, INTERRUPTED, *codes}
+
+
+def test_every_command_has_its_heading() -> None:
+    shown = re.findall(r"^### `multitap (\w+)", read("command-line.md"), re.MULTILINE)
+    assert shown == [name for commands in COMMANDS.values() for name in commands]
+
+
+@pytest.mark.parametrize("name", [name for group in COMMANDS.values() for name in group])
+def test_every_option_of_a_command_is_described(name: str) -> None:
+    context = click.Context(root)
+    command = root.get_command(context, name)
+    assert command is not None
+    page = read("command-line.md")
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert f"`{parameter.opts[0]}" in page, parameter.opts
+
+
+def test_every_error_is_in_the_table_with_whether_it_is_retried() -> None:
+    classes = {
+        name: cls
+        for name, cls in vars(errors).items()
+        if isinstance(cls, type) and issubclass(cls, errors.MultitapError)
+    }
+    shown = {cells[0]: cells[2] for cells in rows("errors.md", "The classes")}
+    assert shown == {n: "yes" if c.retryable else "no" for n, c in classes.items()}
+
+
+def test_every_event_is_in_the_table_with_its_fields() -> None:
+    classes = [cls for cls in typing.get_args(events.Event) if cls is not events.Unknown]
+    shown = {cells[0]: cells[1:3] for cells in rows("events.md", "The events")}
+    expected = {cls.__name__: [cls.type, ", ".join(_own_fields(cls))] for cls in classes}
+    assert shown == {name: [kind, fields] for name, (kind, fields) in expected.items()}
+
+
+def _own_fields(cls: type) -> list[str]:
+    return [f.name for f in attrs.fields(cls) if f.name not in ("choice", "provider_options")]
+
+
+def test_every_stop_reason_is_named() -> None:
+    page = read("events.md")
+    assert all(f"`{reason}`" in page for reason in typing.get_args(events.StopReason))
+
+
+def test_every_key_of_a_section_is_in_the_table() -> None:
+    assert [cells[0] for cells in rows("configuration.md", "Keys of a backend")] == list(
+        SECTION_KEYS
+    )
+
+
+def test_every_argument_of_a_chat_is_in_the_table() -> None:
+    shown = {
+        name
+        for cells in rows("python.md", "Arguments of `chat` and `stream`")
+        for name in cells[0].split("`, `")
+    }
+    named = {
+        *inspect.signature(chat_request).parameters,
+        *inspect.signature(multitap.Runtime.chat).parameters,
+    }
+    fields = {field.name for field in attrs.fields(ChatRequest)}
+    taken = {*named, *fields} - {"self", "options", "response_schema", "stream"}
+    assert shown == taken
+
+
+def test_every_attribute_of_an_answer_is_in_the_table() -> None:
+    shown = {cells[0] for cells in rows("python.md", "The answer")}
+    assert shown == {name for name in dir(Answer) if not name.startswith("_")}
+
+
+def test_every_state_of_a_plugin_is_in_the_table() -> None:
+    assert [cells[0] for cells in rows("plugins.md", "States")] == list(typing.get_args(State))
+
+
+def test_every_session_is_in_the_table() -> None:
+    functions = ast.walk(ast.parse((HERE / "noxfile.py").read_text("utf-8")))
+    marked = [f for f in functions if isinstance(f, ast.FunctionDef) and f.decorator_list]
+    shown = [cells[0].partition("(")[0] for cells in rows("contributing.md", "What is checked")]
+    assert sorted(shown) == sorted(function.name for function in marked)

@@ -1,0 +1,132 @@
+"""Every plugin of the repository through one suite, blocking and on an event loop."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from grammar import broken_rules
+from loopback import CEILING
+from worlds import WORLDS
+
+from multitap.errors import BackendError, DeadlineExceeded
+from multitap.events import Stop, Text
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+        },
+    },
+}
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+TINY = Path(__file__).parents[1] / "plugins/llamacpp/tests/models/tiny-llama.gguf"
+PLUGINS = {
+    "echo": {"defaults": {"model": "echo:echo"}},
+    "llamacpp": {
+        "defaults": {"model": f"path:{TINY}"},
+        "llamacpp": {"context": 512, "parallel": 2, "threads": 1},
+    },
+}
+ASKED = {
+    "a question": ("What is the capital of France?", {}),
+    "few tokens": ("What is the capital of France?", {"max_tokens": 3}),
+    "a stop text": ("What is the capital of France?", {"stop": ["is"]}),
+    "two choices": ("What is the capital of France?", {"n": 2, "max_tokens": 8}),
+    "a tool": ("What is the weather in Oslo?", {"tools": [WEATHER], "max_tokens": 80}),
+    "a tool that must be": (
+        "What is the weather in Oslo?",
+        {"tools": [WEATHER], "tool_choice": "required", "max_tokens": 80},
+    ),
+    "a schema": ("Where is the Eiffel tower?", {"response_format": SCHEMA, "max_tokens": 60}),
+    "thoughts": ("What is 2 plus 2?", {"think": "high", "max_tokens": 60}),
+    "no thoughts": ("What is 2 plus 2?", {"think": "off", "max_tokens": 60}),
+    "probabilities": ("What is the capital of France?", {"logprobs": 2, "max_tokens": 4}),
+    "all at once": ("Hi", {"temperature": 0.5, "top_p": 0.9, "seed": 0, "max_tokens": 4}),
+}
+
+
+@pytest.fixture(scope="module", params=PLUGINS)
+def plugin(request):
+    return request.param
+
+
+@pytest.fixture(scope="module", params=WORLDS, ids=["sync", "async"])
+def here(request, plugin):
+    """A runtime of one plugin, for all tests of the suite."""
+    one = request.param(PLUGINS[plugin], None)
+    yield one
+    one.close()
+
+
+def answers(here):
+    """Is it there for the next caller?"""
+    return here.call("chat", "Hi", max_tokens=4).stop_reason in ("complete", "max_tokens")
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_stream_keeps_the_grammar_and_its_answer_is_that_of_its_events(here, asked):
+    prompt, options = ASKED[asked]
+    events, stream = here.stream(prompt, **options)
+    shown = [event.to_dict() for event in events]
+    assert broken_rules(shown) == []
+    text = "".join(e["content"] for e in shown if e["type"] == "text" and not e.get("choice"))
+    assert stream.answer.text == text
+    assert stream.answer.stop_reason == shown[-1]["stop_reason"]
+
+
+@pytest.mark.parametrize("asked", ["a question", "a tool", "a schema"])
+def test_streamed_or_not_the_answer_is_the_same(here, asked):
+    prompt, options = ASKED[asked]
+    options = {"temperature": 0, **options}
+    _, stream = here.stream(prompt, **options)
+    whole = here.call("chat", prompt, **options)
+    assert whole.text == stream.answer.text
+    assert [(c.name, c.arguments) for c in whole.tool_calls] == [
+        (c.name, c.arguments) for c in stream.answer.tool_calls
+    ]
+
+
+def test_a_failure_is_the_only_end(here, plugin):
+    prompt = "/fail rate_limited" if plugin == "echo" else "many words " * 2000
+    with pytest.raises(BackendError) as caught:
+        here.stream(prompt)
+    assert caught.value.backend == plugin
+    assert caught.value.attempts
+
+
+def test_leaving_early_ends_the_work(here):
+    prompt = "Tell me a long story about a dragon. " * 3
+    events, _ = here.stream(prompt, after=lambda seen, _: not isinstance(seen[-1], Text))
+    assert not any(isinstance(event, Stop) for event in events)
+    assert answers(here)
+
+
+def test_close_from_another_thread_ends_the_work(here):
+    closers = []
+
+    def close_elsewhere(seen, stream):
+        closers.append(threading.Thread(target=stream.close))
+        closers[-1].start()
+        return True
+
+    here.stream("Tell me a long story about a dragon. " * 3, after=close_elsewhere)
+    for closer in closers:
+        closer.join(CEILING)
+    assert answers(here)
+
+
+def test_a_deadline_that_is_over_ends_the_work(here):
+    with pytest.raises(DeadlineExceeded):
+        here.call("chat", "many words " * 20, timeout=1e-6)
+    assert answers(here)

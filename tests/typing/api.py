@@ -1,0 +1,255 @@
+"""The public API as strangers use it. Checked by mypy and basedpyright; imported by nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import multitap
+from multitap import (
+    Answer,
+    AsyncRuntime,
+    Image,
+    Message,
+    Model,
+    Runtime,
+    Tool,
+    ToolCall,
+    ToolResult,
+    errors,
+    events,
+)
+from multitap.capabilities.chat import ChatModel, ChatRequest
+from multitap.capabilities.embedding import (
+    EmbeddingModel,
+    EmbeddingRequest,
+    Embeddings,
+    Vectors,
+)
+from multitap.capabilities.lifecycle import Lifecycle, Progress
+from multitap.capabilities.rerank import Ranked, Ranking
+from multitap.capabilities.tokenize import Tokens
+from multitap.events import Event, Notice, Stop, StopReason, Text, Usage
+from multitap.hookspecs import Backend, hookimpl
+from multitap.manifest import ProviderInfo
+from multitap.registry import Registry, Row
+from multitap.resolve import ResolvedModel
+from multitap.work import (
+    Emit,
+    Exchange,
+    Head,
+    HttpCall,
+    HttpReply,
+    Json,
+    LocalExchange,
+    Operation,
+    Out,
+    Sleep,
+    Stage,
+    Steps,
+    Work,
+    fetch,
+)
+
+# ---- a plugin that has chat alone ----------------------------------------------------------------
+
+
+class Lines:
+    """A decoder by hand: each line is a piece of text."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes, /) -> Sequence[Event]:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [Text(line.decode()) for line in lines if line]
+
+    def finish(self) -> Sequence[Event]:
+        return [Stop("complete")]
+
+
+def decoder_of(head: Head) -> Stage[bytes, Event]:
+    return Lines()
+
+
+def explain(reply: HttpReply) -> errors.BackendError:
+    return errors.Overloaded("Busy", status=reply.status)
+
+
+class AcmeChat:
+    options = frozenset({"max_tokens"})
+
+    def __init__(self, backend: Backend) -> None:
+        self._region: str = backend.settings.get("region", "eu")
+
+    def chat(self, request: ChatRequest, /) -> Exchange[Event]:
+        body = {"model": request.model, "region": self._region}
+        call = HttpCall(method="POST", path="/answers", body=Json(body), idle=5.0)
+        return Exchange(call=call, decoder=decoder_of, explain=explain)
+
+
+@hookimpl
+def multitap_chat(backend: Backend) -> ChatModel:
+    return AcmeChat(backend)
+
+
+class LocalChat:
+    def chat(self, request: ChatRequest, /) -> LocalExchange[Event]:
+        def run(emit: Emit[Event]) -> None:
+            for message in request.messages:
+                if not emit([Text(message.text)]):
+                    return
+            emit([Stop("complete")])
+
+        return LocalExchange(run)
+
+
+local: ChatModel = LocalChat()
+work: Work[Event] = local.chat(ChatRequest(model="m", messages=(Message("user", "hi"),)))
+
+
+# ---- a plugin that has embedding alone -----------------------------------------------------------
+
+
+class AcmeEmbedding:
+    def embed(self, request: EmbeddingRequest, /) -> LocalExchange[Embeddings]:
+        rows: list[list[float]] = [[float(len(text))] for text in request.texts]
+
+        def run(emit: Emit[Embeddings]) -> None:
+            emit([Embeddings(vectors=Vectors.from_rows(rows), usage=Usage.reported(1, None))])
+
+        return LocalExchange(run)
+
+
+@hookimpl
+def multitap_embedding(backend: Backend) -> EmbeddingModel:
+    return AcmeEmbedding()
+
+
+# ---- a plugin of several requests ----------------------------------------------------------------
+
+
+class AcmeLifecycle:
+    def pull(self, model: str, /) -> Operation[Progress]:
+        def steps() -> Steps[Progress]:
+            reply: HttpReply = yield from fetch(HttpCall(method="GET", path=f"/models/{model}"))
+            yield Out([Progress(status="pulling", completed=len(reply.body))])
+            yield Sleep(0.5)
+
+        return Operation(steps, explain)
+
+    def load(self, model: str, /) -> Operation[Progress]:
+        return self.pull(model)
+
+    def unload(self, model: str, /) -> Operation[Progress]:
+        raise errors.NotSupported("There is nothing to unload")
+
+
+@hookimpl
+def multitap_lifecycle(backend: Backend) -> Lifecycle:
+    return AcmeLifecycle()
+
+
+# ---- an application ------------------------------------------------------------------------------
+
+
+def application(http_config: Mapping[str, Any]) -> None:
+    registry = Registry(allow=["multitap-acme"], deny=(), choose={"acme": "multitap-acme"})
+    registry.add(LocalChat(), "acme", ["chat"], info=ProviderInfo(name="acme"))
+    with Runtime(http_config, registry=registry) as rt:
+        same: Runtime = rt
+        answer: Answer = same.chat(
+            ["What is this?", Image(b"", "image/png")],
+            model="acme:m",
+            system="Be brief.",
+            tools=[Tool("weather"), {"type": "function", "function": {"name": "time"}}],
+            max_tokens=48,
+            temperature=0,
+            stop=["\n"],
+            timeout=30,
+            strict=True,
+        )
+        look_at(answer)
+        with rt.stream(messages=[answer.message, {"role": "user", "content": "hi"}]) as stream:
+            for event in stream:
+                look_at_event(event)
+            so_far: Answer = stream.answer
+        batches: Iterable[Sequence[Event]] = stream.batches()
+        stream.close()
+        vectors: Vectors = rt.embed(["a"], dimensions=4).vectors
+        row: Sequence[float] = vectors[0]
+        ranking: Ranking = rt.rerank("query", ["a", "b"], top_n=1)
+        best: Ranked = ranking.results[0]
+        score: float = best.score
+        tokens: Tokens = rt.tokenize("a", special=True)
+        text: str = rt.detokenize(tokens.ids)
+        found = rt.models("acme", timeout=1.0)
+        model: Model = found[0]
+        warnings: tuple[Notice, ...] = found.warnings
+        reachable: bool = rt.probe(timeout=1.0)[0].reachable
+        ok: bool = rt.check("acme:m").ok
+        resolved: ResolvedModel = rt.resolve("acme:m")
+        rows: Sequence[Row] = rt.capabilities()
+        backends: Sequence[Backend] = rt.backends()
+        rt.load("acme:m")
+        rt.unload("acme:m", timeout=5)
+    print(so_far, batches, row, score, text, model.ref, warnings, reachable, ok, resolved.ref)
+    print(rows[0].state, backends[0].id)
+
+
+def look_at(answer: Answer) -> None:
+    text: str = answer.text + answer.reasoning
+    reason: StopReason | None = answer.stop_reason
+    spent: int | None = answer.usage.input_tokens
+    calls: tuple[ToolCall, ...] = answer.tool_calls
+    arguments: dict[str, Any] | None = calls[0].arguments
+    results = [Message("tool", ToolResult(call.id, "42")) for call in calls]
+    error: errors.BackendError | None = answer.attempts[0].error
+    facts: dict[str, Any] = answer.to_dict()
+    print(text, reason, spent, arguments, results, error, facts)
+
+
+def look_at_event(event: Event) -> None:
+    kind: str = event.type
+    facts: dict[str, Any] = event.to_dict()
+    if isinstance(event, events.Text):
+        content: str = event.content
+        print(content)
+    elif isinstance(event, events.Reasoning):
+        thought: str = event.reasoning_content
+        print(thought)
+    elif isinstance(event, events.Stop):
+        reason: StopReason = event.stop_reason
+        print(reason)
+    print(kind, facts)
+
+
+async def asynchronous() -> None:
+    async with AsyncRuntime({"defaults": {"model": "echo:echo"}}) as rt:
+        answer: Answer = await rt.chat("hi", timeout=5)
+        async with rt.stream("hi") as stream:
+            async for event in stream:
+                look_at_event(event)
+            stream.close()
+        found: Embeddings = await rt.embed("a")
+        ids: tuple[int, ...] = (await rt.tokenize("a")).ids
+        text: str = await rt.detokenize(ids)
+        resolved: ResolvedModel = rt.resolve()
+        print(answer.text, found.vectors, text, resolved.how)
+
+
+def failing() -> None:
+    rows: Sequence[Row] = multitap.capabilities()
+    try:
+        multitap.default().chat("hi")
+    except errors.ContextOverflow as error:
+        limit: int | None = error.limit
+        print(limit, rows)
+    except errors.RateLimited as error:
+        wait: float | None = error.retry_after
+        print(wait, error.kind, error.phase, error.retryable)
+    except errors.ConfigError as error:
+        line: int | None = error.line
+        print(line, error.hint)
+    except errors.MultitapError as error:
+        print(error.message)
