@@ -168,6 +168,16 @@ def test_without_a_demo_model_the_next_steps_are_told():
     assert "pip install multitap-llamacpp" in ran.err
 
 
+def test_an_installed_default_that_does_not_answer_is_named(monkeypatch):
+    monkeypatch.setattr("stage.Shelf.models", down_but_for_the_demo)
+    ran = run_here("chat", "hello", plugins=registry("ollama"))
+    assert ran.code == 2
+    assert "Ollama does not answer. Start Ollama" in ran.err
+    monkeypatch.setattr("stage.Shelf.models", lambda shelf: stage.done())
+    ran = run_here("chat", "hello", plugins=registry("llamacpp"))
+    assert "multitap-llamacpp is installed without its demo model" in ran.err
+
+
 def test_demo_is_the_name_of_the_demo_model():
     plugins = registry("llamacpp", "stage")
     answer = json.loads(run_here("chat", "-m", "demo", "hi", "--json", plugins=plugins).out)
