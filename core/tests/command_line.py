@@ -79,7 +79,7 @@ def home(folder, **more):
     config = folder / "llm.toml"
     if not config.exists():
         config.write_text('[defaults]\nprovider = "stage"\nmodel = "one"\n')
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MULTITAP", "XDG_"))}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MULTITAP", "PYTHON", "XDG_"))}
     path = os.pathsep.join([str(site.parent), str(HERE), *sys.path])
     own = {"HOME": str(folder), "XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": path}
     own |= {"MULTITAP_CONFIG": str(config), "MULTITAP_PLUGINS": "multitap-stage", "TERM": "xterm"}
@@ -93,6 +93,20 @@ def run_there(folder, *words, code=MAIN, **more):
     command = [sys.executable, "-c", code, *words]
     done = subprocess.run(command, cwd=folder, timeout=CEILING, encoding="utf-8", **options)
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+class Doorbell:
+    """A named pipe that a model of the stage rings once it is at work."""
+
+    def __init__(self, folder):
+        self.path = folder / "doorbell"
+        os.mkfifo(self.path)
+        self._end = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+
+    def wait(self):
+        ready = select.select([self._end], [], [], CEILING)[0]
+        os.close(self._end)
+        assert ready, "the model was not asked"
 
 
 class Terminal:
@@ -135,14 +149,26 @@ class Terminal:
         start, self._read = self._read, self.screen.index(text, self._read) + len(text)
         return self.screen[start : self._read - len(text)]
 
+    def interrupt(self, prompt):
+        """Type Ctrl-C until the next prompt; a line editor that is busy with a key misses it."""
+        shown = self.screen.count(prompt)
+        until = again = time.monotonic()
+        until += CEILING
+        while self.screen.count(prompt) == shown:
+            if time.monotonic() >= again:
+                assert again < until, f"no prompt came: {self.screen[:500]!r}"
+                self.type("\x03")
+                again = time.monotonic() + 1.0
+            self._more(max(0.0, again - time.monotonic()))
+
     def end(self):
         """Wait for the end; the exit code."""
         while self._more():
             pass
         return self._process.wait(CEILING)
 
-    def _more(self):
-        ready, _, _ = select.select([self._master], [], [], CEILING)
+    def _more(self, seconds=CEILING):
+        ready, _, _ = select.select([self._master], [], [], seconds)
         data = b""
         if ready:
             with contextlib.suppress(OSError):  # on Linux, what the end of a terminal looks like

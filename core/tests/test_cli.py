@@ -2,13 +2,14 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 
 import jsonschema
 import pytest
-from command_line import CEILING, MAIN, chat, home, run_here, run_there, valid
+from command_line import CEILING, MAIN, Doorbell, chat, home, run_here, run_there, valid
 
 from multitap.cli.root import LazyGroup
 from multitap.cli.schema import read_schema
@@ -34,6 +35,10 @@ PNG = b"\x89PNG\r\n\x1a\n"
 )
 def test_prompt_and_piped_input(words, stdin, shown):
     assert (0, shown, "") == chat(*words, stdin=stdin)
+
+
+def test_the_end_of_the_last_piped_line_is_no_part_of_the_prompt():
+    assert json.loads(chat("--json", stdin=b" one\ntwo\n\n").out)["text"] == " one\ntwo"
 
 
 @pytest.mark.parametrize("words", [[], [""], [" \n"]])
@@ -146,27 +151,39 @@ def test_json_and_events_are_as_their_schemas_say(scene):
     assert answer["text"] == "".join(e["content"] for e in events if e["type"] == "text")
 
 
-def test_events_come_one_by_one(tmp_path):
-    command = [sys.executable, "-c", MAIN, "chat", "wait", "--events"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-    with subprocess.Popen(command, env=home(tmp_path), **pipes) as process:
-        first = process.stdout.readline()  # while the model goes on for ever
-        process.send_signal(signal.SIGINT)
-        rest, err = process.communicate(timeout=CEILING)
-    assert valid("events", first) == {"type": "text", "content": "a part"}
+@pytest.fixture
+def started(tmp_path):
+    """Starts a command that goes on for ever; the process is gone after the test."""
+    processes = []
+
+    def start(*words):
+        command = [sys.executable, "-c", MAIN, *words]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+        processes.append(subprocess.Popen(command, env=home(tmp_path), bufsize=0, **pipes))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_events_come_one_by_one(started):
+    process = started("chat", "wait", "--events")
+    assert select.select([process.stdout], [], [], CEILING)[0]
+    assert valid("events", process.stdout.read(4096)) == {"type": "text", "content": "a part"}
+    process.send_signal(signal.SIGINT)
+    rest, err = process.communicate(timeout=CEILING)
     assert valid("events", rest) == {"type": "stop", "stop_reason": "cancelled"}
     assert (process.returncode, err) == (130, b"")
 
 
-def test_an_interrupted_answer_is_an_error_in_json(tmp_path):
-    waiting = tmp_path / "waiting"
-    os.mkfifo(waiting)
-    command = [sys.executable, "-c", MAIN, "chat", f"wait {waiting}", "--json"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
-    with subprocess.Popen(command, env=home(tmp_path), **pipes) as process:
-        waiting.read_text()
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=CEILING)
+def test_an_interrupted_answer_is_an_error_in_json(tmp_path, started):
+    bell = Doorbell(tmp_path)
+    process = started("chat", f"wait {bell.path}", "--json")
+    bell.wait()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=CEILING)
     assert valid("error", out)["error"]["message"] == "interrupted"
     assert (process.returncode, err) == (130, b"")
 
@@ -261,11 +278,14 @@ def test_a_fault_of_our_own_is_told_in_one_line(monkeypatch):
 def test_a_reader_that_leaves_ends_it_quietly(tmp_path):
     reading, writing = os.pipe()
     os.close(reading)
-    ran = run_there(
-        tmp_path, "chat", "hello", capture_output=False, stdout=writing, stderr=subprocess.PIPE
-    )
+    options = {"capture_output": False, "stdout": writing, "stderr": subprocess.PIPE}
+    for words in (["chat", "hello"], ["chat", "fail", "--json"], ["chat", "--help"]):
+        ran = run_there(tmp_path, *words, **options)
+        assert (ran.code, ran.err) == (
+            1 if "fail" in words else 0,
+            BROKE if "fail" in words else "",
+        )
     os.close(writing)
-    assert (ran.code, ran.err) == (0, "")
 
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--events"]])

@@ -148,7 +148,12 @@ def test_the_demo_model_answers_where_the_default_backend_does_not(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "words", [["-m", "stage:one"], ["--llm", "provider=stage", "model=one", "--"]]
+    "words",
+    [
+        ["-m", "stage:one"],
+        ["--llm", "model=stage:one", "--"],
+        ["--llm", "stage.model=one", "--"],
+    ],
 )
 def test_the_demo_model_is_no_answer_where_something_is_configured(words):
     ran = run_here("chat", *words, "hello", plugins=registry("llamacpp", "stage"))
@@ -161,6 +166,16 @@ def test_without_a_demo_model_the_next_steps_are_told():
     assert "installed providers: stage" in ran.err
     assert "pip install multitap-ollama" in ran.err
     assert "pip install multitap-llamacpp" in ran.err
+
+
+def test_an_installed_default_that_does_not_answer_is_named(monkeypatch):
+    monkeypatch.setattr("stage.Shelf.models", down_but_for_the_demo)
+    ran = run_here("chat", "hello", plugins=registry("ollama"))
+    assert ran.code == 2
+    assert "Ollama does not answer. Start Ollama" in ran.err
+    monkeypatch.setattr("stage.Shelf.models", lambda shelf: stage.done())
+    ran = run_here("chat", "hello", plugins=registry("llamacpp"))
+    assert "multitap-llamacpp is installed without its demo model" in ran.err
 
 
 def test_demo_is_the_name_of_the_demo_model():

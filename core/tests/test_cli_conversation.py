@@ -3,7 +3,7 @@
 import json
 import stat
 
-from command_line import Terminal, home
+from command_line import Doorbell, Terminal, home
 
 CTRL_C, CTRL_D, UP = "\x03", "\x04", "\x1b[A"
 PASTE = "\x1b[200~{}\x1b[201~"
@@ -43,7 +43,7 @@ def test_ctrl_c_at_the_prompt_clears_the_line(tmp_path):
         terminal.expect("> ")
         terminal.type("never sent")
         terminal.expect("never sent")
-        terminal.type(CTRL_C)
+        terminal.interrupt("> ")
         assert recalled(terminal) == [["user", "recall"]]
 
 
@@ -58,9 +58,10 @@ def test_ctrl_c_in_an_answer_keeps_what_had_come(tmp_path):
 
 
 def test_ctrl_c_before_an_answer_takes_the_question_back(tmp_path):
+    bell = Doorbell(tmp_path)
     with Terminal(tmp_path, "chat") as terminal:
-        ask(terminal, "wait for ever")
-        terminal.expect("wait for ever\r\n")
+        ask(terminal, f"wait {bell.path}")
+        bell.wait()
         terminal.type(CTRL_C)
         assert recalled(terminal) == [["user", "recall"]]
 
@@ -83,6 +84,9 @@ def test_a_paste_of_several_lines_is_one_message(tmp_path):
 def test_history_is_kept_for_the_next_time_and_is_the_users_own(tmp_path):
     with Terminal(tmp_path, "chat") as terminal:
         ask(terminal, PASTE.format("two\rlines"))
+        ask(terminal, "second")
+        ask(terminal, f"{UP}{UP}")
+        terminal.expect("\r\ntwo\r\nlines\r\n")
         terminal.expect("> ")
         terminal.type(CTRL_D)
         assert terminal.end() == 0

@@ -65,7 +65,6 @@ def chat(
 
     Piped standard input is the prompt, or is added to PROMPT after a blank line.
     """
-    invocation.output.require()
     text = _asked(invocation, prompt)
     options["response_format"] = schema_of(schema) if schema else None
     pictures = [image_of(file) for file in images]

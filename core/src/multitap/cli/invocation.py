@@ -54,8 +54,9 @@ class Invocation:
 
     def failed(self, error: Exception) -> int:
         """Report an error; the exit code."""
-        if isinstance(error, (ReaderGone, BrokenPipeError)):
+        if isinstance(error, OSError):  # of click, which writes the help
             silence_stdout()
+        if isinstance(error, (ReaderGone, BrokenPipeError)):
             return 0
         if os.environ.get("MULTITAP_DEBUG") == "traceback" and sys.stderr:
             traceback.print_exception(type(error), error, error.__traceback__)
@@ -78,11 +79,9 @@ class Invocation:
 
     def _print(self, error: MultitapError) -> None:
         """The error on standard output, in the form that a program asked for."""
-        try:
+        with suppress(ReaderGone, LocalError):
             self.output.end()
             if self.form == "json":
                 self.output.json(error_object(error))
             elif self.form == "events":
                 self.output.json(*error_events(error))
-        except (ReaderGone, LocalError):
-            silence_stdout()

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, TextIO
 
 from multitap.cli.clean import Cleaner, one_line
@@ -40,7 +41,7 @@ class Output:
         self._open_line = False
         self._thinking = False
         for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):
+            if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
 
     def require(self) -> None:
@@ -106,8 +107,10 @@ class Output:
             sys.stdout.write(text)
             sys.stdout.flush()
         except BrokenPipeError:
+            silence_stdout()
             raise ReaderGone from None
         except (OSError, ValueError) as error:
+            silence_stdout()
             reason = getattr(error, "strerror", None) or str(error)
             raise LocalError(
                 f"standard output cannot be written: {reason}",
