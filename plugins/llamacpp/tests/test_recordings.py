@@ -6,11 +6,11 @@ import json
 
 import plain_reader
 import pytest
-from multitap_llamacpp.chat import Generation
 
 from multitap.answer import fold
 from multitap.errors import MultitapError
 from multitap.plan import chat_request
+from multitap_llamacpp.chat import Generation
 
 SERVER = "llama.cpp-b11549"
 ENDS = {"stop": "complete", "length": "max_tokens", "tool_calls": "tool_use"}
