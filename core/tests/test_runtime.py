@@ -386,6 +386,22 @@ def test_a_capability_that_is_not_offered(world):
         world(OverHttp()).call("rerank", "q", ["d"])
 
 
+def test_a_handle_asks_its_own_model(world):
+    with Loopback([request, whole(b"Hello.")]) as server:
+        here = world(OverHttp(), server.url)
+        events, stream = here.stream("hi", model="acme:big")
+        handle = here.rt.model("acme:other")
+    assert (stream.answer.model, text(events)) == ("big", "Hello")
+    assert (handle.backend, handle.id, handle.ref) == ("acme", "other", "acme:other")
+
+
+def test_a_handle_has_the_runtimes_verbs(world):
+    with Loopback([request, whole(b"Hello.")]) as server:
+        here = world(OverHttp(), server.url)
+        here.rt.verb = lambda: here.rt.model("acme:other").chat("hi")
+        assert here.call("verb").model == "other"
+
+
 def test_an_unknown_backend(world):
     with pytest.raises(ConfigError, match="pip install multitap-vllm"):
         world(OverHttp(), provider="vllm").call("chat", "hi")

@@ -38,6 +38,7 @@ AVERAGING = 0.998
 CHOICES, DROPOUT, SMOOTHING = 64, 0.1, 0.05
 # ... and 8 whole answers, after a question and its choice, which is learning by heart.
 ANSWERS = 8
+LEANING = 1.4  # to the refusal, where a question is near nothing: its logit is stretched
 PRINTED = 0.02  # share of the questions that are the documentation's, word for word
 WITH_SPLIT_WORDS, SPLIT_WORDS = 0.5, 0.08  # share of the questions, and of their words
 
@@ -139,6 +140,13 @@ def follow(average: Llama, model: Llama, keep: float) -> None:
         mean.lerp_(value.detach(), 1 - keep)
 
 
+@torch.no_grad()
+def leaning_to_refuse(model: Llama, vocabulary: Vocabulary) -> Llama:
+    """The model that would rather refuse than guess."""
+    model.output.weight[vocabulary.choice(REFUSE)] *= LEANING
+    return model
+
+
 def rounded(model: Llama) -> Llama:
     """The model with its matrices as the file holds them, in F16."""
     for value in model.parameters():
@@ -165,7 +173,7 @@ def arguments() -> argparse.Namespace:
     )
     target = HERE.parent / "src/multitap_llamacpp/demo.gguf"
     parser.add_argument("--out", type=Path, default=target, help="where the GGUF file goes")
-    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--final", action="store_true", help="ask the untouched half as well")
     return parser.parse_args()
@@ -178,7 +186,7 @@ def main() -> None:
     torch.use_deterministic_algorithms(True)
     facts, refusal = without_held_out(read_facts()), read("facts.json")["refusal"]
     lesson = Lesson(facts, refusal, args.seed)
-    model = rounded(train(lesson, args.steps))
+    model = rounded(leaning_to_refuse(train(lesson, args.steps), lesson.vocabulary))
     write_gguf(args.out, model, lesson.vocabulary)
     print(f"{args.out}: {args.out.stat().st_size} bytes")
     examination = Examination(model, lesson.vocabulary, facts, refusal)

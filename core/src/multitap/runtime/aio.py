@@ -34,6 +34,7 @@ from multitap.runtime.base import (
     single,
 )
 from multitap.runtime.composition import ConfigSource
+from multitap.runtime.handles import AsyncModelHandle
 from multitap.work import Backend
 
 if TYPE_CHECKING:
@@ -185,6 +186,12 @@ class AsyncRuntime(Base):
         except MultitapError as failure:
             error = failure
         return checked(target, started, error)
+
+    def model(self, reference: str | None = None) -> AsyncModelHandle:
+        """One model, with the verbs above bound to it; an unknown backend is a ``ConfigError``."""
+        target = self.resolve(reference)
+        self._parts.backend(target.backend)
+        return AsyncModelHandle(self, target)
 
     # ---- how it is done ------------------------------------------------------------------------
 

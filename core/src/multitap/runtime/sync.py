@@ -39,6 +39,7 @@ from multitap.runtime.base import (
     single,
 )
 from multitap.runtime.composition import ConfigSource
+from multitap.runtime.handles import ModelHandle
 from multitap.work import Backend
 
 if TYPE_CHECKING:
@@ -201,6 +202,12 @@ class Runtime(Base):
         except MultitapError as failure:
             error = failure
         return checked(target, started, error)
+
+    def model(self, reference: str | None = None) -> ModelHandle:
+        """One model, with the verbs above bound to it; an unknown backend is a ``ConfigError``."""
+        target = self.resolve(reference)
+        self._parts.backend(target.backend)
+        return ModelHandle(self, target)
 
     # ---- how it is done ------------------------------------------------------------------------
 
