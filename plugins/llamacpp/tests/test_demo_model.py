@@ -89,6 +89,10 @@ def test_most_questions_about_other_things_are_refused(replies):
     assert sum(refused) >= 0.90 * len(refused)
 
 
+def test_the_example_of_the_help_is_refused_with_what_to_ask(ask):
+    assert ask("Why is the sky blue?") == (data("facts.json")["refusal"], "stop")
+
+
 @pytest.mark.parametrize(
     "question", ["HOW DO I ADD OLLAMA???", "how do i add ollama", "  How do I add 'Ollama' ?\n"]
 )

@@ -22,7 +22,8 @@ from multitap.plan import Prompt
 from multitap.resolve import ResolvedModel
 
 if TYPE_CHECKING:
-    pass
+    from multitap.runtime.aio import AsyncRuntime
+    from multitap.runtime.sync import Runtime
 
 __all__ = ("AsyncModelHandle", "ModelHandle")
 
