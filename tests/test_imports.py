@@ -18,7 +18,7 @@ PLUGINS = sorted(HERE.glob("plugins/*/src/*/"))
 
 LAYERS = (
     {"errors"},
-    {"messages", "events"},
+    {"messages", "events", "usage"},
     {"work", "headers", "excerpt", "framing"},
     {"capabilities"},
     {"hookspecs", "manifest", "dialects", "filters"},

@@ -1,9 +1,8 @@
 """Runtime and AsyncRuntime: what applications hold."""
 
-from multitap.runtime.aio import AsyncRuntime
+from multitap.runtime.aio import AsyncModelHandle, AsyncRuntime
 from multitap.runtime.base import Check, Models, Probe
-from multitap.runtime.handles import AsyncModelHandle, ModelHandle
-from multitap.runtime.sync import Runtime
+from multitap.runtime.sync import ModelHandle, Runtime
 
 __all__ = (
     "AsyncModelHandle",

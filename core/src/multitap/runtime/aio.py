@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
@@ -20,11 +20,13 @@ from multitap.engine.carrier import AsyncCarrier
 from multitap.errors import MultitapError
 from multitap.plan import Prompt
 from multitap.registry import Registry
+from multitap.resolve import ResolvedModel
 from multitap.runtime.base import (
     CHECK_PROMPT,
     PROBE_SECONDS,
     Base,
     Check,
+    Handle,
     Models,
     Probe,
     checked,
@@ -34,13 +36,12 @@ from multitap.runtime.base import (
     single,
 )
 from multitap.runtime.composition import ConfigSource
-from multitap.runtime.handles import AsyncModelHandle
 from multitap.work import Backend
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ("AsyncRuntime",)
+__all__ = ("AsyncModelHandle", "AsyncRuntime")
 
 T = TypeVar("T")
 A = TypeVar("A", bound="AsyncRuntime")
@@ -241,3 +242,33 @@ class AsyncRuntime(Base):
         self, names: Sequence[str], timeout: float | None
     ) -> list[Sequence[Model] | MultitapError]:
         return list(await asyncio.gather(*(self._tried(name, timeout) for name in names)))
+
+
+class AsyncModelHandle(Handle):
+    """What ``AsyncRuntime.model`` gives."""
+
+    def __init__(self, runtime: AsyncRuntime, target: ResolvedModel) -> None:
+        super().__init__(target)
+        self._runtime = runtime
+
+    def chat(self, prompt: Prompt | None = None, **options: Any) -> Coroutine[Any, Any, Answer]:
+        """The whole answer."""
+        return self._runtime.chat(prompt, model=self.ref, **options)
+
+    def stream(self, prompt: Prompt | None = None, **options: Any) -> AsyncChatStream:
+        """The answer as it comes."""
+        return self._runtime.stream(prompt, model=self.ref, **options)
+
+    def embed(self, texts: str | Iterable[str], **options: Any) -> Coroutine[Any, Any, Embeddings]:
+        """A vector for each text."""
+        return self._runtime.embed(texts, model=self.ref, **options)
+
+    def rerank(
+        self, query: str, documents: Iterable[str], **options: Any
+    ) -> Coroutine[Any, Any, Ranking]:
+        """The documents, the most relevant first."""
+        return self._runtime.rerank(query, documents, model=self.ref, **options)
+
+    def tokenize(self, text: str, **options: Any) -> Coroutine[Any, Any, Tokens]:
+        """The model's tokens of a text."""
+        return self._runtime.tokenize(text, model=self.ref, **options)

@@ -21,7 +21,18 @@ from multitap.resolve import ResolvedModel
 from multitap.runtime.composition import Composition, ConfigSource
 from multitap.work import Backend
 
-__all__ = ("Base", "Check", "Models", "Probe", "checked", "counted", "ranked", "silence", "single")
+__all__ = (
+    "Base",
+    "Check",
+    "Handle",
+    "Models",
+    "Probe",
+    "checked",
+    "counted",
+    "ranked",
+    "silence",
+    "single",
+)
 
 T = TypeVar("T")
 Found = Union[Sequence[Model], MultitapError]
@@ -109,6 +120,18 @@ class Base:
         kept = [attrs.evolve(model, backend=backend) for model in models]
         self._parts.remember(backend, kept)
         return kept
+
+
+class Handle:
+    """One model of one backend, to which a runtime's verbs are bound."""
+
+    def __init__(self, target: ResolvedModel) -> None:
+        self.backend = target.backend
+        self.id = target.model
+        self.ref = target.ref
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.ref}>"
 
 
 def single(results: Sequence[T], call: Call[T]) -> T:

@@ -25,11 +25,13 @@ from multitap.engine.sync import ChatStream, Stream
 from multitap.errors import MultitapError
 from multitap.plan import Prompt
 from multitap.registry import Registry
+from multitap.resolve import ResolvedModel
 from multitap.runtime.base import (
     CHECK_PROMPT,
     PROBE_SECONDS,
     Base,
     Check,
+    Handle,
     Models,
     Probe,
     checked,
@@ -39,13 +41,12 @@ from multitap.runtime.base import (
     single,
 )
 from multitap.runtime.composition import ConfigSource
-from multitap.runtime.handles import ModelHandle
 from multitap.work import Backend
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ("Runtime",)
+__all__ = ("ModelHandle", "Runtime")
 
 T = TypeVar("T")
 R = TypeVar("R", bound="Runtime")
@@ -255,3 +256,31 @@ class Runtime(Base):
             return [ask(name) for name in names]
         with ThreadPoolExecutor(max_workers=8, thread_name_prefix="multitap-ask") as pool:
             return list(pool.map(ask, names))
+
+
+class ModelHandle(Handle):
+    """What ``Runtime.model`` gives; arguments are those of the runtime's own methods."""
+
+    def __init__(self, runtime: Runtime, target: ResolvedModel) -> None:
+        super().__init__(target)
+        self._runtime = runtime
+
+    def chat(self, prompt: Prompt | None = None, **options: Any) -> Answer:
+        """The whole answer."""
+        return self._runtime.chat(prompt, model=self.ref, **options)
+
+    def stream(self, prompt: Prompt | None = None, **options: Any) -> ChatStream:
+        """The answer as it comes."""
+        return self._runtime.stream(prompt, model=self.ref, **options)
+
+    def embed(self, texts: str | Iterable[str], **options: Any) -> Embeddings:
+        """A vector for each text."""
+        return self._runtime.embed(texts, model=self.ref, **options)
+
+    def rerank(self, query: str, documents: Iterable[str], **options: Any) -> Ranking:
+        """The documents, the most relevant first."""
+        return self._runtime.rerank(query, documents, model=self.ref, **options)
+
+    def tokenize(self, text: str, **options: Any) -> Tokens:
+        """The model's tokens of a text."""
+        return self._runtime.tokenize(text, model=self.ref, **options)
