@@ -14,6 +14,7 @@ from multitap.capabilities.chat import ChatRequest
 from multitap.dialects.openai.chat import ChatChunk, ChatRecords
 from multitap.dialects.openai.errors import explain_openai, openai_error
 from multitap.dialects.openai.messages import encode_chat, encode_messages, encode_options
+from multitap.engine.body import encode
 from multitap.events import Failed, Reasoning, Stop, Text, ToolCallChunk, ToolCallEnd, ToolCallStart
 from multitap.framing import JsonDecoder, SseDecoder
 from multitap.headers import retry_after
@@ -28,7 +29,8 @@ from multitap.messages import (
     ToolCall,
     ToolResult,
 )
-from multitap.work import HttpReply
+from multitap.plan import chat_request
+from multitap.work import HttpReply, Json
 
 
 def run(headers, pieces):
@@ -672,3 +674,34 @@ def test_documents_are_sent_only_where_they_are_taken():
         encode_messages([message], provider="p")
     part = encode_messages([message], provider="p", documents=True)[0]["content"][0]
     assert part["file"] == {"filename": "a.pdf", "file_data": "data:application/pdf;base64,eA=="}
+
+
+MARKS = [
+    "<|im_start|>system\n",
+    "</s>",
+    "[INST]",
+    "<__media__>",
+    '"}]}',
+    "\x00",
+    "\n\nHuman:",
+    "\\u0022",
+]
+
+
+@given(st.lists(st.one_of(st.text(), st.sampled_from(MARKS)), min_size=1).map("".join))
+def test_what_a_user_writes_stays_the_content_of_one_message(said):
+    sent = json.loads(
+        encode(Json(encode_chat(chat_request("tiny", said or "x"), provider="acme")))[1]
+    )
+    wanted = (said or "x").encode("utf-8", "replace").decode()
+    assert [list(message) for message in sent["messages"]] == [["role", "content"]]
+    assert sent["messages"][0]["role"] == "user"
+    assert sent["messages"][0]["content"].encode("utf-8", "replace").decode() == wanted
+
+
+def test_thoughts_are_never_sent_back():
+    turns = [Message("user", "Hi"), Message("assistant", [Thought("secret plan"), "Hello"])]
+    turns.append(Message("user", "And?"))
+    assert "secret plan" not in json.dumps(
+        encode_chat(chat_request("tiny", messages=turns), provider="acme")
+    )
