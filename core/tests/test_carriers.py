@@ -942,7 +942,8 @@ def test_cancel_at_every_suspension(warm):
                 server.peers[-1].turn.release(len(IN_TURNS))
                 assert server.peers[-1].closed_by_client.wait(CEILING)
             assert await read_in_turns(carrier, server) == b"hell0hell1hell2!"
-            assert len(server.peers) == connections + (1 if cut else 0)
+            # one that was cut may have been accepted only after it was counted
+            assert len(server.peers) > connections if cut else len(server.peers) == connections
             carrier.close()
             await settle()
             if not cut:
