@@ -77,12 +77,14 @@ class Header:
     Attributes:
         facts: Keys and values; lists are left out.
         lengths: Keys whose value is a list, with the list's length.
+        places: Where in the file each of these lists begins, for those who need one after all.
         tensors: Names of the weights.
         size: Bytes of the file.
     """
 
     facts: Mapping[str, Scalar] = attrs.field(repr=False)
     lengths: Mapping[str, int] = attrs.field(repr=False)
+    places: Mapping[str, int] = attrs.field(factory=dict, repr=False, eq=False)
     tensors: frozenset[str] = attrs.field(repr=False)
     size: int
 
@@ -183,7 +185,7 @@ class _Reader:
 
     def header(self) -> Header:
         tensor_count, key_count = self._opening()
-        facts, lengths = self._facts(key_count)
+        facts, lengths, places = self._facts(key_count)
         alignment = self._alignment(facts)
         tensors = [self._tensor() for _ in range(tensor_count)]
         start = -(-self._place // alignment) * alignment
@@ -191,7 +193,7 @@ class _Reader:
         names = frozenset(tensor.name for tensor in tensors)
         if len(names) != len(tensors):
             raise self.broken("two of its tensors have one name")
-        return Header(facts=facts, lengths=lengths, tensors=names, size=self._size)
+        return Header(facts=facts, lengths=lengths, places=places, tensors=names, size=self._size)
 
     def _opening(self) -> tuple[int, int]:
         if self.take(4) != MAGIC:
@@ -206,19 +208,21 @@ class _Reader:
         tensors = self.length(MOST_TENSORS, "the number of its tensors")
         return tensors, self.length(MOST_KEYS, "the number of its keys")
 
-    def _facts(self, count: int) -> tuple[dict[str, Scalar], dict[str, int]]:
+    def _facts(self, count: int) -> tuple[dict[str, Scalar], dict[str, int], dict[str, int]]:
         facts: dict[str, Scalar] = {}
         lengths: dict[str, int] = {}
+        places: dict[str, int] = {}
         for _ in range(count):
             key = self.text(LONGEST_NAME)
             if key in facts or key in lengths:
                 raise self.broken(f"the key {key[:80]!r} comes twice")
             code = self.number(4)
             if code == LIST:
+                places[key] = self._place
                 lengths[key] = self._pass_list()
             else:
                 facts[key] = self._scalar(code)
-        return facts, lengths
+        return facts, lengths, places
 
     def _scalar(self, code: int) -> Scalar:
         if code == TEXT:

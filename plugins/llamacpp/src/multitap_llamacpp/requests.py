@@ -12,6 +12,7 @@ from multitap.dialects.openai.messages import encode_chat
 from multitap.errors import BadRequest, NotSupported
 from multitap.events import Notice
 from multitap.messages import Audio, Document, Image, Tool
+from multitap_llamacpp.control import kept_text
 from multitap_llamacpp.models import ModelFile
 from multitap_llamacpp.options import Adapter
 
@@ -42,6 +43,11 @@ def check_parts(request: ChatRequest) -> None:
 def fitted(request: ChatRequest, model: ModelFile) -> tuple[ChatRequest, Sequence[Notice]]:
     """The request that this model can be asked, and a notice for each thing that is different."""
     notices: list[Notice] = []
+    messages, broken_up = kept_text(request.messages, model.path)
+    if broken_up:
+        message = f"{broken_up} control tokens in the prompt's text were broken up to stay text."
+        notices.append(Notice("control_tokens", message))
+        request = attrs.evolve(request, messages=messages)
     if request.tools and request.logprobs is not None:
         message = "llama.cpp gives no log probabilities beside tools; the answer has none."
         notices.append(Notice("unsupported_option", message, "logprobs"))
