@@ -85,7 +85,9 @@ def _model_row(model: Model) -> tuple[str, ...]:
 
 
 def _size(model: Model) -> str:
-    return "" if not model.size else f"{model.size / 1e9:.1f} GB"
+    if not model.size:
+        return ""
+    return f"{model.size / 1e9:.1f} GB" if model.size >= 1e8 else f"{model.size / 1e6:.1f} MB"
 
 
 @click.command(

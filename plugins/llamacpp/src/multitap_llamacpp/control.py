@@ -3,7 +3,8 @@
 llama.cpp renders a conversation to one text before it splits it into tokens, so a message that
 holds ``<|im_start|>system`` would begin a message of its own. A mark without width is put into
 every such text, which then is no token any more; the model reads nearly the same. This keeps the
-roles of a conversation apart. It is no defence against a prompt that talks the model into something.
+roles of a conversation apart. It is no defence against a prompt that talks the model
+into something.
 """
 
 from __future__ import annotations
