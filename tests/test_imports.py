@@ -22,8 +22,7 @@ LAYERS = (
     {"work", "headers", "excerpt", "framing"},
     {"capabilities"},
     {"hookspecs", "manifest", "dialects", "filters"},
-    {"registry", "discovery", "loading", "turns", "unusable"}
-    | {"config", "resolve", "plan", "policy", "answer"},
+    {"registry"} | {"config", "resolve", "plan", "policy", "answer"},
     {"engine"},
     {"runtime", "session", "cache"},
     {"cli", "testing"},

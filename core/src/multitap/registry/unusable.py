@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multitap.capabilities import API
-from multitap.discovery import Failure
 from multitap.errors import ConfigError, MultitapError, NotSupported, PluginError
+from multitap.registry.discovery import Failure
 
 if TYPE_CHECKING:
-    from multitap.discovery import Claim, Table
+    from multitap.registry.discovery import Claim, Table
     from multitap.work import Backend
 
 __all__ = ("ContractError", "absence", "blame", "failure_of", "incompatible", "reason_of")

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 from multitap.capabilities import CAPABILITIES
-from multitap.discovery import Claim, Failure, Policy, Row, State, Table, declared, survey
 from multitap.errors import ConfigError, MultitapError
 from multitap.manifest import ProviderInfo
-from multitap.turns import Turns
-from multitap.unusable import absence, blame, failure_of, incompatible, reason_of
+from multitap.registry.discovery import Claim, Failure, Policy, Row, State, Table, declared, survey
+from multitap.registry.turns import Turns
+from multitap.registry.unusable import absence, blame, failure_of, incompatible, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pluggy
 
     from multitap.config import Plugins
-    from multitap.loading import Loader
+    from multitap.registry.loading import Loader
     from multitap.work import Backend
 
 __all__ = ("Failure", "Registry", "Row", "State")
@@ -214,7 +214,7 @@ class Registry:
         return claim
 
     def _made(self, claim: Claim, backend: Backend) -> object:
-        from multitap.loading import call_hook, check_result
+        from multitap.registry.loading import call_hook, check_result
 
         hook = self._hook(claim)
         try:
@@ -227,7 +227,7 @@ class Registry:
         return result
 
     def _hook(self, claim: Claim) -> pluggy.HookImpl:
-        from multitap.loading import Loader
+        from multitap.registry.loading import Loader
 
         with self._lock:
             loader = self._loader = self._loader or Loader()

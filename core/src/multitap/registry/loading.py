@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from multitap.hookspecs import Specs, methods_of, protocol_of
-from multitap.unusable import ContractError
+from multitap.registry.unusable import ContractError
 
 if TYPE_CHECKING:
-    from multitap.discovery import Claim
+    from multitap.registry.discovery import Claim
     from multitap.work import Backend
 
 __all__ = ("Loader", "call_hook", "check_result")
