@@ -106,11 +106,14 @@ def build(session: nox.Session) -> None:
     wheels = sorted(map(str, out.glob("*.whl")))
     core = next(wheel for wheel in wheels if Path(wheel).name.startswith("multitap-"))
     others = [wheel for wheel in wheels if wheel != core]
-    session.run(str(fresh / "bin/pip"), "install", "-q", f"{core}[cli]", *others, external=True)
-    session.run(str(fresh / "bin/multitap"), "capabilities", external=True)
-    session.run(str(fresh / "bin/multitap"), "chat", "-m", "echo:echo", "built", external=True)
-    for archive in sorted(map(str, out.glob("*.tar.gz"))):
-        session.run("python", "-m", "tarfile", "-t", archive, silent=True)
+    pip, multitap = str(fresh / "bin/pip"), str(fresh / "bin/multitap")
+    session.run(pip, "install", "-q", f"{core}[cli]", *others, external=True)
+    session.run(multitap, "capabilities", external=True)
+    session.run(multitap, "chat", "-m", "echo:echo", "from the wheels", external=True)
+    sdists = sorted(map(str, out.glob("*.tar.gz")))
+    session.run(pip, "install", "-q", "--force-reinstall", "--no-deps", *sdists, external=True)
+    session.run(multitap, "capabilities", external=True)
+    session.run(multitap, "chat", "-m", "demo", "How do I add Ollama?", external=True)
 
 
 @nox.session
