@@ -28,7 +28,6 @@ class Call(Generic[T]):
         filters: Makes the filters of one attempt, in order.
         ends_with_stop: The results are events, and without a ``Stop`` the answer was cut.
         streamed: The caller reads as it comes, so a lost first attempt is not billed work.
-        timeout: Seconds for the whole call, as it was asked for.
     """
 
     backend: Backend
@@ -40,7 +39,6 @@ class Call(Generic[T]):
     ends_with_stop: bool = False
     streamed: bool = True
     clocks: Clocks = attrs.field(factory=Clocks)
-    timeout: float | None = None
     retry: Retry = attrs.field(factory=Retry)
 
     def described(self, describe: Callable[[], Work[T]]) -> Call[T]:
@@ -59,17 +57,19 @@ class Call(Generic[T]):
         """The error with the backend's and model's names, and without the backend's key."""
         error.backend = error.backend or self.backend.id
         error.model = error.model or self.model or None
-        redact: Callable[[str], str] = getattr(self.backend.auth, "redact", str)
-        error.message, error.hint = redact(error.message), redact(error.hint)
+        error.message, error.hint = self._redacted(error.message), self._redacted(error.hint)
         error.args = (error.message,)
         return error
 
     def broken(self, error: Exception) -> PluginError:
         """The plugin's own code raised."""
-        redact: Callable[[str], str] = getattr(self.backend.auth, "redact", str)
-        text = redact(f"{type(error).__name__}: {error}")
+        text = self._redacted(f"{type(error).__name__}: {error}")
         return PluginError(
             f"The plugin of {self.backend.provider!r} failed with {text}",
             distribution=self.distribution,
             hint=f"Update it: `pip install --upgrade {self.distribution}`; or report the fault.",
         )
+
+    def _redacted(self, text: str) -> str:
+        redact: Callable[[str], str] = getattr(self.backend.auth, "redact", str)
+        return redact(text)

@@ -128,9 +128,8 @@ class AsyncRuntime(Base):
         self, texts: str | Iterable[str], *, model: str | None = None, **options: Any
     ) -> Embeddings:
         """A vector for each text; see ``Runtime.embed``."""
-        rows = [texts] if isinstance(texts, str) else list(texts)
-        found = await self._one(self._parts.embed(rows, model, **options))
-        return counted(found, len(rows))
+        request, call = self._parts.embed(texts, model, **options)
+        return counted(await self._one(call), len(request.texts))
 
     async def rerank(
         self, query: str, documents: Iterable[str], *, model: str | None = None, **options: Any

@@ -158,7 +158,7 @@ class Composition:
         dimensions: int | None = None,
         input_type: InputType | None = None,
         timeout: float | None = None,
-    ) -> Call[Embeddings]:
+    ) -> tuple[EmbeddingRequest, Call[Embeddings]]:
         """Turn texts into vectors."""
         target = self.resolve(model)
         request = EmbeddingRequest(
@@ -168,7 +168,7 @@ class Composition:
             input_type=input_type,
         )
         plugin = cast(EmbeddingModel, self._plugin("embedding", target.backend))
-        return self._call("embedding", target, lambda: plugin.embed(request), timeout)
+        return request, self._call("embedding", target, lambda: plugin.embed(request), timeout)
 
     def rerank(
         self,

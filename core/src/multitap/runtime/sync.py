@@ -144,9 +144,8 @@ class Runtime(Base):
         self, texts: str | Iterable[str], *, model: str | None = None, **options: Any
     ) -> Embeddings:
         """A vector for each text, in order; options: ``dimensions, input_type, timeout``."""
-        rows = [texts] if isinstance(texts, str) else list(texts)
-        found = self._one(self._parts.embed(rows, model, **options))
-        return counted(found, len(rows))
+        request, call = self._parts.embed(texts, model, **options)
+        return counted(self._one(call), len(request.texts))
 
     def rerank(
         self, query: str, documents: Iterable[str], *, model: str | None = None, **options: Any
