@@ -35,7 +35,7 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = (
     "AuthenticationError",
@@ -107,6 +107,7 @@ class ConfigError(MultitapError):
         file: The file that is wrong, or ``None`` where it is no file.
         line: Its line, counted from 1; ``column`` only where the TOML parser gives it.
         key: The key, such as ``ollama.endpoint``.
+        problems: Each of them as an error of its own, where it tells several at once.
     """
 
     default_hint = "Correct the value and try again."
@@ -120,12 +121,14 @@ class ConfigError(MultitapError):
         line: int | None = None,
         column: int | None = None,
         key: str | None = None,
+        problems: Sequence[ConfigError] = (),
     ) -> None:
         super().__init__(message, hint=hint)
         self.file = file
         self.line = line
         self.column = column
         self.key = key
+        self.problems = tuple(problems)
 
 
 class PluginError(MultitapError):

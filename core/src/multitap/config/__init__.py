@@ -6,15 +6,16 @@
 """
 
 from multitap.config.backends import KeyHeader, backends, build_backend
-from multitap.config.layers import load_config
+from multitap.config.layers import config_files, load_config, read_config
 from multitap.config.packages import canonical, known_packages, not_installed
 from multitap.config.secret import Secret
 from multitap.config.sections import Config, Defaults, Plugins, Section
-from multitap.config.sources import Source
+from multitap.config.sources import Entry, Source
 
 __all__ = (
     "Config",
     "Defaults",
+    "Entry",
     "KeyHeader",
     "Plugins",
     "Secret",
@@ -23,7 +24,9 @@ __all__ = (
     "backends",
     "build_backend",
     "canonical",
+    "config_files",
     "known_packages",
     "load_config",
     "not_installed",
+    "read_config",
 )

@@ -16,8 +16,9 @@ from multitap.config.packages import did_you_mean
 from multitap.config.sections import Config, config_of
 from multitap.config.sources import Entry, Problems, Source, SourceKind, lines_of
 from multitap.config.values import parse_toml
+from multitap.errors import ConfigError
 
-__all__ = ("load_config",)
+__all__ = ("config_files", "load_config", "read_config")
 
 SYSTEM_FILE = Path("/etc/multitap/llm.toml")
 _FILE = "llm.toml"
@@ -47,6 +48,33 @@ def load_config(
     'phi3:8b'
     """
     problems = Problems()
+    loaded = _load(config, overrides, environ, directory, problems)
+    problems.raise_if_any()
+    return loaded
+
+
+def read_config(
+    config: str | os.PathLike[str] | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    environ: Mapping[str, str] = os.environ,
+    directory: str | os.PathLike[str] | None = None,
+) -> tuple[Config, Sequence[ConfigError]]:
+    """What can be read of the configuration, and all that is wrong with the rest.
+
+    For those who look at an installation; arguments as in ``load_config``.
+    """
+    problems = Problems()
+    return _load(config, overrides, environ, directory, problems), problems.errors
+
+
+def _load(
+    config: str | os.PathLike[str] | Mapping[str, Any] | None,
+    overrides: Sequence[str],
+    environ: Mapping[str, str],
+    directory: str | os.PathLike[str] | None,
+    problems: Problems,
+) -> Config:
     if isinstance(config, Mapping):
         entries = list(_document(config, Source("code"), {}, problems))
     elif config is not None:
@@ -55,25 +83,29 @@ def load_config(
         entries = list(_files(environ, directory, problems))
         entries += _variables(environ, {entry.path[0] for entry in entries}, problems)
     entries += _words(overrides, problems)
-    loaded = config_of(entries, environ, problems)
-    problems.raise_if_any()
-    return loaded
+    return config_of(entries, environ, problems)
+
+
+def config_files(
+    environ: Mapping[str, str] = os.environ, directory: str | os.PathLike[str] | None = None
+) -> Mapping[Path, SourceKind]:
+    """The files that are looked for, whether they are there or not, from weak to strong."""
+    if environ.get("MULTITAP_CONFIG"):
+        return {Path(environ["MULTITAP_CONFIG"]): "file"}
+    own: dict[Path, SourceKind] = {SYSTEM_FILE: "system", _user_file(): "user"}
+    project = _project_file(directory)
+    # below the user's own folder the nearest file is the user's: it is read once, and trusted
+    if project and project.resolve() not in {path.resolve() for path in own}:
+        own[project] = "project"
+    return own
 
 
 def _files(
     environ: Mapping[str, str], directory: str | os.PathLike[str] | None, problems: Problems
 ) -> Iterator[Entry]:
-    if environ.get("MULTITAP_CONFIG"):
-        yield from _file(Path(environ["MULTITAP_CONFIG"]), "file", problems)
-        return
-    own: dict[Path, SourceKind] = {SYSTEM_FILE: "system", _user_file(): "user"}
-    for path, kind in own.items():
-        if _is_there(path):
+    for path, kind in config_files(environ, directory).items():
+        if kind == "file" or _is_there(path):
             yield from _file(path, kind, problems)
-    project = _project_file(directory)
-    # below the user's own folder the nearest file is the user's: it is read once, and trusted
-    if project and project.resolve() not in {path.resolve() for path in own}:
-        yield from _file(project, "project", problems)
 
 
 def _user_file() -> Path:

@@ -97,17 +97,21 @@ class Section:
 
 @attrs.frozen(kw_only=True)
 class Config:
-    """The whole configuration; see ``load_config``."""
+    """The whole configuration; see ``load_config``.
+
+    ``entries`` is all that any layer says, the weakest first, what lost to a stronger one included.
+    """
 
     defaults: Defaults = attrs.field(factory=Defaults)
     aliases: Mapping[str, str] = attrs.field(factory=dict)
     alias_sources: Mapping[str, Source] = attrs.field(factory=dict, repr=False)
     plugins: Plugins = attrs.field(factory=Plugins)
     sections: Mapping[str, Section] = attrs.field(factory=dict)
+    entries: tuple[Entry, ...] = attrs.field(default=(), repr=False, eq=False)
     environ: Mapping[str, str] = attrs.field(default=os.environ, repr=False, eq=False)
 
 
-def config_of(entries: Iterable[Entry], environ: Mapping[str, str], problems: Problems) -> Config:
+def config_of(entries: Sequence[Entry], environ: Mapping[str, str], problems: Problems) -> Config:
     """The configuration; of two entries with one path the later one counts."""
     tables: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -121,6 +125,7 @@ def config_of(entries: Iterable[Entry], environ: Mapping[str, str], problems: Pr
         alias_sources=alias_sources,
         plugins=_plugins(tables.pop("plugins", ()), problems),
         sections={name: _section(name, tables[name], environ, problems) for name in tables},
+        entries=tuple(entries),
         environ=environ,
     )
 

@@ -76,26 +76,31 @@ class Problems:
     """Everything that is wrong, so that it can be told at once."""
 
     def __init__(self) -> None:
-        self._found: list[tuple[str, Source, str | None, str | None]] = []
+        self.errors: list[ConfigError] = []
 
     def add(
         self, message: str, source: Source, *, key: str | None = None, hint: str | None = None
     ) -> None:
         """Note one problem; ``hint`` is the next step."""
-        self._found.append((f"{source}: {message}", source, key, hint))
+        file = str(source.file) if source.file else None
+        place: dict[str, Any] = {"file": file, "line": source.line, "column": source.column}
+        self.errors.append(ConfigError(f"{source}: {message}", hint=hint, key=key, **place))
 
     def raise_if_any(self) -> None:
         """Raise a ``ConfigError`` that names each problem; its attributes are the first one's."""
-        if not self._found:
+        if len(self.errors) < 2:
+            for error in self.errors:
+                raise error
             return
-        _, source, key, hint = self._found[0]
+        first = self.errors[0]
         raise ConfigError(
-            "\n".join(message for message, *_ in self._found),
-            hint=hint if len(self._found) == 1 else "Correct these and try again.",
-            file=str(source.file) if source.file else None,
-            line=source.line,
-            column=source.column,
-            key=key,
+            "\n".join(error.message for error in self.errors),
+            hint="Correct these and try again.",
+            file=first.file,
+            line=first.line,
+            column=first.column,
+            key=first.key,
+            problems=self.errors,
         )
 
 
