@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from multitap.cli.failures import INTERRUPTED, as_known, error_events, error_object, exit_code
@@ -15,6 +16,7 @@ from multitap.errors import ConfigError, LocalError, MultitapError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from multitap.cli.doctor.installation import Installation
     from multitap.config import Config
     from multitap.registry import Registry
     from multitap.runtime import Runtime
@@ -51,6 +53,23 @@ class Invocation:
         self.output.require()
         self.config = load_config(file, overrides=words)
         return Runtime(self.config, registry=self._registry)
+
+    def installation(self, file: str | None, words: Sequence[str]) -> Installation:
+        """What those who look at an installation see of it, whatever is wrong with it."""
+        from multitap.cli.doctor.installation import Installation
+        from multitap.config import config_files, read_config
+        from multitap.registry import Registry
+
+        self.output.require()
+        self.config, problems = read_config(file, overrides=words)
+        places = [Path(file).expanduser().absolute()] if file else list(config_files())
+        return Installation(
+            config=self.config,
+            problems=problems,
+            registry=self._registry or Registry.of(self.config.plugins),
+            files=[place for place in places if place.is_file()],
+            own_file=places[-1] if len(places) < 2 else places[1],
+        )
 
     def failed(self, error: Exception) -> int:
         """Report an error; the exit code."""

@@ -5,7 +5,7 @@
 'vllm'
 """
 
-from multitap.config.backends import KeyHeader, backends, build_backend
+from multitap.config.backends import KeyHeader, MissingKey, backends, build_backend
 from multitap.config.layers import config_files, load_config, read_config
 from multitap.config.packages import canonical, known_packages, not_installed
 from multitap.config.secret import Secret
@@ -17,6 +17,7 @@ __all__ = (
     "Defaults",
     "Entry",
     "KeyHeader",
+    "MissingKey",
     "Plugins",
     "Secret",
     "Section",

@@ -12,12 +12,13 @@ from __future__ import annotations
 import importlib
 import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import attrs
 
 from multitap.capabilities import CAPABILITIES
-from multitap.errors import ConfigError, MultitapError
+from multitap.errors import ConfigError, MultitapError, PluginError
 from multitap.manifest import ProviderInfo
 from multitap.registry.discovery import Claim, Failure, Policy, Row, State, Table, declared, survey
 from multitap.registry.turns import Turns
@@ -83,6 +84,14 @@ class Registry:
         ]
         return tuple(sorted(rows, key=_reading_order))
 
+    def entries(self) -> tuple[Row, ...]:
+        """Every row of every group."""
+        return self.capabilities()
+
+    def commands(self) -> tuple[str, ...]:
+        """Names of commands."""
+        return ()
+
     def providers(self) -> tuple[ProviderInfo, ...]:
         """What the distributions that may be used say of their providers in ``provider.toml``.
 
@@ -135,6 +144,13 @@ class Registry:
                 kept = self._made(self._claim(capability, backend), backend)
                 self._built[backend.id, capability] = (backend, kept)
             return kept
+
+    def load(self) -> None:
+        """Import every plugin that may be used; what is broken is quarantined, see ``failures``."""
+        for claim, state in self._table().states.items():
+            if state == "declared":
+                with suppress(PluginError):
+                    self._hook(claim)
 
     def forget(self, backend_id: str) -> None:
         """Drop what was built for a backend; calls in flight go on with what they have."""

@@ -170,10 +170,12 @@ class AsyncRuntime(Base):
         """Free a model's memory; done when this returns."""
         await self._collect(self._parts.lifecycle("unload", model, timeout))
 
-    async def probe(self, timeout: float = PROBE_SECONDS) -> Sequence[Probe]:
-        """Ask every backend, at once, whether it is there and what it has."""
+    async def probe(
+        self, timeout: float = PROBE_SECONDS, *, backend: str | None = None
+    ) -> Sequence[Probe]:
+        """Ask every backend, or one, at once, whether it is there and what it has."""
         started = time.monotonic()
-        names = self._parts.offering("catalog")
+        names = [n for n in self._parts.offering("catalog") if backend in (None, n)]
         found = await self._all(names, timeout)
         return [self._probed(n, started, f) for n, f in zip(names, found, strict=True)]
 

@@ -12,6 +12,7 @@ from multitap.answer import Answer
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.embedding import Embeddings
 from multitap.capabilities.rerank import Ranking, RerankRequest, sort_ranked
+from multitap.config.values import base_url
 from multitap.engine.call import Call
 from multitap.errors import EngineError, MultitapError, ProtocolError
 from multitap.events import Notice
@@ -98,12 +99,13 @@ class Base:
         return self._parts.resolve(reference)
 
     def _probed(self, backend: str, started: float, found: Found) -> Probe:
-        described = self._parts.backend(backend)
+        section = self._parts.sections[backend]  # `found` may be what is wrong with its settings
+        provider = self._parts.providers[section.provider]
         error = found if isinstance(found, MultitapError) else None
         return Probe(
             backend=backend,
-            provider=described.provider,
-            endpoint=described.endpoint,
+            provider=provider.name,
+            endpoint=base_url(section.endpoint or provider.endpoint),
             reachable=error is None,
             latency=time.monotonic() - started,
             models=() if isinstance(found, MultitapError) else tuple(found),

@@ -186,10 +186,12 @@ class Runtime(Base):
         """Free a model's memory; done when this returns."""
         self._collect(self._parts.lifecycle("unload", model, timeout))
 
-    def probe(self, timeout: float = PROBE_SECONDS) -> Sequence[Probe]:
-        """Ask every backend, at once, whether it is there and what it has."""
+    def probe(
+        self, timeout: float = PROBE_SECONDS, *, backend: str | None = None
+    ) -> Sequence[Probe]:
+        """Ask every backend, or one, at once, whether it is there and what it has."""
         started = time.monotonic()
-        names = self._parts.offering("catalog")
+        names = [n for n in self._parts.offering("catalog") if backend in (None, n)]
         found = self._all(names, lambda name: self._tried(name, timeout))
         return [self._probed(n, started, f) for n, f in zip(names, found, strict=True)]
 

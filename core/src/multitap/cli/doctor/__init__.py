@@ -1,0 +1,1 @@
+"""``multitap doctor``: what is installed, configured, reachable and broken; what mends it."""

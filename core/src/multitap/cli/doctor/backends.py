@@ -1,0 +1,210 @@
+"""Backends: their keys, whether they answer, and whether they have the models that are named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from multitap.cli.doctor.findings import Advice, Finding, Run
+from multitap.config import KeyHeader, MissingKey
+from multitap.errors import (
+    AuthenticationError,
+    BackendError,
+    BadRequest,
+    ConfigError,
+    ModelNotFound,
+    MultitapError,
+    NotSupported,
+    ProtocolError,
+    ProviderDown,
+    Timeout,
+    TLSFailed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from multitap.cli.doctor.findings import Fix, Level
+    from multitap.cli.doctor.installation import Installation
+    from multitap.runtime import Probe
+
+__all__ = ("carrier_of", "examine_answers", "examine_keys", "examine_models")
+
+
+def carrier_of(endpoint: str) -> str | None:
+    """What moves the bytes of a backend that the command line uses; ``None``: nothing is sent.
+
+    >>> carrier_of("http://127.0.0.1:11434"), carrier_of("")
+    ('direct', None)
+    """
+    return "direct" if endpoint else None
+
+
+# ---- keys ----------------------------------------------------------------------------------------
+
+
+def examine_keys(installation: Installation) -> Iterator[Finding]:
+    """Is there a key where one is needed, and can it be read?"""
+    for name, section in installation.looked_at.items():
+        backend = installation.backend(name)
+        if isinstance(backend, ConfigError):
+            continue
+        if isinstance(backend.auth, MissingKey):
+            withheld = bool(section.withheld or section.is_foreign)
+            yield Finding(
+                id="key-withheld" if withheld else "key-missing",
+                level="error" if installation.is_wanted(name) else "warning",
+                subject=name,
+                message=f"{name}: {backend.auth.message}",
+                fix=Advice(backend.auth.hint),
+                key=f"{name}.api_key",
+            )
+        elif isinstance(backend.auth, KeyHeader):
+            yield from _unreadable(name, backend.auth)
+
+
+def _unreadable(name: str, auth: KeyHeader) -> Iterator[Finding]:
+    try:
+        auth.secret.reveal()
+    except ConfigError as error:
+        keyring = error.hint == "Run `pip install keyring`."
+        yield Finding(
+            id="key-unreadable",
+            level="error",
+            subject=name,
+            message=f"{name}: {error.message}",
+            fix=Run(("pip", "install", "keyring")) if keyring else Advice(error.hint),
+            key=f"{name}.api_key",
+        )
+
+
+# ---- answers -------------------------------------------------------------------------------------
+
+
+def examine_answers(installation: Installation) -> Iterator[Finding]:
+    """Does each backend answer, and as what it should be?"""
+    for name in installation.looked_at:
+        if isinstance(installation.backend(name), ConfigError):  # told with the configuration
+            continue
+        probe = (installation.probes or {}).get(name)
+        if probe is None:
+            why = "its plugin has no catalog" if installation.probes is not None else "--offline"
+            message = f"{name}{_place(installation.endpoint(name))} was not asked: {why}"
+            yield Finding(id="backend-skipped", level="info", subject=name, message=message)
+        elif probe.error is None:
+            yield _sound(probe)
+        elif not _is_known(probe.error):
+            yield _failed(installation, probe, probe.error)
+
+
+def _place(endpoint: str) -> str:
+    return f" at {endpoint} by the carrier {carrier_of(endpoint)}" if endpoint else " in this process"
+
+
+def _sound(probe: Probe) -> Finding:
+    message = f"{probe.backend}{_place(probe.endpoint)} has {len(probe.models)} models"
+    return Finding(id="backend", level="ok", subject=probe.backend, message=message)
+
+
+def _is_known(error: MultitapError) -> bool:
+    """Is it told elsewhere: a key that is missing here, a broken plugin, a wrong section?"""
+    return not isinstance(error, BackendError) or error.kind == "key_missing"
+
+
+def _failed(installation: Installation, probe: Probe, error: MultitapError) -> Finding:
+    name = probe.backend
+    level: Level = "error" if installation.is_wanted(name) else "warning"
+    return Finding(
+        id=_kind(error),
+        level=level,
+        subject=name,
+        message=f"{name}{_place(probe.endpoint)}: {error.message}",
+        fix=_remedy(installation, name, error),
+        key=f"{name}.endpoint",
+    )
+
+
+def _kind(error: MultitapError) -> str:
+    status = getattr(error, "status", None)
+    if isinstance(error, AuthenticationError):
+        return "key-refused"
+    if isinstance(error, TLSFailed):
+        return "backend-insecure"
+    if isinstance(error, Timeout):
+        return "backend-slow"
+    # a server that does not know the path of the catalog is another kind of server
+    if isinstance(error, (BadRequest, ModelNotFound, NotSupported, ProtocolError)):
+        return "backend-strange"
+    return "backend-unreachable" if isinstance(error, ProviderDown) and not status else "backend-failing"
+
+
+def _remedy(installation: Installation, name: str, error: MultitapError) -> Fix:
+    section = installation.sections[name]
+    info = installation.providers[section.provider]
+    docs = f"; see {info.docs}" if info.docs else ""
+    kind = _kind(error)
+    if kind == "backend-unreachable":
+        where = f"or correct endpoint in [{name}] of llm.toml"
+        return Advice(f"start {info.title or name}, {where}{docs}")
+    if kind == "backend-strange":
+        return Advice(f"is a {info.title or name} at this endpoint? Correct [{name}] in llm.toml{docs}")
+    return Advice(f"{error.hint.rstrip('.')}{docs}")
+
+
+# ---- models --------------------------------------------------------------------------------------
+
+
+def examine_models(installation: Installation) -> Iterator[Finding]:
+    """Do the backends that answered have the models that the configuration names?"""
+    for (backend, model), key in _named(installation).items():
+        probe = (installation.probes or {}).get(backend)
+        if probe is None or not probe.reachable or installation.only not in (None, backend):
+            continue
+        ids = [found.id for found in probe.models]
+        if not _has(ids, model):
+            yield Finding(
+                id="model-missing",
+                level="error",
+                subject=f"{backend}:{model}",
+                message=f"{backend} does not have the model {model!r}, which {key} names",
+                fix=_other_model(installation, backend, model, ids),
+                key=key,
+            )
+
+
+def _named(installation: Installation) -> Mapping[tuple[str, str], str]:
+    """Backend and model of each reference that the configuration holds, and the key of it."""
+    config = installation.config
+    references = {f"aliases.{alias}": alias for alias in config.aliases}
+    references |= {f"{n}.model": f"{n}:" for n, s in config.sections.items() if s.model}
+    found: dict[tuple[str, str], str] = {}
+    for key, reference in references.items():
+        _note(installation, reference, key, found)
+    if config.defaults.model:
+        _note(installation, None, "defaults.model", found)
+    return found
+
+
+def _note(
+    installation: Installation, reference: str | None, key: str, found: dict[tuple[str, str], str]
+) -> None:
+    try:
+        target = installation.resolve(reference)
+    except ConfigError:  # told with the configuration
+        return
+    if not target.how.endswith("path: references"):
+        found[target.backend, target.model] = key
+
+
+def _has(ids: list[str], model: str) -> bool:
+    """Is it there? A tag that is left out means the latest, where a backend has tags."""
+    return model in ids or f"{model}:latest" in ids
+
+
+def _other_model(installation: Installation, backend: str, model: str, ids: list[str]) -> Fix:
+    provider = installation.sections[backend].provider
+    if "lifecycle" in installation.capabilities_of(provider):
+        return Run(("multitap", "pull", f"{backend}:{model}"))
+    from difflib import get_close_matches
+
+    near = get_close_matches(model, ids, n=3, cutoff=0.3) or ids[:3]
+    return Advice(f"name one that it has: {', '.join(near) or 'it has none'}")
