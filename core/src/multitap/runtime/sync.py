@@ -192,7 +192,7 @@ class Runtime(Base):
             model: The model's id at this backend; without ``backend`` it is a reference.
 
         Raises:
-            BackendError: What is wrong: ``ProviderDown``, ``AuthenticationError``, ``ModelNotFound``.
+            BackendError: ``ProviderDown``, ``AuthenticationError``, ``ModelNotFound`` and so on.
         """
         target = self._parts.to_validate(backend, model)
         if self._parts.has_validation(target.backend):
