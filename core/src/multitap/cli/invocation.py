@@ -14,10 +14,11 @@ from multitap.cli.output import Output, ReaderGone, silence_stdout
 from multitap.errors import ConfigError, LocalError, MultitapError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from multitap.cli.doctor.installation import Installation
     from multitap.config import Config
+    from multitap.manifest import ProviderInfo
     from multitap.registry import Registry
     from multitap.runtime import Runtime
 
@@ -54,11 +55,26 @@ class Invocation:
         self.config = load_config(file, overrides=words)
         return Runtime(self.config, registry=self._registry)
 
+    def known(
+        self, file: str | None, words: Sequence[str]
+    ) -> tuple[Config, Mapping[str, ProviderInfo]]:
+        """The configuration, which has to be right, and the installed providers by name."""
+        from multitap.config import load_config
+
+        self.output.require()
+        self.config = load_config(file, overrides=words)
+        infos = self._plugins(self.config).providers()
+        return self.config, {info.name: info for info in infos}
+
+    def _plugins(self, config: Config) -> Registry:
+        from multitap.registry import Registry
+
+        return self._registry or Registry.of(config.plugins)
+
     def installation(self, file: str | None, words: Sequence[str]) -> Installation:
         """What those who look at an installation see of it, whatever is wrong with it."""
         from multitap.cli.doctor.installation import Installation
         from multitap.config import config_files, read_config
-        from multitap.registry import Registry
 
         self.output.require()
         self.config, problems = read_config(file, overrides=words)
@@ -66,7 +82,7 @@ class Invocation:
         return Installation(
             config=self.config,
             problems=problems,
-            registry=self._registry or Registry.of(self.config.plugins),
+            registry=self._plugins(self.config),
             files=[place for place in places if place.is_file()],
             own_file=places[-1] if len(places) < 2 else places[1],
         )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from multitap.config import Secret
+from multitap.config import Secret
 
 __all__ = ("MASK", "masked", "masked_key")
 
@@ -27,6 +26,8 @@ def masked(name: str, value: Any, *, secret: bool = False) -> Any:
     >>> masked("proxy", "http://me:pass@proxy:3128"), masked("headers", {"X-Token": "abc"})
     ('http://***@proxy:3128', {'X-Token': '***'})
     """
+    if isinstance(value, Secret):
+        return masked_key(value)
     secret = secret or bool(_TELLING.search(name))
     if isinstance(value, Mapping):
         return {key: masked(str(key), inner, secret=secret) for key, inner in value.items()}

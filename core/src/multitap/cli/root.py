@@ -28,6 +28,8 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "models": ("inventory", "List the models that the backends have."),
         "capabilities": ("inventory", "List who offers what, as installed plugins declare it."),
         "providers": ("inventory", "List installed providers and their settings."),
+        "plugins": ("plugins", "List installed plugins, and why one cannot be used."),
+        "config": ("configuration", "Show the configuration, and where each value is from."),
         "doctor": ("doctor.command", "Find what is broken, and what would mend it."),
         "schema": ("schema", "Print the JSON Schema of a command's output."),
     },

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from multitap.capabilities.provider import Validation
 from multitap.cli.doctor.findings import Advice, Finding, Run
 from multitap.config import KeyHeader, MissingKey
 from multitap.errors import (
@@ -12,7 +14,6 @@ from multitap.errors import (
     BadRequest,
     ConfigError,
     ModelNotFound,
-    MultitapError,
     NotSupported,
     ProtocolError,
     ProviderDown,
@@ -24,10 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from multitap.cli.doctor.findings import Fix, Level
-    from multitap.cli.doctor.installation import Installation
-    from multitap.runtime import Probe
+    from multitap.cli.doctor.installation import Installation, Reply
 
-__all__ = ("carrier_of", "examine_answers", "examine_keys", "examine_models")
+__all__ = ("carrier_of", "examine_answers", "examine_keys", "examine_models", "unlisted_models")
 
 
 def carrier_of(endpoint: str) -> str | None:
@@ -85,46 +85,51 @@ def examine_answers(installation: Installation) -> Iterator[Finding]:
     for name in installation.looked_at:
         if isinstance(installation.backend(name), ConfigError):  # told with the configuration
             continue
-        probe = (installation.probes or {}).get(name)
-        if probe is None:
-            why = "its plugin has no catalog" if installation.probes is not None else "--offline"
-            message = f"{name}{_place(installation.endpoint(name))} was not asked: {why}"
+        reply = installation.replies[name] if installation.replies is not None else None
+        if reply is None or reply.silent:
+            why = "--offline" if reply is None else "its plugin has no way to ask it"
+            message = f"{name} {_place(installation, name)} was not asked: {why}"
             yield Finding(id="backend-skipped", level="info", subject=name, message=message)
-        elif probe.error is None:
-            yield _sound(probe)
-        elif not _is_known(probe.error):
-            yield _failed(installation, probe, probe.error)
+        elif reply.error is None:
+            message = f"{name} {_place(installation, name)}: {_said(reply)}"
+            yield Finding(id="backend", level="ok", subject=name, message=message)
+        elif isinstance(reply.error, BackendError) and reply.error.kind != "key_missing":
+            yield _failed(installation, name, reply.error)
 
 
-def _place(endpoint: str) -> str:
-    return f" at {endpoint} by the carrier {carrier_of(endpoint)}" if endpoint else " in this process"
+def _place(installation: Installation, name: str) -> str:
+    endpoint = installation.endpoint(name)
+    return f"at {endpoint} (carrier {carrier_of(endpoint)})" if endpoint else "in this process"
 
 
-def _sound(probe: Probe) -> Finding:
-    message = f"{probe.backend}{_place(probe.endpoint)} has {len(probe.models)} models"
-    return Finding(id="backend", level="ok", subject=probe.backend, message=message)
+def _said(reply: Reply) -> str:
+    """What a backend says of itself, in a line.
+
+    >>> from multitap.cli.doctor.installation import Reply
+    >>> _said(Reply(models=()))
+    'it answers, with 0 models'
+    """
+    facts = reply.facts or Validation()
+    left = None if facts.remaining is None else f"{facts.remaining:g} {facts.unit or ''} left"
+    ends = None if facts.expires_at is None else f"the key ends {facts.expires_at:%Y-%m-%d}"
+    count = len(reply.models) if reply.models is not None else facts.models
+    models = None if count is None else f"with {count} model{'s' * (count != 1)}"
+    return ", ".join(filter(None, [facts.server or "it answers", models, left, ends]))
 
 
-def _is_known(error: MultitapError) -> bool:
-    """Is it told elsewhere: a key that is missing here, a broken plugin, a wrong section?"""
-    return not isinstance(error, BackendError) or error.kind == "key_missing"
-
-
-def _failed(installation: Installation, probe: Probe, error: MultitapError) -> Finding:
-    name = probe.backend
+def _failed(installation: Installation, name: str, error: BackendError) -> Finding:
     level: Level = "error" if installation.is_wanted(name) else "warning"
     return Finding(
         id=_kind(error),
         level=level,
         subject=name,
-        message=f"{name}{_place(probe.endpoint)}: {error.message}",
+        message=f"{name} {_place(installation, name)}: {error.message}",
         fix=_remedy(installation, name, error),
         key=f"{name}.endpoint",
     )
 
 
-def _kind(error: MultitapError) -> str:
-    status = getattr(error, "status", None)
+def _kind(error: BackendError) -> str:
     if isinstance(error, AuthenticationError):
         return "key-refused"
     if isinstance(error, TLSFailed):
@@ -134,10 +139,14 @@ def _kind(error: MultitapError) -> str:
     # a server that does not know the path of the catalog is another kind of server
     if isinstance(error, (BadRequest, ModelNotFound, NotSupported, ProtocolError)):
         return "backend-strange"
-    return "backend-unreachable" if isinstance(error, ProviderDown) and not status else "backend-failing"
+    return (
+        "backend-unreachable"
+        if isinstance(error, ProviderDown) and error.status is None
+        else "backend-failing"
+    )
 
 
-def _remedy(installation: Installation, name: str, error: MultitapError) -> Fix:
+def _remedy(installation: Installation, name: str, error: BackendError) -> Fix:
     section = installation.sections[name]
     info = installation.providers[section.provider]
     docs = f"; see {info.docs}" if info.docs else ""
@@ -146,7 +155,9 @@ def _remedy(installation: Installation, name: str, error: MultitapError) -> Fix:
         where = f"or correct endpoint in [{name}] of llm.toml"
         return Advice(f"start {info.title or name}, {where}{docs}")
     if kind == "backend-strange":
-        return Advice(f"is a {info.title or name} at this endpoint? Correct [{name}] in llm.toml{docs}")
+        return Advice(
+            f"is a {info.title or name} at this endpoint? Correct [{name}] in llm.toml{docs}"
+        )
     return Advice(f"{error.hint.rstrip('.')}{docs}")
 
 
@@ -155,20 +166,29 @@ def _remedy(installation: Installation, name: str, error: MultitapError) -> Fix:
 
 def examine_models(installation: Installation) -> Iterator[Finding]:
     """Do the backends that answered have the models that the configuration names?"""
-    for (backend, model), key in _named(installation).items():
-        probe = (installation.probes or {}).get(backend)
-        if probe is None or not probe.reachable or installation.only not in (None, backend):
-            continue
-        ids = [found.id for found in probe.models]
-        if not _has(ids, model):
+    for (backend, model), key in unlisted_models(installation).items():
+        if (backend, model) not in installation.proven:
             yield Finding(
                 id="model-missing",
                 level="error",
                 subject=f"{backend}:{model}",
                 message=f"{backend} does not have the model {model!r}, which {key} names",
-                fix=_other_model(installation, backend, model, ids),
+                fix=_other_model(installation, backend, model),
                 key=key,
             )
+
+
+def unlisted_models(installation: Installation) -> Mapping[tuple[str, str], str]:
+    """Backend and model of what the configuration names and no list has, and the key of it."""
+    found = {}
+    for (backend, model), key in _named(installation).items():
+        reply = (installation.replies or {}).get(backend)
+        if reply and reply.models is not None and not reply.error:
+            ids = {listed.id for listed in reply.models}
+            # a tag that is left out means the latest, where a backend has tags
+            if not ids & {model, f"{model}:latest"}:
+                found[backend, model] = key
+    return found
 
 
 def _named(installation: Installation) -> Mapping[tuple[str, str], str]:
@@ -195,16 +215,11 @@ def _note(
         found[target.backend, target.model] = key
 
 
-def _has(ids: list[str], model: str) -> bool:
-    """Is it there? A tag that is left out means the latest, where a backend has tags."""
-    return model in ids or f"{model}:latest" in ids
-
-
-def _other_model(installation: Installation, backend: str, model: str, ids: list[str]) -> Fix:
+def _other_model(installation: Installation, backend: str, model: str) -> Fix:
     provider = installation.sections[backend].provider
     if "lifecycle" in installation.capabilities_of(provider):
         return Run(("multitap", "pull", f"{backend}:{model}"))
-    from difflib import get_close_matches
-
+    replies = installation.replies or {}
+    ids = [listed.id for listed in replies[backend].models or ()]
     near = get_close_matches(model, ids, n=3, cutoff=0.3) or ids[:3]
     return Advice(f"name one that it has: {', '.join(near) or 'it has none'}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from multitap.cli.doctor.asking import ask
 from multitap.cli.doctor.backends import examine_answers, examine_keys, examine_models
 from multitap.cli.doctor.configuration import (
     examine_aliases,
@@ -29,13 +30,12 @@ from multitap.cli.options import Command, json_option, option, settings_options
 from multitap.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from multitap.cli.doctor.findings import Finding
     from multitap.cli.doctor.installation import Installation
     from multitap.cli.invocation import Invocation
     from multitap.cli.output import Output
-    from multitap.runtime import Probe
 
 __all__ = ("EXAMINATIONS", "doctor", "examine")
 
@@ -99,7 +99,7 @@ def doctor(
     installation.only = _known(installation, backend)
     installation.registry.load()
     if not offline:
-        installation.probes = _asked(installation)
+        ask(installation)
     findings = list(examine(installation))
     if invocation.form == "json":
         rows = [finding.to_dict() for finding in findings]
@@ -124,19 +124,13 @@ def _known(installation: Installation, backend: str | None) -> str | None:
     return name
 
 
-def _asked(installation: Installation) -> Mapping[str, Probe]:
-    from multitap.runtime import Runtime
-
-    with Runtime(installation.config, registry=installation.registry) as runtime:
-        probes = runtime.probe(backend=installation.only)
-    return {probe.backend: probe for probe in probes}
-
-
 def _show(findings: Sequence[Finding], output: Output) -> None:
     for finding in findings:
         output.line(f"{finding.level:<8} {finding.message}  [{finding.id}]")
         if finding.fix is not None:
             output.line(f"{'':8} fix: {finding.fix}")
     counts = [sum(finding.level == level for finding in findings) for level in ("error", "warning")]
-    told = [f"{n} {word}{'s' * (n != 1)}" for n, word in zip(counts, ("error", "warning"), strict=True)]
+    told = [
+        f"{n} {word}{'s' * (n != 1)}" for n, word in zip(counts, ("error", "warning"), strict=True)
+    ]
     output.line(f"{told[0]}, {told[1]}.")

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multitap.cli.doctor.findings import Advice, Edit, Finding, Run, install
-from multitap.config import canonical, known_packages
 from multitap.cli.masks import masked
+from multitap.config import canonical, known_packages
 from multitap.config.secret import is_reference
 from multitap.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from multitap.cli.doctor.findings import Fix
+    from multitap.cli.doctor.findings import Fix, Level
     from multitap.cli.doctor.installation import Installation
     from multitap.config import Entry
 
@@ -75,7 +75,7 @@ def examine_sections(installation: Installation) -> Iterator[Finding]:
         if section.provider in installation.providers or installation.only not in (None, name):
             continue
         package = known_packages.get(section.provider)
-        level = "error" if name in (installation.default, installation.only) else "warning"
+        level: Level = "error" if name in (installation.default, installation.only) else "warning"
         fix = install(package) if package else Advice(f"install the plugin, or remove [{name}]")
         message = f"[{name}]: no usable plugin has the provider {section.provider!r}"
         yield Finding(id="provider-missing", level=level, subject=name, message=message, fix=fix)
@@ -125,11 +125,10 @@ def _other_provider(installation: Installation) -> Fix:
 
 def _suggestion(installation: Installation) -> str | None:
     """A model that answers, of the default backend if it has any."""
-    probes = sorted(
-        (installation.probes or {}).values(), key=lambda probe: probe.backend != installation.default
-    )
-    models = (m for probe in probes for m in probe.models if "chat" in (m.capabilities or {"chat"}))
-    return next((model.ref for model in models), None)
+    replies = installation.replies or {}
+    names = sorted(replies, key=lambda name: name != installation.default)
+    models = (model for name in names for model in replies[name].models or ())
+    return next((m.ref for m in models if "chat" in (m.capabilities or {"chat"})), None)
 
 
 def examine_aliases(installation: Installation) -> Iterator[Finding]:
@@ -179,7 +178,9 @@ def examine_permissions(installation: Installation) -> Iterator[Finding]:
         except OSError:  # that it cannot be read is told elsewhere
             continue
         if mode & stat.S_IWOTH:
-            message = f"every user of this machine may write {file}, and so send your keys elsewhere"
+            message = (
+                f"every user of this machine may write {file}, and so send your keys elsewhere"
+            )
             fix = Run(("chmod", "o-w", str(file)))
             yield Finding(
                 id="file-writable", level="error", subject=str(file), message=message, fix=fix

@@ -11,20 +11,35 @@ import attrs
 
 from multitap.cli.doctor.findings import Advice, Edit
 from multitap.config import backends, build_backend
-from multitap.errors import ConfigError
+from multitap.errors import ConfigError, MultitapError
 from multitap.resolve import default_backend, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    from multitap.capabilities.catalog import Model
+    from multitap.capabilities.provider import Validation
     from multitap.config import Config, Entry, Section
     from multitap.manifest import ProviderInfo
     from multitap.registry import Registry
     from multitap.resolve import ResolvedModel
-    from multitap.runtime import Probe
     from multitap.work import Backend
 
-__all__ = ("Installation",)
+__all__ = ("Installation", "Reply")
+
+
+@attrs.frozen(kw_only=True)
+class Reply:
+    """What a backend said; where there is neither anything of it nor an error, it has no way to."""
+
+    models: Sequence[Model] | None = None
+    facts: Validation | None = None
+    error: MultitapError | None = None
+
+    @property
+    def silent(self) -> bool:
+        """Could it not even be asked?"""
+        return self.models is None and self.facts is None and self.error is None
 
 
 @attrs.define(kw_only=True, slots=False)
@@ -35,7 +50,8 @@ class Installation:
         problems: What is wrong with the configuration; ``config`` is the rest of it.
         own_file: Where a line goes that stands in no file yet.
         only: The one backend that was asked for.
-        probes: Who answered, by backend; ``None``: nobody was asked.
+        replies: What each backend said; ``None``: nobody was asked.
+        proven: Backend and model of what is there although no list has it.
     """
 
     config: Config
@@ -45,7 +61,8 @@ class Installation:
     files: Sequence[Path] = ()
     only: str | None = None
     environ: Mapping[str, str] = os.environ
-    probes: Mapping[str, Probe] | None = None
+    replies: Mapping[str, Reply] | None = None
+    proven: Collection[tuple[str, str]] = ()
 
     @cached_property
     def providers(self) -> Mapping[str, ProviderInfo]:
@@ -94,8 +111,8 @@ class Installation:
 
     def resolve(self, reference: str | None) -> ResolvedModel:
         """What a reference means; a bare name also by the models that answered."""
-        probes = self.probes or {}
-        catalogs = {name: [m.id for m in probe.models] for name, probe in probes.items()}
+        replies = self.replies or {}
+        catalogs = {name: [m.id for m in reply.models or ()] for name, reply in replies.items()}
         return resolve(reference, self.config, self.sections, catalogs)
 
     def capabilities_of(self, provider: str) -> set[str]:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass
 
 from multitap.cli.doctor.findings import Advice, Finding, install
 from multitap.config.values import is_loopback
@@ -16,20 +16,29 @@ from multitap.config.values import is_loopback
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from multitap.cli.doctor.findings import Level
     from multitap.cli.doctor.installation import Installation
 
-__all__ = ("examine_core", "examine_extras", "examine_proxies", "examine_python", "examine_variables")
+__all__ = (
+    "examine_core",
+    "examine_extras",
+    "examine_proxies",
+    "examine_python",
+    "examine_variables",
+)
 
 _TESTED = ((3, 10), (3, 13))
 _EXTRAS = {"rich": "multitap[cli]"}
 _SINGLE = {"MULTITAP_CONFIG", "MULTITAP_PLUGINS", "MULTITAP_DEBUG"}
 
 
-def examine_python(_: Installation, version: tuple[int, ...] = sys.version_info) -> Iterator[Finding]:
+def examine_python(
+    _: Installation, version: tuple[int | str, ...] = sys.version_info
+) -> Iterator[Finding]:
     """Is it a Python that this version was tested with?"""
     shown = ".".join(map(str, version[:3]))
     low, high = _TESTED
-    if low <= tuple(version[:2]) <= high:
+    if low <= version[:2] <= high:
         yield Finding(id="python", level="ok", message=f"Python {shown} at {sys.executable}")
     else:
         span = f"{low[0]}.{low[1]} to {high[0]}.{high[1]}"
@@ -48,7 +57,7 @@ def examine_core(_: Installation, path: Iterable[str] | None = None) -> Iterator
         yield Finding(
             id="multitap-twice",
             level="warning",
-            message=f"multitap is installed more than once: {used} is used, {', '.join(others)} not",
+            message=f"there is more than one multitap: {used} is used, {', '.join(others)} not",
             fix=Advice("run `pip uninstall multitap` once, and look again"),
         )
 
@@ -100,7 +109,7 @@ def examine_proxies(installation: Installation) -> Iterator[Finding]:
     names = ", ".join(f"{kind}_proxy" for kind in sorted(proxies))
     message = f"{names} is set and is not used: every backend is reached directly"
     fix = Advice("in Python, pass http=httpx.Client() to Runtime; httpx goes through the proxy")
-    level = "warning" if passed else "info"
+    level: Level = "warning" if passed else "info"
     yield Finding(
         id="proxy-ignored", level=level, subject=", ".join(passed), message=message, fix=fix
     )
@@ -111,6 +120,5 @@ def _expects(endpoint: str, proxies: Mapping[str, str]) -> bool:
     url = urlsplit(endpoint)
     proxied = url.scheme in proxies or "all" in proxies
     return bool(
-        endpoint and proxied and not is_loopback(endpoint)
-        and not proxy_bypass_environment(url.hostname or "")
+        endpoint and proxied and not is_loopback(endpoint) and not proxy_bypass(url.hostname or "")
     )

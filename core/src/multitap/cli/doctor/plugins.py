@@ -44,7 +44,7 @@ def offer_of(rows: Iterable[Row]) -> str:
     """What rows of one distribution offer, in a line.
 
     >>> from multitap.registry import Row
-    >>> offer_of([Row("chat", "acme", "d", "1", "loaded"), Row("catalog", "acme", "d", "1", "loaded")])
+    >>> offer_of([Row(kind, "acme", "acme", "1", "loaded") for kind in ("chat", "catalog")])
     'acme (chat, catalog)'
     """
     offers: dict[str, list[str]] = {}

@@ -1,0 +1,69 @@
+"""The one part of the examination that sends anything: every backend is asked, all at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from multitap.cli.doctor.backends import unlisted_models
+from multitap.cli.doctor.installation import Reply
+from multitap.errors import MultitapError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from multitap.cli.doctor.installation import Installation
+    from multitap.runtime import Runtime
+
+__all__ = ("ask",)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+SECONDS = 2.0
+"""For one question to one backend."""
+
+
+def ask(installation: Installation) -> None:
+    """Fill in who answers, and which models are there although no list has them."""
+    from multitap.runtime import Runtime
+
+    names = list(installation.looked_at)
+    with Runtime(installation.config, registry=installation.registry) as runtime:
+        replies = _at_once(partial(_reply, installation, runtime), names)
+        installation.replies = dict(zip(names, replies, strict=True))
+        pairs = [p for p in unlisted_models(installation) if _can_prove(installation, p[0])]
+        proofs = _at_once(lambda pair: _is_proven(runtime, *pair), pairs)
+    installation.proven = {pair for pair, sure in zip(pairs, proofs, strict=True) if sure}
+
+
+def _at_once(question: Callable[[T], R], subjects: Iterable[T]) -> list[R]:
+    with ThreadPoolExecutor(max_workers=16, thread_name_prefix="multitap-ask") as pool:
+        return list(pool.map(question, subjects))
+
+
+def _can_prove(installation: Installation, backend: str) -> bool:
+    provider = installation.sections[backend].provider
+    return "provider" in installation.capabilities_of(provider)
+
+
+def _reply(installation: Installation, runtime: Runtime, name: str) -> Reply:
+    """What a backend says of its models, and, if it says that, of itself and the key."""
+    models = error = facts = None
+    for probe in runtime.probe(SECONDS, backend=name):
+        models, error = probe.models, probe.error
+    if error is None and _can_prove(installation, name):
+        try:
+            facts = runtime.validate(name, timeout=SECONDS)
+        except MultitapError as refusal:
+            error = refusal
+    return Reply(models=models, error=error, facts=facts)
+
+
+def _is_proven(runtime: Runtime, backend: str, model: str) -> bool:
+    try:
+        runtime.validate(backend, model=model, timeout=SECONDS)
+    except MultitapError:
+        return False
+    return True
