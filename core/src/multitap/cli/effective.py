@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from multitap.cli.masks import masked, masked_key
+from multitap.cli.masks import MASK, masked, masked_key
 from multitap.cli.toml import toml_key
 from multitap.config import KeyHeader, Source, backends, build_backend
 from multitap.runtime.composition import WHOLE_CALL
@@ -111,7 +111,7 @@ def _section(name: str, section: Section, info: ProviderInfo | None) -> Iterator
         secret = bool(info and getattr(info.settings.get(key), "type", None) == "secret")
         shown = masked(key, value, secret=secret)
         source = section.sources.get(key, _DEFAULT)
-        yield Value((name, key), shown, source, masked=bool(shown != value))
+        yield Value((name, key), shown, source, masked=MASK in str(shown))
 
 
 def _key(name: str, section: Section, info: ProviderInfo | None) -> Iterator[Value]:
