@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -65,6 +66,13 @@ class Invocation:
         self.config = load_config(file, overrides=words)
         infos = self._plugins(self.config).providers()
         return self.config, {info.name: info for info in infos}
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Plugins as all layers of the configuration allow them, before any option is read."""
+        from multitap.config import read_config
+
+        return self._plugins(read_config()[0])
 
     def _plugins(self, config: Config) -> Registry:
         from multitap.registry import Registry

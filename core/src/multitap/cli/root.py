@@ -40,6 +40,8 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
 }
 """By heading: each command, the module that has it, and what it does."""
 
+_BUILT_IN = {name: place for commands in COMMANDS.values() for name, place in commands.items()}
+
 _EXAMPLES = """\b
 Examples:
   multitap chat "Why is the sky blue?"
@@ -51,16 +53,18 @@ class LazyGroup(click.Group):
     """Imports a command's module when the command is used, and not to list it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Their names, in the order of the help."""
-        return [name for commands in COMMANDS.values() for name in commands]
+        """Their names, in the order of the help; last those that plugins add."""
+        return [*_BUILT_IN, *(name for name, _ in _added(ctx))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of this name."""
-        for commands in COMMANDS.values():
-            if cmd_name in commands:
-                module = import_module(f"multitap.cli.{commands[cmd_name][0]}")
-                command: click.Command = getattr(module, cmd_name)
-                return command
+        """The command of this name: ours, or else a plugin's, which is imported now."""
+        if cmd_name in _BUILT_IN:
+            module = import_module(f"multitap.cli.{_BUILT_IN[cmd_name][0]}")
+            command: click.Command = getattr(module, cmd_name)
+            return command
+        if any(name == cmd_name for name, _ in _added(ctx)):
+            invocation: Invocation = ctx.obj
+            return invocation.registry.command(cmd_name)
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -68,6 +72,18 @@ class LazyGroup(click.Group):
         for heading, commands in COMMANDS.items():
             with formatter.section(heading):
                 formatter.write_dl([(name, text) for name, (_, text) in commands.items()])
+        added = _added(ctx)
+        if added:
+            with formatter.section("Plugins"):
+                formatter.write_dl([(name, f"From {owner}.") for name, owner in added])
+
+
+def _added(context: click.Context) -> list[tuple[str, str]]:
+    """The commands of plugins, and whose each is; nothing is imported for it."""
+    registry = context.obj.registry
+    usable = {name for name in registry.commands() if name not in _BUILT_IN}
+    rows = [row for row in registry.entries() if row.capability == "command"]
+    return [(row.provider, row.distribution) for row in rows if row.provider in usable]
 
 
 @click.group(

@@ -12,7 +12,7 @@ from multitap.cli.doctor.findings import Advice, Edit, Finding, Run, install
 from multitap.cli.masks import masked
 from multitap.config import canonical, known_packages
 from multitap.config.secret import is_reference
-from multitap.errors import ConfigError
+from multitap.errors import ConfigError, PluginError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,20 +152,28 @@ def examine_aliases(installation: Installation) -> Iterator[Finding]:
 
 def examine_filters(installation: Installation) -> Iterator[Finding]:
     """Configured filters that no plugin brings."""
-    rows = installation.registry.entries()
-    extensions = {row.provider for row in rows if row.capability == "extension"}
     filters = installation.config.plugins.filters
-    for name in filters:
-        if name not in extensions:
-            kept = [other for other in filters if other in extensions]
-            yield Finding(
-                id="filter-missing",
-                level="error",
-                subject=name,
-                message=f"no installed plugin brings the filter {name!r}, which [plugins] names",
-                fix=installation.edit(("plugins", "filters"), kept),
-                key="plugins.filters",
-            )
+    missing = {name: error for name in filters if (error := _missing(installation, name))}
+    kept = [name for name in filters if name not in missing]
+    for name, error in missing.items():
+        yield Finding(
+            id="filter-missing",
+            level="error",
+            subject=name,
+            message=f"filters in [plugins]: {error.message}",
+            fix=installation.edit(("plugins", "filters"), kept),
+            key="plugins.filters",
+        )
+
+
+def _missing(installation: Installation, name: str) -> ConfigError | None:
+    try:
+        installation.registry.filters([name])
+    except ConfigError as error:
+        return error
+    except PluginError:  # told with the plugins
+        return None
+    return None
 
 
 def examine_permissions(installation: Installation) -> Iterator[Finding]:
