@@ -86,7 +86,8 @@ class Invocation:
 
         self.output.require()
         self.config, problems = read_config(file, overrides=words)
-        places = [Path(file).expanduser().absolute()] if file else list(config_files())
+        places = [Path(file)] if file else list(config_files())
+        places = [place.expanduser().absolute() for place in places]
         return Installation(
             config=self.config,
             problems=problems,
