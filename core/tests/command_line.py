@@ -42,14 +42,19 @@ def registry(*providers):
 
 def run_here(*words, stdin=b"", plugins=None, **more):
     """One command in this process; standard streams as in a pipe, and nothing is configured."""
+    environ = {"MULTITAP_CONFIG": os.devnull, **more}
+    return run_in(environ, *words, stdin=stdin, plugins=plugins or registry())
+
+
+def run_in(environ, *words, stdin=b"", plugins=None):
+    """One command in this process, with these variables and the plugins that are installed."""
     streams = [io.TextIOWrapper(io.BytesIO(d), encoding="utf-8") for d in (stdin, b"", b"")]
     kept = {k: v for k, v in os.environ.items() if not k.startswith("MULTITAP_")}
-    environ = {**kept, "MULTITAP_CONFIG": os.devnull, **more}
     before = sys.stdin, sys.stdout, sys.stderr
     sys.stdin, sys.stdout, sys.stderr = streams
     try:
-        with mock.patch.dict(os.environ, environ, clear=True):
-            code = main(words, registry=plugins or registry())
+        with mock.patch.dict(os.environ, {**kept, **environ}, clear=True):
+            code = main(words, registry=plugins)
     finally:
         sys.stdin, sys.stdout, sys.stderr = before
     for stream in streams[1:]:

@@ -26,10 +26,8 @@ _RECOMMENDED = "multitap-ollama"
 def examine_plugins(installation: Installation) -> Iterator[Finding]:
     """One finding for each distribution that is sound, and one for each reason that one is not."""
     rows = installation.registry.entries()
-    if not any(row.capability not in ("extension", "command") for row in rows):
-        message = "no plugin for any backend is installed"
-        fix = install(_RECOMMENDED)
-        yield Finding(id="plugin-none", level="error", message=message, fix=fix)
+    if all(row.state == "denied" for row in installation.registry.capabilities()):
+        yield _none(installation)
     troubles = [explain_row(installation, row) for row in rows]
     yield from _once(finding for finding in troubles if finding)
     broken = {row.distribution for row, found in zip(rows, troubles, strict=True) if found}
@@ -38,6 +36,16 @@ def examine_plugins(installation: Installation) -> Iterator[Finding]:
         own = [row for row in sound if row.distribution == name]
         message = f"{name or 'registered by a program'} {own[0].version}: {offer_of(own)}"
         yield Finding(id="plugin", level="ok", subject=name, message=message)
+
+
+def _none(installation: Installation) -> Finding:
+    rows = installation.registry.capabilities()
+    if rows:
+        message = "the configuration denies every plugin that is installed"
+        fix = _permission(installation, rows[0].distribution)
+    else:
+        message, fix = "no plugin for any backend is installed", install(_RECOMMENDED)
+    return Finding(id="plugin-none", level="error", message=message, fix=fix)
 
 
 def offer_of(rows: Iterable[Row]) -> str:
