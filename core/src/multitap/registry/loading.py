@@ -6,6 +6,7 @@ Everything here raises plainly; ``multitap.registry`` says whose fault it was, a
 from __future__ import annotations
 
 import inspect
+import sys
 import threading
 from collections.abc import Coroutine, Generator
 from importlib import import_module
@@ -13,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from multitap.errors import MultitapError
 from multitap.hookspecs import Specs, methods_of, protocol_of
+from multitap.registry.forks import renew_after_fork
 from multitap.registry.unusable import ContractError
 
 if TYPE_CHECKING:
     from multitap.registry.discovery import Claim
     from multitap.work import Backend
 
-__all__ = ("Loader", "call_hook", "check_result")
+__all__ = ("Loader", "answer_of", "check_result")
 
 
 class Loader:
@@ -31,10 +34,12 @@ class Loader:
         self._manager.add_hookspecs(Specs)
         self._hooks: dict[Claim, pluggy.HookImpl] = {}
         self._lock = threading.Lock()
+        renew_after_fork(self)
 
-    def loaded(self, claim: Claim) -> bool:
-        """Whether its module is registered, and has its hook."""
-        return claim in self._hooks
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """Those whose module is registered, and has its hook."""
+        return tuple(self._hooks)
 
     def load(self, claim: Claim) -> pluggy.HookImpl:
         """Import the claim's module, register it once, and find its hook; or leave no trace."""
@@ -50,12 +55,23 @@ class Loader:
             self._hooks[claim] = hooks[id(plugin)]
             return self._hooks[claim]
 
-    def unload(self, claim: Claim) -> None:
-        """Forget the claim, and its module if nothing else uses it."""
+    def unload(self, claim: Claim) -> bool:
+        """Forget the claim, and its module if nothing else uses it.
+
+        Was that module the one that an import gives now, and does nothing else need its package?
+        """
         with self._lock:
             hook = self._hooks.pop(claim, None)
-            if hook and all(other.plugin is not hook.plugin for other in self._hooks.values()):
+            if hook is None:
+                return False
+            if all(other.plugin is not hook.plugin for other in self._hooks.values()):
                 self._manager.unregister(hook.plugin)
+            current = sys.modules.get(claim.module) is hook.plugin
+            return current and all(other.package != claim.package for other in self._hooks)
+
+    def renew(self) -> None:
+        """In a forked child: another thread may have held the lock."""
+        self._lock = threading.Lock()
 
     def _register(self, plugin: object) -> None:
         try:
@@ -93,10 +109,17 @@ def _imported(module: str) -> object:
     return import_module(module)
 
 
-def call_hook(hook: pluggy.HookImpl, backend: Backend) -> object:
-    """Call one implementation, and no other's, with the arguments that it asks for."""
+def answer_of(hook: pluggy.HookImpl, backend: Backend, capability: str) -> object:
+    """Call one implementation, and no other's, with the arguments that it asks for.
+
+    An error of ours is its answer too: it says what is wrong with the backend, not with the plugin.
+    """
     given = {"backend": backend}
-    result: object = hook.function(*(given[name] for name in hook.argnames))
+    try:
+        result: object = hook.function(*(given[name] for name in hook.argnames))
+    except MultitapError as error:
+        return error
+    check_result(result, capability)
     return result
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multitap.capabilities import API
+from multitap.config.packages import known_packages
 from multitap.errors import ConfigError, MultitapError, NotSupported, PluginError
+from multitap.excerpt import excerpt
 from multitap.registry.discovery import Failure
 
 if TYPE_CHECKING:
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ("ContractError", "absence", "blame", "failure_of", "incompatible", "reason_of")
 
-_OURS = ("echo", "llamacpp", "lmstudio", "ollama", "tgi", "vllm")
-
 
 class ContractError(Exception):
     """A module, or what its hook gave, is not what the contract asks for."""
@@ -23,15 +23,20 @@ class ContractError(Exception):
 
 def reason_of(error: BaseException) -> str:
     """What went wrong, in one line."""
-    return str(error) if isinstance(error, ContractError) else f"{type(error).__name__}: {error}"
+    try:
+        text = excerpt(str(error), 500)
+    except Exception:  # an exception of the plugin's own, which cannot even be shown
+        return type(error).__name__
+    return text if isinstance(error, ContractError) else f"{type(error).__name__}: {text}"
 
 
-def failure_of(claim: Claim, error: BaseException) -> Failure:
+def failure_of(claim: Claim, error: BaseException, printed: str = "") -> Failure:
     """What is kept of an error in a quarantined row."""
     import traceback
 
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    return Failure(claim.distribution, reason_of(error), text)
+    said = f"It printed:\n{printed}\n" if printed else ""
+    return Failure(claim.distribution, reason_of(error), said + text)
 
 
 def blame(claim: Claim, reason: str) -> PluginError:
@@ -61,7 +66,7 @@ def incompatible(claim: Claim, api: int) -> PluginError:
 def absence(table: Table, capability: str, backend: Backend) -> MultitapError:
     """Why nothing offers this capability of this backend."""
     provider = backend.provider
-    claims = [claim for claim in table.states if claim.provider == provider]
+    claims = [claim for claim in table.of_capabilities if claim.provider == provider]
     if not claims:
         return _not_installed(table, provider)
     rivals = {table.states[c]: c.distribution for c in claims if c.capability == capability}
@@ -86,10 +91,11 @@ def absence(table: Table, capability: str, backend: Backend) -> MultitapError:
 
 
 def _not_installed(table: Table, provider: str) -> ConfigError:
-    installed = ", ".join(sorted({claim.provider for claim in table.states})) or "none"
+    installed = ", ".join(sorted({claim.provider for claim in table.of_capabilities})) or "none"
+    package = known_packages.get(provider)
     return ConfigError(
         f"No installed plugin has the provider {provider!r} (installed: {installed})",
-        hint=f"Run `pip install multitap-{provider}`."
-        if provider in _OURS
+        hint=f"Run `pip install {package}`."
+        if package
         else "Install the plugin that provides it, or correct the provider's name.",
     )
