@@ -1,4 +1,4 @@
-"""Extensions in the registry: found, loaded and guarded like plugins, and one never spoils a call."""
+"""Extensions in the registry: found, loaded and guarded like plugins; filters at their work."""
 
 from __future__ import annotations
 
