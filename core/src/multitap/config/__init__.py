@@ -5,7 +5,7 @@
 'vllm'
 """
 
-from multitap.config.backends import KeyHeader, backends, build_backend
+from multitap.config.backends import KeyHeader, backends, build_backend, check_required
 from multitap.config.layers import load_config
 from multitap.config.packages import canonical, known_packages, not_installed
 from multitap.config.secret import Secret
@@ -23,6 +23,7 @@ __all__ = (
     "backends",
     "build_backend",
     "canonical",
+    "check_required",
     "known_packages",
     "load_config",
     "not_installed",
