@@ -18,11 +18,11 @@ PLUGINS = sorted(HERE.glob("plugins/*/src/*/"))
 
 LAYERS = (
     {"errors"},
-    {"messages", "events", "usage"},
+    {"messages", "events", "usage", "prices", "sinks"},
     {"work", "headers", "excerpt", "framing"},
     {"capabilities", "extensions"},
-    {"hookspecs", "manifest", "dialects", "filters"},
-    {"registry"} | {"config", "resolve", "plan", "policy", "answer"},
+    {"hookspecs", "manifest", "rules", "dialects", "filters"},
+    {"registry"} | {"config", "resolve", "plan", "parameters", "policy", "answer"},
     {"engine"},
     {"runtime", "session", "cache"},
     {"cli", "testing"},

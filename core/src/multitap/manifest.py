@@ -14,23 +14,27 @@ The file lies beside the package's ``__init__.py``, with one table a provider::
     type = "text"
     default = "eu"
     help = "Where the answers are made."
+
+    [acme.parameters.top_k]
+    use = "top_k"
+    maximum = 40
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
 
 import attrs
-from attrs.validators import in_, instance_of, optional
+from attrs.validators import instance_of, optional
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from multitap.rules import TEMPLATES, Rule
 
-__all__ = ("KeyInfo", "ProviderInfo", "Setting", "SettingType", "provider_from_table")
-
-SettingType = Literal["text", "integer", "number", "boolean", "path", "list", "table"]
+__all__ = ("KeyInfo", "Parameter", "ProviderInfo", "Setting", "provider_from_table")
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Rule)
 
 _TEXT = instance_of(str)
 _FILLED_IN = {"name", "distribution", "version", "capabilities"}
@@ -53,15 +57,52 @@ class KeyInfo:
     scheme: str = attrs.field(default="Bearer", validator=_TEXT)
 
 
-@attrs.frozen(kw_only=True)
-class Setting:
-    """One key of a provider's section in ``llm.toml``."""
+def _conditions(value: Any) -> Mapping[str, tuple[Any, ...]]:
+    """Names and lists of values; one value alone need not be a list."""
+    if not isinstance(value, Mapping):
+        raise ValueError("show_on has to be a table of settings and their values")
+    return {
+        name: tuple(found) if isinstance(found, (list, tuple)) else (found,)
+        for name, found in value.items()
+    }
 
-    name: str
-    type: SettingType = attrs.field(default="text", validator=in_(get_args(SettingType)))
-    default: Any = None
-    help: str = attrs.field(default="", validator=_TEXT)
-    choices: tuple[Any, ...] = attrs.field(default=(), converter=tuple[Any, ...])
+
+@attrs.frozen(kw_only=True)
+class Setting(Rule):
+    """One key of a provider's section in ``llm.toml``.
+
+    Attributes:
+        show_on: The setting is there only where each of these others has one of these values.
+        header: For a ``secret``: the header that carries it. A plugin never gets the value.
+        scheme: For a ``secret``: the word before it, such as ``Bearer``; empty for none.
+    """
+
+    show_on: Mapping[str, tuple[Any, ...]] = attrs.field(factory=dict, converter=_conditions)
+    header: str = attrs.field(default="", validator=_TEXT)
+    scheme: str = attrs.field(default="", validator=_TEXT)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if self.type != "secret":
+            if self.header or self.scheme:
+                raise ValueError("header and scheme are for a secret")
+        elif not re.fullmatch(r"[A-Za-z0-9_-]+", self.header):
+            raise ValueError("a secret needs header, the name of the header that carries it")
+        elif self.default is not None:
+            raise ValueError("a secret has no default")
+
+
+@attrs.frozen(kw_only=True)
+class Parameter(Rule):
+    """An option of the provider's own that a request may have, in ``extra``.
+
+    Only of a ``required`` one is the default sent; else it says what the server takes.
+    """
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if self.type in ("secret", "path"):
+            raise ValueError(f"a parameter is no {self.type}")
 
 
 @attrs.frozen(kw_only=True)
@@ -72,6 +113,8 @@ class ProviderInfo:
         local: Does it run on this machine? ``None``: either.
         endpoint: The default base URL; empty where it needs none.
         api: The version of the hooks that it was written for.
+        settings: The keys of its own that a section of ``llm.toml`` may have.
+        parameters: What ``extra`` of a chat may hold; empty: anything, unchecked.
         capabilities: What its entry points name, in the order of the documentation.
     """
 
@@ -86,6 +129,7 @@ class ProviderInfo:
     api: int = attrs.field(default=1, validator=instance_of(int))
     key: KeyInfo = attrs.field(factory=KeyInfo)
     settings: Mapping[str, Setting] = attrs.field(factory=dict)
+    parameters: Mapping[str, Parameter] = attrs.field(factory=dict)
     capabilities: tuple[str, ...] = ()
 
 
@@ -96,13 +140,57 @@ def provider_from_table(name: str, table: Mapping[str, Any]) -> ProviderInfo:
     'Acme'
     """
     facts = dict(_table(table, name))
-    rows = _table(facts.pop("settings", {}), f"{name}.settings")
-    settings = {
-        n: _checked(Setting, row, f"{name}.settings.{n}", name=n) for n, row in rows.items()
-    }
+    settings = _rules(Setting, facts.pop("settings", {}), f"{name}.settings")
+    parameters = _rules(Parameter, facts.pop("parameters", {}), f"{name}.parameters")
+    for setting in settings.values():
+        _check_conditions(setting, settings, f"{name}.settings.{setting.name}")
     key = _checked(KeyInfo, facts.pop("key", {}), f"{name}.key")
     facts.setdefault("title", name)
-    return _checked(ProviderInfo, facts, name, name=name, key=key, settings=settings)
+    more = {"settings": settings, "parameters": parameters, "key": key}
+    return _checked(ProviderInfo, facts, name, name=name, **more)
+
+
+def _rules(cls: type[R], tables: object, where: str) -> dict[str, R]:
+    rows = _table(tables, where).items()
+    return {
+        n: _checked(cls, _filled(row, f"{where}.{n}"), f"{where}.{n}", name=n) for n, row in rows
+    }
+
+
+def _filled(row: object, where: str) -> Mapping[str, Any]:
+    """The rule's table, laid over the template that it names."""
+    facts = dict(_table(row, where))
+    template = facts.pop("use", None)
+    if template is None:
+        return facts
+    if template not in TEMPLATES:
+        raise ValueError(f"{where}: use is {template!r}, which is none of {', '.join(TEMPLATES)}")
+    return {**TEMPLATES[template], **facts}
+
+
+def _check_conditions(setting: Setting, settings: Mapping[str, Setting], where: str) -> None:
+    """The settings that this one depends on are there, and in no circle."""
+    for name, values in setting.show_on.items():
+        other = settings.get(name)
+        if other is None or other.type == "secret":
+            raise ValueError(f"{where}: show_on names {name!r}, which is no setting beside it")
+        for value in values:
+            try:
+                other.check(value)
+            except ValueError as error:
+                raise ValueError(f"{where}: show_on: {name} {error}") from None
+    if _depends(setting, setting.name, settings, set()):
+        raise ValueError(f"{where}: show_on leads back to the setting itself")
+
+
+def _depends(
+    setting: Setting, target: str, settings: Mapping[str, Setting], seen: set[str]
+) -> bool:
+    for name in set(setting.show_on) & set(settings) - seen:
+        seen.add(name)
+        if name == target or _depends(settings[name], target, settings, seen):
+            return True
+    return False
 
 
 def _checked(cls: type[T], table: object, where: str, **more: Any) -> T:

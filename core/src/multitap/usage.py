@@ -10,6 +10,7 @@ import attrs
 __all__ = ("Usage", "UsageSource")
 
 UsageSource = Literal["reported", "estimated", "unknown"]
+_SUREST_LAST: tuple[UsageSource, ...] = ("unknown", "estimated", "reported")
 
 
 @attrs.define(weakref_slot=False)
@@ -49,6 +50,19 @@ class Usage:
     def completion_tokens(self) -> int | None:
         """``output_tokens`` under the contract's name."""
         return self.output_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        """Of two calls together; a count that one of them does not know is unknown."""
+        if not isinstance(other, Usage):
+            return NotImplemented
+        names = [field.name for field in attrs.fields(Usage) if field.name != "source"]
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in names}
+        counts = {name: None if None in pair else sum(pair) for name, pair in pairs.items()}
+        sources = {self.source, other.source}
+        return Usage(**counts, source=next(s for s in _SUREST_LAST if s in sources))
+
+    def __radd__(self, other: int) -> Usage:
+        return self if other == 0 else NotImplemented
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form, with the contract's names."""

@@ -5,7 +5,13 @@
 'vllm'
 """
 
-from multitap.config.backends import KeyHeader, MissingKey, backends, build_backend
+from multitap.config.backends import (
+    KeyHeader,
+    MissingKey,
+    backends,
+    build_backend,
+    check_required,
+)
 from multitap.config.layers import config_files, load_config, read_config
 from multitap.config.packages import canonical, known_packages, not_installed
 from multitap.config.secret import Secret
@@ -25,6 +31,7 @@ __all__ = (
     "backends",
     "build_backend",
     "canonical",
+    "check_required",
     "config_files",
     "known_packages",
     "load_config",

@@ -5,59 +5,20 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
+from multitap.config.keys import KeyHeader, auth_of
 from multitap.config.packages import did_you_mean
-from multitap.config.secret import Secret
 from multitap.config.sections import SECTION_KEYS, Config, Section
 from multitap.config.sources import Problems, Source
-from multitap.config.values import base_url, typed
-from multitap.errors import AuthenticationError
+from multitap.config.values import base_url, check_endpoint, typed
+from multitap.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
 
     from multitap.manifest import ProviderInfo, Setting
-    from multitap.work import Backend, HttpCall
+    from multitap.work import Backend
 
-__all__ = ("KeyHeader", "MissingKey", "backends", "build_backend")
-
-
-@attrs.frozen(kw_only=True)
-class KeyHeader:
-    """``Backend.auth`` for a key in a header; a reference is followed at the first call."""
-
-    header: str
-    scheme: str
-    secret: Secret
-
-    def __call__(self, call: HttpCall, body: bytes, /) -> Mapping[str, str]:
-        """The one header."""
-        value = self.secret.reveal()
-        return {self.header: f"{self.scheme} {value}" if self.scheme else value}
-
-    def redact(self, text: str) -> str:
-        """The text without the key, which a server may have sent back."""
-        return self.secret.redact(text)
-
-
-@attrs.frozen(kw_only=True)
-class MissingKey:
-    """``Backend.auth`` where a key is needed and there is none: all but calls work."""
-
-    backend: str
-    message: str
-    hint: str
-
-    def __call__(self, call: HttpCall, body: bytes, /) -> Mapping[str, str]:
-        """Raise the ``AuthenticationError`` that says what to set."""
-        raise AuthenticationError(
-            self.message, hint=self.hint, kind="key_missing", phase="local", backend=self.backend
-        )
-
-    def redact(self, text: str) -> str:
-        """The text as it is."""
-        return text
+__all__ = ("KeyHeader", "backends", "build_backend", "check_required")
 
 
 def backends(config: Config, providers: Collection[str]) -> Mapping[str, Section]:
@@ -77,48 +38,115 @@ def backends(config: Config, providers: Collection[str]) -> Mapping[str, Section
 def build_backend(section: Section, provider: ProviderInfo) -> Backend:
     """The backend: endpoint and settings checked, defaults filled in, the key bound.
 
+    Secret settings are not among ``settings``: ``auth`` sends them.
+
     Raises:
         ConfigError: A setting that the provider does not have, or a value that it does not take.
-            That a key is missing is an ``AuthenticationError`` of the first call.
+            Of a setting that is missing ``check_required`` tells; that a key is missing is an
+            ``AuthenticationError`` of the first call.
     """
     from multitap.work import Backend  # to read the configuration costs nothing of the engine
 
+    problems = Problems()
+    settings = _settings(section, provider, problems)
+    secrets = [s for s in _secrets(provider) if _is_shown(s, settings)]
+    auth = auth_of(section, provider.key, secrets, problems)
+    endpoint = section.endpoint or provider.endpoint
+    _check_endpoint(endpoint, section, problems)
+    problems.raise_if_any()
     return Backend(
         id=section.name,
         provider=provider.name,
-        endpoint=base_url(section.endpoint or provider.endpoint),
-        settings=_settings(section, provider),
-        auth=_auth(section, provider),
+        endpoint=base_url(endpoint),
+        settings=MappingProxyType(settings),
+        auth=auth,
     )
 
 
-def _settings(section: Section, provider: ProviderInfo) -> Mapping[str, Any]:
-    problems = Problems()
-    default = Source("default")
-    declared = provider.settings.values()
-    values = {s.name: s.default for s in declared if s.default is not None}
-    for name, value in section.settings.items():
-        if name in provider.settings:
-            values[name] = value
-        else:
+def check_required(backend: Backend, provider: ProviderInfo) -> None:
+    """Refuse a backend that lacks a setting it cannot do without.
+
+    Raises:
+        ConfigError: It names them all. Of a secret one that is missing the first call tells.
+    """
+    missing = [
+        setting
+        for setting in provider.settings.values()
+        if setting.required
+        and setting.type != "secret"
+        and setting.name not in backend.settings
+        and _is_shown(setting, backend.settings)
+    ]
+    if missing:
+        names = " and ".join(setting.name for setting in missing)
+        about = missing[0].help or f"The provider {provider.name} needs it."
+        raise ConfigError(
+            f"[{backend.id}] needs {names}",
+            hint=f"Set {names} in [{backend.id}] of llm.toml. {about}",
+            key=f"{backend.id}.{missing[0].name}",
+        )
+
+
+def _secrets(provider: ProviderInfo) -> list[Setting]:
+    return [setting for setting in provider.settings.values() if setting.type == "secret"]
+
+
+def _check_endpoint(endpoint: str, section: Section, problems: Problems) -> None:
+    """Also what code or ``provider.toml`` says, for it is shown wherever a backend is."""
+    try:
+        if endpoint:
+            check_endpoint(endpoint)
+    except ValueError as error:
+        source = section.sources.get("endpoint", Source("code"))
+        problems.add(f"endpoint in [{section.name}] {error}", source)
+
+
+def _settings(section: Section, provider: ProviderInfo, problems: Problems) -> dict[str, Any]:
+    """The settings that apply, checked; what is given and does not apply is a problem."""
+    values = _checked(section, provider, problems)
+    while hidden := [name for name in values if not _is_shown(provider.settings[name], values)]:
+        for name in hidden:
+            del values[name]
+    for name in section.settings:
+        setting = provider.settings.get(name)
+        if setting is not None and not _is_shown(setting, values):
+            _report_hidden(setting, section, problems)
+    return values
+
+
+def _checked(section: Section, provider: ProviderInfo, problems: Problems) -> dict[str, Any]:
+    """Defaults and what is given, as their types; secrets are left to ``auth_of``."""
+    defaults = {s.name: s.default for s in provider.settings.values() if s.default is not None}
+    values: dict[str, Any] = {}
+    for name, value in {**defaults, **section.settings}.items():
+        setting = provider.settings.get(name)
+        source = section.sources.get(name, Source("default"))
+        if setting is None:
             _report_unknown(name, section, provider, problems)
-    for name, value in values.items():
-        source = section.sources.get(name, default)
-        try:
-            values[name] = _setting(provider.settings[name], value, source)
-        except ValueError as error:
-            key = f"{section.name}.{name}"
-            hint = provider.settings[name].help or None
-            problems.add(f"{name} in [{section.name}] {error}", source, key=key, hint=hint)
-    problems.raise_if_any()
-    return MappingProxyType(values)
+        elif setting.type != "secret":
+            try:
+                values[name] = typed(setting.type, value, source)
+                setting.check(values[name])
+            except ValueError as error:
+                key, hint = f"{section.name}.{name}", setting.help or None
+                problems.add(f"{name} in [{section.name}] {error}", source, key=key, hint=hint)
+    return values
 
 
-def _setting(setting: Setting, value: Any, source: Source) -> Any:
-    value = typed(setting.type, value, source)
-    if setting.choices and value not in setting.choices:
-        raise ValueError(f"has to be one of {', '.join(map(repr, setting.choices))}")
-    return value
+def _is_shown(setting: Setting, values: Mapping[str, Any]) -> bool:
+    return all(values.get(name) in wanted for name, wanted in setting.show_on.items())
+
+
+def _report_hidden(setting: Setting, section: Section, problems: Problems) -> None:
+    conditions = " and ".join(
+        f"{name} is {' or '.join(map(repr, values))}" for name, values in setting.show_on.items()
+    )
+    problems.add(
+        f"{setting.name} in [{section.name}] is only for where {conditions}",
+        section.sources.get(setting.name, Source("code")),
+        key=f"{section.name}.{setting.name}",
+        hint=f"Remove {setting.name}, or change what it depends on.",
+    )
 
 
 def _report_unknown(
@@ -131,47 +159,3 @@ def _report_unknown(
         key=f"{section.name}.{name}",
         hint=f"The keys of {provider.name} are: {', '.join(known)}.",
     )
-
-
-def _auth(
-    section: Section, provider: ProviderInfo
-) -> Callable[[HttpCall, bytes], Mapping[str, str]] | None:
-    key = provider.key
-    secret = section.api_key or _from_variable(section, key.variable)
-    if secret:
-        return KeyHeader(header=key.header, scheme=key.scheme, secret=secret)
-    if section.withheld and section.withheld.kind == "project":
-        return _withheld_reference(section)
-    return _missing(section, key.variable) if key.required else None
-
-
-def _from_variable(section: Section, variable: str | None) -> Secret | None:
-    """The user's key in the provider's own variable; not for an endpoint of a project's file."""
-    if not variable or section.is_foreign or not section.environ.get(variable):
-        return None
-    return Secret(f"env:{variable}", environ=section.environ)
-
-
-def _withheld_reference(section: Section) -> MissingKey:
-    name = section.name.upper().replace("-", "_")
-    return MissingKey(
-        backend=section.name,
-        message=(
-            f"{section.withheld}: a project's file may not send a key from outside of it to an "
-            "endpoint that it names"
-        ),
-        hint=f"If you trust it, set endpoint in your own llm.toml, or MULTITAP_{name}__ENDPOINT.",
-    )
-
-
-def _missing(section: Section, variable: str | None) -> MissingKey:
-    name = section.name
-    places = f"Set {variable}, or api_key" if variable else "Set api_key"
-    hint = f"{places} in [{name}] of llm.toml."
-    message = f"[{name}] needs a key and has none"
-    if section.is_foreign:
-        message += f": its endpoint stands in a project's file, {section.sources['endpoint']}"
-        hint = (
-            "Set api_key in that file, or endpoint in your own llm.toml; yours is not sent there."
-        )
-    return MissingKey(backend=name, message=message, hint=hint)

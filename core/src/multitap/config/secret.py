@@ -34,6 +34,7 @@ class Secret:
         text: The value or the reference, as it stands in ``llm.toml``.
         environ: Where ``env:`` looks; the process's environment by default.
         folder: What a relative ``file:`` path starts from; the working directory by default.
+        key: What it is called in ``llm.toml``, for errors.
 
     Raises:
         ConfigError: The reference names nothing that could exist.
@@ -43,21 +44,27 @@ class Secret:
     (Secret(***), 'sk-1234', 'sent ***')
     """
 
-    __slots__ = ("_environ", "_folder", "_text", "_value")
+    __slots__ = ("_environ", "_folder", "_key", "_text", "_value")
 
     def __init__(
-        self, text: str, *, environ: Mapping[str, str] = os.environ, folder: Path | None = None
+        self,
+        text: str,
+        *,
+        environ: Mapping[str, str] = os.environ,
+        folder: Path | None = None,
+        key: str = "api_key",
     ) -> None:
         self._text = text.strip()
+        self._key = key
         self._environ = environ
         self._folder = folder or Path()
         self._value: str | None = None
         if self.reference is None:
-            self._value = _sendable(self._text, "api_key")
+            self._value = _sendable(self._text, key)
         elif not self._name:
-            raise ConfigError(f"api_key: nothing stands after '{self._scheme}:'")
+            raise ConfigError(f"{key}: nothing stands after '{self._scheme}:'")
         elif self._scheme == "env" and not _VARIABLE.fullmatch(self._name):
-            raise ConfigError("api_key: what stands after 'env:' is no name of a variable")
+            raise ConfigError(f"{key}: what stands after 'env:' is no name of a variable")
 
     def __repr__(self) -> str:
         return f"Secret({self.reference or '***'})"
@@ -109,7 +116,7 @@ class Secret:
             return self._environ[self._name]
         except KeyError:
             hint = f"Set the environment variable {self._name}."
-            raise ConfigError(f"api_key: {self.reference} is not set", hint=hint) from None
+            raise ConfigError(f"{self._key}: {self.reference} is not set", hint=hint) from None
 
     def _from_file(self) -> str:
         try:
@@ -117,23 +124,23 @@ class Secret:
         except (OSError, RuntimeError, ValueError) as error:
             reason = type(error).__name__
             hint = "Write the key, and nothing else, into that file."
-            message = f"api_key: {self.reference} cannot be read ({reason})"
+            message = f"{self._key}: {self.reference} cannot be read ({reason})"
             raise ConfigError(message, hint=hint) from None
 
     def _from_keyring(self) -> str:
         try:
             keyring: Any = import_module("keyring")
         except ImportError:
-            message = f"api_key: {self.reference} needs the package keyring"
+            message = f"{self._key}: {self.reference} needs the package keyring"
             raise ConfigError(message, hint="Run `pip install keyring`.") from None
         try:
             found = keyring.get_password("multitap", self._name)
         except Exception as error:  # each of its many stores has errors of its own
-            message = f"api_key: {self.reference} cannot be read ({type(error).__name__})"
+            message = f"{self._key}: {self.reference} cannot be read ({type(error).__name__})"
             raise ConfigError(message, hint="Unlock the keyring and try again.") from None
         if found is None:
             hint = f"Run `keyring set multitap {self._name}`."
-            raise ConfigError(f"api_key: {self.reference} is not in the keyring", hint=hint)
+            raise ConfigError(f"{self._key}: {self.reference} is not in the keyring", hint=hint)
         return str(found)
 
 

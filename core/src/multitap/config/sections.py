@@ -19,13 +19,23 @@ from multitap.config.packages import canonical, did_you_mean
 from multitap.config.secret import Secret, is_reference
 from multitap.config.values import check_endpoint, is_loopback, typed
 from multitap.errors import ConfigError
+from multitap.prices import Pricing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from multitap.config.sources import Entry, Problems, Source
 
-__all__ = ("SECTION_KEYS", "Config", "Defaults", "Plugins", "Section", "config_of")
+__all__ = (
+    "SECTION_KEYS",
+    "Config",
+    "Defaults",
+    "Plugins",
+    "Section",
+    "config_of",
+    "key_for",
+    "secret_of",
+)
 
 SECTION_KEYS: Mapping[str, str] = {
     "provider": "text",
@@ -34,6 +44,7 @@ SECTION_KEYS: Mapping[str, str] = {
     "model": "text",
     "timeout_ms": "integer",
     "max_input_tokens": "integer",
+    "prices": "table",
 }
 """The keys that every backend's section may have; all others belong to its provider."""
 
@@ -72,7 +83,9 @@ class Section:
         name: The backend's id.
         provider: The kind of backend; the section's name unless it says otherwise.
         timeout_ms: For the whole call, in milliseconds.
+        prices: What the tokens of its models cost, by the model's id.
         settings: All other keys, as written; ``build_backend`` checks them.
+        entries: Where these settings were written, in every layer, the weakest first.
         sources: Where each key was written; what is at its default has none.
         withheld: Where a key stands that this section's endpoint does not get, or ``None``.
     """
@@ -84,7 +97,9 @@ class Section:
     model: str | None = None
     timeout_ms: int | None = None
     max_input_tokens: int | None = None
+    prices: Mapping[str, Pricing] = attrs.field(factory=dict, repr=False)
     settings: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    entries: tuple[Entry, ...] = attrs.field(default=(), repr=False, eq=False)
     sources: Mapping[str, Source] = attrs.field(factory=dict, repr=False)
     withheld: Source | None = None
     environ: Mapping[str, str] = attrs.field(default=os.environ, repr=False, eq=False)
@@ -173,8 +188,8 @@ def _section(
     others = [entry for entry in entries if entry.key != "api_key"]
     values, sources = _values(others, SECTION_KEYS, problems)
     trusted = is_loopback(values.get("endpoint", ""))
-    key, withheld = _key_for(sources.get("endpoint"), keys, trusted)
-    secret = _secret(key, environ, problems) if key else None
+    key, withheld = key_for(sources.get("endpoint"), keys, trusted)
+    secret = secret_of(key, environ, problems) if key else None
     if key:
         sources["api_key"] = key.source
     common = {key: values.pop(key) for key in SECTION_KEYS if key in values}
@@ -184,6 +199,7 @@ def _section(
         api_key=secret,
         **common,
         settings=values,
+        entries=tuple(entry for entry in others if entry.key not in SECTION_KEYS),
         sources=sources,
         withheld=withheld,
         environ=environ,
@@ -194,7 +210,7 @@ def _is_foreign(endpoint: Source | None) -> bool:
     return endpoint is not None and endpoint.kind == "project"
 
 
-def _key_for(
+def key_for(
     endpoint: Source | None, keys: Sequence[Entry], trusted: bool
 ) -> tuple[Entry | None, Source | None]:
     """The key that this endpoint gets, or where the key stands that it does not get.
@@ -211,16 +227,17 @@ def _key_for(
     return None, (beside or keys)[-1].source
 
 
-def _secret(entry: Entry, environ: Mapping[str, str], problems: Problems) -> Secret | None:
+def secret_of(entry: Entry, environ: Mapping[str, str], problems: Problems) -> Secret | None:
+    """The secret that an entry holds or refers to; what is wrong with it goes to ``problems``."""
     try:
         if isinstance(entry.value, Secret):
             return entry.value
         text = typed("text", entry.value, entry.source)
-        return Secret(text, environ=environ, folder=entry.source.folder)
+        return Secret(text, environ=environ, folder=entry.source.folder, key=entry.key)
     except ConfigError as error:
         problems.add(error.message, entry.source, key=".".join(entry.path), hint=error.hint)
     except ValueError as error:
-        problems.add(f"api_key {error}", entry.source, key=".".join(entry.path))
+        problems.add(f"{entry.key} {error}", entry.source, key=".".join(entry.path))
     return None
 
 
@@ -262,4 +279,6 @@ def _checked(entry: Entry, kinds: Mapping[str, str]) -> Any:
         check_endpoint(value)
     if isinstance(value, int) and value <= 0:
         raise ValueError("has to be more than 0")
+    if entry.key == "prices" and kinds is SECTION_KEYS:
+        return {model: Pricing.from_dict(table, model) for model, table in value.items()}
     return value

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from multitap.rules import check_type
 
 if TYPE_CHECKING:
     from multitap.config.sources import Source
@@ -39,8 +40,7 @@ def typed(kind: str, value: Any, source: Source) -> Any:
     """
     if isinstance(value, str) and source.is_text:
         value = _READERS.get(kind, str)(value)
-    if not _CHECKS[kind](value):
-        raise ValueError(f"has to be {_NAMES[kind]}, not {_name_of(value)}")
+    check_type(kind, value)
     return _absolute(value, source) if kind == "path" else value
 
 
@@ -132,12 +132,6 @@ def _toml_value(text: str) -> Any:
         raise ValueError("is not written as TOML writes it") from None
 
 
-def _is_number(value: object) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 _READERS: Mapping[str, Callable[[str], Any]] = {
     "integer": _integer,
     "number": _number,
@@ -145,30 +139,3 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
     "list": _list,
     "table": _toml_value,
 }
-
-_CHECKS: Mapping[str, Callable[[Any], bool]] = {
-    "text": lambda value: isinstance(value, str),
-    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "number": _is_number,
-    "boolean": lambda value: isinstance(value, bool),
-    "path": lambda value: isinstance(value, (str, os.PathLike)) and str(value) != "",
-    "list": lambda value: isinstance(value, (list, tuple)),
-    "table": lambda value: isinstance(value, Mapping),
-}
-
-_NAMES = {
-    "text": "a text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "path": "the path of a file or folder",
-    "list": "a list",
-    "table": "a table",
-}
-
-
-def _name_of(value: object) -> str:
-    names: dict[type, str] = {bool: "boolean", str: "text", int: "integer", float: "number"}
-    names[list] = "list"
-    kind = names.get(type(value), "table" if isinstance(value, Mapping) else "")
-    return _NAMES.get(kind, f"a {type(value).__name__}")

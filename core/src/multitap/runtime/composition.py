@@ -30,7 +30,15 @@ from multitap.capabilities.tokenize import (
     Tokens,
     TokenText,
 )
-from multitap.config import Config, Section, backends, build_backend, load_config, not_installed
+from multitap.config import (
+    Config,
+    Section,
+    backends,
+    build_backend,
+    check_required,
+    load_config,
+    not_installed,
+)
 from multitap.engine.call import Call
 from multitap.engine.carrier import Clocks
 from multitap.errors import ConfigError, NotSupported
@@ -268,7 +276,9 @@ class Composition:
     # ---- how a call is put together ------------------------------------------------------------
 
     def _plugin(self, capability: str, backend: str) -> object:
-        return self.registry.build(capability, self.backend(backend))
+        described = self.backend(backend)
+        check_required(described, self.providers[described.provider])
+        return self.registry.build(capability, described)
 
     def _call(
         self,
