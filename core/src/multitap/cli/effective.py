@@ -9,7 +9,7 @@ import attrs
 
 from multitap.cli.masks import MASK, masked, masked_key
 from multitap.cli.toml import toml_key
-from multitap.config import KeyHeader, Source, backends, build_backend
+from multitap.config import KeyHeader, Secret, Source, backends, build_backend, keys_of
 from multitap.runtime.composition import WHOLE_CALL
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from multitap.config import Config, Section
     from multitap.manifest import ProviderInfo
+    from multitap.work import Backend
 
 __all__ = ("Value", "effective_values", "json_value", "source_object")
 
@@ -103,24 +104,22 @@ def _section(name: str, section: Section, info: ProviderInfo | None) -> Iterator
         "model": section.model,
         "timeout_ms": section.timeout_ms or round(WHOLE_CALL * 1000),
         "max_input_tokens": section.max_input_tokens,
+        "prices": {model: cost.to_dict() for model, cost in section.prices.items()} or None,
     }
     yield from _table(name, facts, section.sources)
-    yield from _key(name, section, info)
-    settings = section.settings if info is None else build_backend(section, info).settings
-    for key, value in settings.items():
-        secret = bool(info and getattr(info.settings.get(key), "type", None) == "secret")
-        shown = masked(key, value, secret=secret)
+    backend = info and build_backend(section, info)
+    for key, secret in (_keys(section, info, backend) if info and backend else {}).items():
+        source = section.sources.get(key, _DEFAULT)
+        yield Value((name, key), masked_key(secret), source, masked=secret.reference is None)
+    for key, value in (backend or section).settings.items():
+        shown = masked(key, value)
         source = section.sources.get(key, _DEFAULT)
         yield Value((name, key), shown, source, masked=MASK in str(shown))
 
 
-def _key(name: str, section: Section, info: ProviderInfo | None) -> Iterator[Value]:
-    """The key that is sent: the section's own, or that of the provider's variable."""
-    secret = section.api_key
-    if info is not None:
-        auth = build_backend(section, info).auth
-        secret = auth.secret if isinstance(auth, KeyHeader) else None
-    if secret is not None:
-        source = section.sources.get("api_key", _DEFAULT)
-        plain = secret.reference is None
-        yield Value((name, "api_key"), masked_key(secret), source, masked=plain)
+def _keys(section: Section, info: ProviderInfo, backend: Backend) -> Mapping[str, Secret]:
+    """The keys that are sent, by the name of their setting; not those that are withheld."""
+    headers = {s.header: s.name for s in info.settings.values() if s.type == "secret"}
+    names = {info.key.header: "api_key", **headers}
+    found = [key for key in keys_of(backend.auth) if isinstance(key, KeyHeader)]
+    return {names[key.header]: key.secret for key in found}

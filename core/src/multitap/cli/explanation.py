@@ -10,7 +10,7 @@ from multitap.cli.doctor.backends import carrier_of
 from multitap.cli.effective import effective_values, json_value, source_object
 from multitap.cli.masks import MASK, masked, masked_key
 from multitap.cli.toml import toml_key
-from multitap.config import KeyHeader, MissingKey, Secret, Source, backends, build_backend
+from multitap.config import MissingKey, Secret, Source, backends, build_backend, keys_of
 from multitap.config.packages import did_you_mean, not_installed
 from multitap.config.secret import is_reference
 from multitap.config.sections import SECTION_KEYS
@@ -206,19 +206,21 @@ def explain_model(
         endpoint=backend.endpoint,
         endpoint_source=section.sources.get("endpoint", Source("default")),
         carrier=carrier_of(backend.endpoint),
-        key=_key(section, backend),
+        key=_key(section, info, backend),
     )
 
 
-def _key(section: Section, backend: Backend) -> str:
-    if isinstance(backend.auth, MissingKey):
-        return f"none: {backend.auth.message}"
-    if not isinstance(backend.auth, KeyHeader):
-        return (
-            f"none: what stands in {section.withheld} is withheld" if section.withheld else "none"
-        )
-    source = section.sources.get("api_key")
-    reference = backend.auth.secret.reference
-    if reference is None:
+def _key(section: Section, info: ProviderInfo, backend: Backend) -> str:
+    """Where the key of the section itself is; that of a secret setting is a setting's."""
+    for key in keys_of(backend.auth):
+        if isinstance(key, MissingKey):
+            return f"none: {key.message}"
+        if key.header == info.key.header:
+            return _key_place(key.secret, section.sources.get("api_key"))
+    return f"none: that of {section.withheld} is withheld" if section.withheld else "none"
+
+
+def _key_place(secret: Secret, source: Source | None) -> str:
+    if secret.reference is None:
         return f"written in {source}"
-    return f"{reference}, named in {source}" if source else f"{reference}, the provider's own"
+    return f"{secret.reference}, named in {source or 'provider.toml'}"

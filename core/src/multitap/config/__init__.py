@@ -5,13 +5,8 @@
 'vllm'
 """
 
-from multitap.config.backends import (
-    KeyHeader,
-    MissingKey,
-    backends,
-    build_backend,
-    check_required,
-)
+from multitap.config.backends import backends, build_backend, check_required
+from multitap.config.keys import KeyHeader, MissingKey, keys_of
 from multitap.config.layers import config_files, load_config, read_config
 from multitap.config.packages import canonical, known_packages, not_installed
 from multitap.config.secret import Secret
@@ -33,6 +28,7 @@ __all__ = (
     "canonical",
     "check_required",
     "config_files",
+    "keys_of",
     "known_packages",
     "load_config",
     "not_installed",

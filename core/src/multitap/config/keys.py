@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from multitap.manifest import KeyInfo, Setting
     from multitap.work import HttpCall
 
-__all__ = ("Auth", "KeyHeader", "KeyHeaders", "MissingKey", "auth_of")
+__all__ = ("Auth", "KeyHeader", "KeyHeaders", "MissingKey", "auth_of", "keys_of")
 
 
 @attrs.frozen(kw_only=True)
@@ -80,6 +80,13 @@ class KeyHeaders:
 
 
 Auth = Union[KeyHeader, MissingKey, KeyHeaders]
+
+
+def keys_of(auth: object) -> tuple[KeyHeader | MissingKey, ...]:
+    """The keys, there or missing, of a backend's ``auth``."""
+    if isinstance(auth, KeyHeaders):
+        return auth.parts
+    return (auth,) if isinstance(auth, (KeyHeader, MissingKey)) else ()
 
 
 def auth_of(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from multitap.capabilities.provider import Validation
 from multitap.cli.doctor.findings import Advice, Finding, Run
-from multitap.config import KeyHeader, MissingKey
+from multitap.config import KeyHeader, MissingKey, keys_of
 from multitap.errors import (
     AuthenticationError,
     BackendError,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from multitap.cli.doctor.findings import Fix, Level
     from multitap.cli.doctor.installation import Installation, Reply
+    from multitap.config import Section
 
 __all__ = ("carrier_of", "examine_answers", "examine_keys", "examine_models", "unlisted_models")
 
@@ -48,23 +49,28 @@ def examine_keys(installation: Installation) -> Iterator[Finding]:
         backend = installation.backend(name)
         if isinstance(backend, ConfigError):
             continue
-        if isinstance(backend.auth, MissingKey):
-            withheld = bool(section.withheld or section.is_foreign)
-            yield Finding(
-                id="key-withheld" if withheld else "key-missing",
-                level="error" if installation.is_wanted(name) else "warning",
-                subject=name,
-                message=f"{name}: {backend.auth.message}",
-                fix=Advice(backend.auth.hint),
-                key=f"{name}.api_key",
-            )
-        elif isinstance(backend.auth, KeyHeader):
-            yield from _unreadable(name, backend.auth)
+        for key in keys_of(backend.auth):
+            if isinstance(key, KeyHeader):
+                yield from _unreadable(name, key)
+            else:
+                yield _missing(installation, section, key)
 
 
-def _unreadable(name: str, auth: KeyHeader) -> Iterator[Finding]:
+def _missing(installation: Installation, section: Section, key: MissingKey) -> Finding:
+    withheld = bool(section.withheld or section.is_foreign)
+    return Finding(
+        id="key-withheld" if withheld else "key-missing",
+        level="error" if installation.is_wanted(section.name) else "warning",
+        subject=section.name,
+        message=f"{section.name}: {key.message}",
+        fix=Advice(key.hint),
+        key=f"{section.name}.api_key",
+    )
+
+
+def _unreadable(name: str, key: KeyHeader) -> Iterator[Finding]:
     try:
-        auth.secret.reveal()
+        key.secret.reveal()
     except ConfigError as error:
         keyring = error.hint == "Run `pip install keyring`."
         yield Finding(

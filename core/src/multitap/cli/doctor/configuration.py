@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from multitap.cli.doctor.findings import Advice, Edit, Finding, Run, install
 from multitap.cli.masks import masked
-from multitap.config import canonical, known_packages
+from multitap.config import canonical, check_required, known_packages
 from multitap.config.secret import is_reference
 from multitap.errors import ConfigError, PluginError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from multitap.cli.doctor.findings import Fix, Level
     from multitap.cli.doctor.installation import Installation
     from multitap.config import Entry
+    from multitap.work import Backend
 
 __all__ = (
     "examine_aliases",
@@ -47,6 +48,8 @@ def examine_problems(installation: Installation) -> Iterator[Finding]:
         found = installation.backend(name)
         if isinstance(found, ConfigError):
             problems += found.problems or (found,)
+        else:
+            yield from _lacking(installation, found)
     for problem in problems:
         yield Finding(
             id="config-wrong",
@@ -57,6 +60,21 @@ def examine_problems(installation: Installation) -> Iterator[Finding]:
             file=problem.file,
             line=problem.line,
             key=problem.key,
+        )
+
+
+def _lacking(installation: Installation, backend: Backend) -> Iterator[Finding]:
+    """Settings that the provider cannot do without."""
+    try:
+        check_required(backend, installation.providers[backend.provider])
+    except ConfigError as error:
+        yield Finding(
+            id="setting-missing",
+            level="error" if installation.is_wanted(backend.id) else "warning",
+            subject=backend.id,
+            message=error.message,
+            fix=Advice(error.hint),
+            key=error.key,
         )
 
 

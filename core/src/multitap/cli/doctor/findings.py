@@ -45,6 +45,7 @@ FINDINGS: Mapping[str, Area] = MappingProxyType(
         "proxy-ignored": "machine",
         "config-files": "configuration",
         "config-wrong": "configuration",
+        "setting-missing": "configuration",
         "file-readable": "configuration",
         "file-writable": "configuration",
         "plugin": "plugin",
