@@ -20,6 +20,7 @@ import multitap
 from multitap import errors, events
 from multitap.answer import Answer
 from multitap.capabilities.chat import ChatRequest
+from multitap.cli.doctor.findings import FINDINGS
 from multitap.cli.failures import INTERRUPTED, exit_code
 from multitap.cli.invocation import Invocation
 from multitap.cli.root import COMMANDS, root
@@ -150,7 +151,9 @@ def parse(argv: list[str]) -> None:
             return
         command = root.get_command(context, name)
         assert command is not None, name
-        command.make_context(name, rest, parent=context)
+        within = command.make_context(name, rest, parent=context)
+        if isinstance(command, click.Group):
+            command.commands[rest[0]].make_context(rest[0], rest[1:], parent=within)
     except click.exceptions.Exit as shown:  # --help and --version
         if shown.exit_code:
             raise
@@ -261,9 +264,15 @@ def test_every_option_of_a_command_is_described(name: str) -> None:
     command = root.get_command(context, name)
     assert command is not None
     page = read("command-line.md")
-    for parameter in command.params:
+    inner = command.commands.values() if isinstance(command, click.Group) else ()
+    for parameter in (p for c in (command, *inner) for p in c.params):
         if isinstance(parameter, click.Option):
             assert f"`{parameter.opts[0]}" in page, parameter.opts
+
+
+def test_every_finding_of_the_doctor_is_in_the_table() -> None:
+    shown = {cells[0]: cells[1] for cells in rows("doctor.md", "Findings")}
+    assert shown == FINDINGS
 
 
 def test_every_error_is_in_the_table_with_whether_it_is_retried() -> None:

@@ -48,7 +48,7 @@ class Workbench:
     # ---- to break --------------------------------------------------------------------------------
 
     def wheel(self, name, version="1.0", *, source=PLUGIN, groups=None, manifest=None, needs=None):
-        """Build a wheel; without ``groups`` it is a plugin with a catalog, named for its provider."""
+        """Build a wheel; without ``groups`` it is a plugin with a catalog of its provider."""
         package = needs or name.replace("-", "_")
         info = f"{name.replace('-', '_')}-{version}.dist-info"
         found = {"multitap.catalog": name.removeprefix("multitap-")} if groups is None else groups

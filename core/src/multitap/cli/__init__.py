@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None, *, registry: Registry | None = None)
         argv: The words after ``multitap``; ``None``: those of this process.
         registry: Where plugins are found; ``None``: what is installed.
     """
-    if find_spec("click") is None or find_spec("rich") is None:
+    if find_spec("click") is None:
         sys.stderr.write(MISSING)
         return 2
     try:

@@ -46,9 +46,16 @@ Examples:
 """
 
 
-@click.group(epilog=_CONFIG, short_help="Show the configuration, and where each value is from.")
-def config() -> None:
+@click.group(
+    epilog=_CONFIG,
+    invoke_without_command=True,
+    short_help="Show the configuration, and where each value is from.",
+)
+@click.pass_context
+def config(context: click.Context) -> None:
     """Show the configuration that is in force, or explain a part of it."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @config.command(cls=Command, epilog=_SHOW, short_help="Show every value and where it is from.")

@@ -1,7 +1,8 @@
-"""Rows in aligned columns: by rich on a terminal, as plain text in a pipe."""
+"""Rows in aligned columns: by rich on a terminal, as plain text in a pipe or without rich."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from multitap.cli.clean import one_line
@@ -20,7 +21,7 @@ _GAP = "  "
 def print_table(output: Output, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print rows below their headings; what a cell holds is made safe to show."""
     cells = [[one_line(cell) for cell in row] for row in rows]
-    if output.terminal:
+    if output.terminal and find_spec("rich"):
         output.line(_rich(headings, cells))
         return
     widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
