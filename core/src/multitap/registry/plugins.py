@@ -33,9 +33,7 @@ from multitap.registry.discovery import (
 )
 from multitap.registry.forks import renew_after_fork
 from multitap.registry.installed import Snapshot, installed
-from multitap.registry.modules import disown, drop_bytecode
 from multitap.registry.turns import Turns
-from multitap.registry.unusable import absence, blame, incompatible
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
@@ -162,6 +160,8 @@ class Registry:
         in flight finish with what they have. Modules that the application has imported itself, and
         those of other packages, stay as they are.
         """
+        from multitap.registry.modules import disown, drop_bytecode
+
         with self._lock:
             claims = {*(self._loader.claims if self._loader else ()), *self._failures}
             packages = {claim.package for claim in claims if claim.plugin is None}
@@ -257,9 +257,11 @@ class Registry:
         here = table.states
         self._failures = {c: failure for c, failure in self._failures.items() if c in here}
         self._built = {key: built for key, built in self._built.items() if built.claim in here}
-        loader = self._loader
-        gone = [claim for claim in loader.claims if claim not in here] if loader else []
-        disown({claim.package for claim in gone if loader and loader.unload(claim)})
+        if self._loader is not None:
+            from multitap.registry.modules import disown
+
+            gone = [claim for claim in self._loader.claims if claim not in here]
+            disown({claim.package for claim in gone if self._loader.unload(claim)})
 
     def renew(self) -> None:
         """In a forked child: another thread may have held the lock."""
@@ -270,6 +272,8 @@ class Registry:
         return built.plugin if built and built.backend == backend else None
 
     def _claim(self, capability: str, backend: Backend) -> Claim:
+        from multitap.registry.unusable import absence, blame, incompatible
+
         table = self._table()
         claim = table.usable.get((_known_capability(capability), backend.provider))
         if claim is None:
@@ -295,6 +299,7 @@ class Registry:
     def _guarded(self, claim: Claim) -> Generator[None, None, None]:
         """One thread at a time in each package; who fails is quarantined, and leaves nothing."""
         from multitap.registry.quarantine import guarded
+        from multitap.registry.unusable import blame
 
         with self._turns.hold(claim.package):
             if claim in self._failures:
