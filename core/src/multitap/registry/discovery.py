@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import attrs
 
-from multitap.capabilities import API, CAPABILITIES
+from multitap.capabilities import API, CAPABILITIES, EXTENSIONS
 from multitap.config.packages import canonical
 from multitap.manifest import ProviderInfo, provider_from_table
 from multitap.registry.found import key_of
@@ -27,7 +27,7 @@ __all__ = ("KINDS", "Claim", "Failure", "Policy", "Row", "State", "Table", "clai
 
 State = Literal["declared", "loaded", "quarantined", "conflict", "denied", "incompatible"]
 
-KINDS = {f"multitap.{name}": name for name in (*CAPABILITIES, "extension", "command")}
+KINDS = {f"multitap.{name}": name for name in (*CAPABILITIES, *EXTENSIONS)}
 """What a row is about, by its group of entry points."""
 
 
@@ -52,7 +52,7 @@ class Row:
 
 @attrs.frozen
 class Claim:
-    """One entry point.
+    """One entry point; of an extension or a command ``provider`` is its name.
 
     ``plugin`` and ``info`` are set where an application registered an object itself.
     """

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
-from multitap.capabilities import CAPABILITIES
+from multitap.capabilities import CAPABILITIES, EXTENSIONS
 from multitap.errors import ConfigError, MultitapError
 from multitap.manifest import ProviderInfo
 from multitap.registry.discovery import (
@@ -38,8 +38,11 @@ from multitap.registry.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
 
+    import click
+
     from multitap.config import Plugins
-    from multitap.registry.loading import Loader
+    from multitap.registry.extensions import Extensions, Filter, Observed
+    from multitap.registry.loading import Hooks, Loader
     from multitap.work import Backend
 
 __all__ = ("Failure", "Registry", "Row", "State")
@@ -83,6 +86,7 @@ class Registry:
         self._loader: Loader | None = None
         self._turns = Turns()
         self._built: dict[tuple[str, str], _Built] = {}
+        self._made_extensions: Extensions | None = None
         self._generation = 0
         renew_after_fork(self)
 
@@ -171,6 +175,49 @@ class Registry:
             installed.forget()
             self._loader = self._surveyed = None
             self._failures, self._built = {}, {}
+            self._made_extensions = None
+
+    # ---- extensions ------------------------------------------------------------------------------
+
+    def observers(self) -> tuple[Observed, ...]:
+        """Who is told of calls, in order of distribution; a broken one is quarantined instead."""
+        return self._extensions.observers()
+
+    @property
+    def observer_faults(self) -> Mapping[str, int]:
+        """How often an observer raised, by distribution; what it raised reached no call."""
+        return self._extensions.faults()
+
+    def filters(self, names: Iterable[str]) -> tuple[Filter, ...]:
+        """The filters of these names, in this order.
+
+        Raises:
+            ConfigError: No installed extension has the name, or it is none of a filter.
+            PluginError: The extension is broken; see ``failures``.
+        """
+        return tuple(map(self._extensions.filter, names))
+
+    def commands(self) -> tuple[str, ...]:
+        """The names of the commands that plugins add; nothing is imported."""
+        return self._extensions.commands()
+
+    def command(self, name: str) -> click.Command:
+        """One command that a plugin adds.
+
+        Raises:
+            ConfigError: There is none of this name.
+            PluginError: The plugin is broken; see ``failures``.
+        """
+        return self._extensions.command(name)
+
+    @property
+    def _extensions(self) -> Extensions:
+        made = self._made_extensions
+        if made is None:
+            from multitap.registry.extensions import Extensions
+
+            made = self._made_extensions = Extensions(self._current_table, self._loaded)
+        return made
 
     # ---- what is used ----------------------------------------------------------------------------
 
@@ -214,7 +261,7 @@ class Registry:
         """
         known = info or ProviderInfo(name=provider, title=provider)
         module = getattr(plugin, "__name__", None) or type(plugin).__name__
-        names = [_known_capability(name) for name in capabilities]
+        names = [name if name in EXTENSIONS else _known_capability(name) for name in capabilities]
         claims = [
             Claim(name, provider, distribution, version, module, plugin, known) for name in names
         ]
@@ -252,6 +299,10 @@ class Registry:
                 self._let_go(table)
             return self._surveyed
 
+    def _current_table(self) -> Table:
+        """The table of the last look; to read it for every call costs nothing."""
+        return self._surveyed or self._table(quick=True)
+
     def _let_go(self, table: Table) -> None:
         """Drop what is not installed any more, or not in this version."""
         here = table.states
@@ -272,28 +323,34 @@ class Registry:
         return built.plugin if built and built.backend == backend else None
 
     def _claim(self, capability: str, backend: Backend) -> Claim:
-        from multitap.registry.unusable import absence, blame, incompatible
+        from multitap.registry.unusable import absence, refuse_unusable
 
         table = self._table()
         claim = table.usable.get((_known_capability(capability), backend.provider))
         if claim is None:
             raise absence(table, capability, backend)
-        if claim in table.failures:
-            raise blame(claim, table.failures[claim].reason)
-        if table.states[claim] == "incompatible":
-            raise incompatible(claim, table.infos[claim].api)
+        refuse_unusable(table, claim)
         return claim
 
     def _made(self, claim: Claim, backend: Backend) -> object:
-        from multitap.registry.loading import Loader, answer_of
+        from multitap.registry.loading import answer_of
+
+        with self._loaded(claim) as hooks:
+            hook = hooks[f"multitap_{claim.capability}"]
+            answer = answer_of(hook, backend, claim.capability)
+        if isinstance(answer, MultitapError):
+            raise answer
+        return answer
+
+    @contextmanager
+    def _loaded(self, claim: Claim) -> Generator[Hooks, None, None]:
+        """The claim's hooks, to be called inside."""
+        from multitap.registry.loading import Loader
 
         with self._lock:
             loader = self._loader = self._loader or Loader()
         with self._guarded(claim):
-            answer = answer_of(loader.load(claim), backend, claim.capability)
-        if isinstance(answer, MultitapError):
-            raise answer
-        return answer
+            yield loader.load(claim)
 
     @contextmanager
     def _guarded(self, claim: Claim) -> Generator[None, None, None]:
