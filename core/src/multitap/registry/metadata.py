@@ -16,7 +16,8 @@ __all__ = ("entries_of", "has_metadata", "headers_of", "read_folder")
 _ENTRY_POINTS_LIMIT = 1 << 20
 _HEAD_LIMIT = 1 << 14
 _LINE = re.compile(r"[!-9;-~]+:.*|[ \t].*")
-_HEADER = re.compile(r"^(name|version):[ \t]*([!-~]+)[ \t]*$(?!\n[ \t])", re.IGNORECASE | re.M)
+_HEADER = re.compile(r"^(name|version):(.*(?:\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE)
+_WORD = re.compile(r"[!-~]+")
 
 
 def read_folder(path: str, known: Folder | None) -> Folder:
@@ -108,6 +109,8 @@ def headers_of(metadata: bytes) -> tuple[str, str] | None:
     text = head.decode("latin-1").rstrip("\n")
     if "\r" in text or not all(_LINE.fullmatch(line) for line in text.split("\n")):
         return None
-    found = [(name.lower(), value) for name, value in _HEADER.findall(text)]
+    found = [(name.lower(), value.strip()) for name, value in _HEADER.findall(text)]
     facts = dict(found)
-    return (facts["name"], facts["version"]) if len(found) == len(facts) == 2 else None
+    if len(found) != 2 or len(facts) != 2 or not all(map(_WORD.fullmatch, facts.values())):
+        return None
+    return facts["name"], facts["version"]
