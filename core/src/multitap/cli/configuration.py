@@ -117,6 +117,8 @@ def explain(
     """
     loaded, providers = invocation.known(config, llm)
     files = _files(config)
+    if subject is None and invocation.form == "text":
+        _show_files(files, invocation.output)
     path = key_path(subject.strip(), loaded, providers) if subject else ()
     keys: Sequence[KeyExplained] = ()
     model = None
@@ -128,8 +130,6 @@ def explain(
         facts = {"keys": [k.to_dict() for k in keys], "model": model and model.to_dict()}
         invocation.output.json({"files": files, **facts})
         return
-    if subject is None:
-        _show_files(files, invocation.output)
     _show_keys(keys, invocation.output)
     if model is not None:
         _show_model(model, invocation.output)

@@ -29,7 +29,7 @@ def ask(installation: Installation) -> None:
     """Fill in who answers, and which models are there although no list has them."""
     from multitap.runtime import Runtime
 
-    names = list(installation.looked_at)
+    names = [name for name in installation.looked_at if installation.is_ready(name)]
     with Runtime(installation.config, registry=installation.registry) as runtime:
         replies = _at_once(partial(_reply, installation, runtime), names)
         installation.replies = dict(zip(names, replies, strict=True))

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 from multitap.capabilities.provider import Validation
 from multitap.cli.doctor.findings import Advice, Finding, Run
+from multitap.cli.doctor.installation import Reply
+from multitap.cli.doctor.plugins import broken
 from multitap.config import KeyHeader, MissingKey, keys_of
 from multitap.errors import (
     AuthenticationError,
-    BackendError,
     BadRequest,
     ConfigError,
     ModelNotFound,
+    MultitapError,
     NotSupported,
+    PluginError,
     ProtocolError,
     ProviderDown,
     Timeout,
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from multitap.cli.doctor.findings import Fix, Level
-    from multitap.cli.doctor.installation import Installation, Reply
+    from multitap.cli.doctor.installation import Installation
     from multitap.config import Section
 
 __all__ = ("carrier_of", "examine_answers", "examine_keys", "examine_models", "unlisted_models")
@@ -89,23 +92,27 @@ def _unreadable(name: str, key: KeyHeader) -> Iterator[Finding]:
 def examine_answers(installation: Installation) -> Iterator[Finding]:
     """Does each backend answer, and as what it should be?"""
     for name in installation.looked_at:
-        if isinstance(installation.backend(name), ConfigError):  # told with the configuration
-            continue
-        reply = installation.replies[name] if installation.replies is not None else None
-        if reply is None or reply.silent:
-            why = "--offline" if reply is None else "its plugin has no way to ask it"
-            message = f"{name} {_place(installation, name)} was not asked: {why}"
+        reply = (installation.replies or {}).get(name, Reply())
+        if reply.error is not None:
+            yield from _failed(installation, name, reply.error)
+        elif reply.silent:
+            message = f"{_titled(installation, name)} was not asked: {_why(installation, name)}"
             yield Finding(id="backend-skipped", level="info", subject=name, message=message)
-        elif reply.error is None:
-            message = f"{name} {_place(installation, name)}: {_said(reply)}"
+        else:
+            message = f"{_titled(installation, name)}: {_said(reply)}"
             yield Finding(id="backend", level="ok", subject=name, message=message)
-        elif isinstance(reply.error, BackendError) and reply.error.kind != "key_missing":
-            yield _failed(installation, name, reply.error)
 
 
-def _place(installation: Installation, name: str) -> str:
+def _why(installation: Installation, name: str) -> str:
+    if installation.replies is None:
+        return "--offline"
+    return "its plugin has no way to" if installation.is_ready(name) else "it lacks something"
+
+
+def _titled(installation: Installation, name: str) -> str:
     endpoint = installation.endpoint(name)
-    return f"at {endpoint} (carrier {carrier_of(endpoint)})" if endpoint else "in this process"
+    place = f"at {endpoint} (carrier {carrier_of(endpoint)})" if endpoint else "in this process"
+    return f"{name} {place}"
 
 
 def _said(reply: Reply) -> str:
@@ -123,19 +130,24 @@ def _said(reply: Reply) -> str:
     return ", ".join(filter(None, [facts.server or "it answers", models, left, ends]))
 
 
-def _failed(installation: Installation, name: str, error: BackendError) -> Finding:
+def _failed(installation: Installation, name: str, error: MultitapError) -> Iterator[Finding]:
+    if isinstance(error, PluginError):
+        failed = {provider for _, provider in installation.registry.failures}
+        if installation.sections[name].provider not in failed:  # else told with the plugins
+            yield broken(error)
+        return
     level: Level = "error" if installation.is_wanted(name) else "warning"
-    return Finding(
+    yield Finding(
         id=_kind(error),
         level=level,
         subject=name,
-        message=f"{name} {_place(installation, name)}: {error.message}",
+        message=f"{_titled(installation, name)}: {error.message}",
         fix=_remedy(installation, name, error),
         key=f"{name}.endpoint",
     )
 
 
-def _kind(error: BackendError) -> str:
+def _kind(error: MultitapError) -> str:
     if isinstance(error, AuthenticationError):
         return "key-refused"
     if isinstance(error, TLSFailed):
@@ -152,7 +164,7 @@ def _kind(error: BackendError) -> str:
     )
 
 
-def _remedy(installation: Installation, name: str, error: BackendError) -> Fix:
+def _remedy(installation: Installation, name: str, error: MultitapError) -> Fix:
     section = installation.sections[name]
     info = installation.providers[section.provider]
     docs = f"; see {info.docs}" if info.docs else ""

@@ -110,9 +110,12 @@ def doctor(
 
 
 def examine(installation: Installation) -> Iterator[Finding]:
-    """Everything that is found, in the order of ``EXAMINATIONS``."""
-    for examination in EXAMINATIONS:
-        yield from examination(installation)
+    """Everything that is found, each once, in the order of ``EXAMINATIONS``."""
+    told: set[tuple[str, str]] = set()
+    for finding in (found for look in EXAMINATIONS for found in look(installation)):
+        if (finding.id, finding.message) not in told:
+            told.add((finding.id, finding.message))
+            yield finding
 
 
 def _known(installation: Installation, backend: str | None) -> str | None:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from multitap.cli.doctor.findings import Advice, Edit
-from multitap.config import backends, build_backend
+from multitap.config import (
+    KeyHeader,
+    MissingKey,
+    backends,
+    build_backend,
+    check_required,
+    keys_of,
+)
 from multitap.errors import ConfigError, MultitapError
 from multitap.resolve import default_backend, resolve
 
@@ -103,6 +110,21 @@ class Installation:
             return build_backend(section, self.providers[section.provider])
         except ConfigError as error:
             return error
+
+    def is_ready(self, name: str) -> bool:
+        """Has a backend all that it takes to ask it? What it lacks is told by itself."""
+        backend = self.backend(name)
+        if isinstance(backend, ConfigError):
+            return False
+        keys = keys_of(backend.auth)
+        try:
+            check_required(backend, self.providers[backend.provider])
+            for key in keys:
+                if isinstance(key, KeyHeader):
+                    key.secret.reveal()
+        except ConfigError:
+            return False
+        return not any(isinstance(key, MissingKey) for key in keys)
 
     def endpoint(self, name: str) -> str:
         """Where a backend is; empty for one in this process."""

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from multitap.registry import Row
     from multitap.work import Backend
 
-__all__ = ("examine_commands", "examine_hooks", "examine_plugins", "explain_row", "offer_of")
+__all__ = (
+    "broken",
+    "examine_commands",
+    "examine_hooks",
+    "examine_plugins",
+    "explain_row",
+    "offer_of",
+)
 
 _RECOMMENDED = "multitap-ollama"
 
@@ -29,7 +36,7 @@ def examine_plugins(installation: Installation) -> Iterator[Finding]:
     if all(row.state == "denied" for row in installation.registry.capabilities()):
         yield _none(installation)
     troubles = [explain_row(installation, row) for row in rows]
-    yield from _once(finding for finding in troubles if finding)
+    yield from (finding for finding in troubles if finding)
     broken = {row.distribution for row, found in zip(rows, troubles, strict=True) if found}
     sound = [row for row in rows if row.distribution not in broken]
     for name in dict.fromkeys(row.distribution for row in sound):
@@ -144,11 +151,6 @@ def _normal(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-def _once(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Each only once: rows of one distribution often have one reason."""
-    yield from {(f.id, f.subject, f.message): f for f in findings}.values()
-
-
 # ---- what its hooks give -------------------------------------------------------------------------
 
 
@@ -162,17 +164,21 @@ def examine_hooks(installation: Installation) -> Iterator[Finding]:
             yield from _built(installation, capability, backend)
 
 
+def broken(error: PluginError) -> Finding:
+    """A plugin that was loaded, and then broke its contract."""
+    name = error.distribution or ""
+    fix = upgrade(name) if name else Advice(error.hint)
+    message = error.message
+    return Finding(id="plugin-broken", level="error", subject=name, message=message, fix=fix)
+
+
 def _built(installation: Installation, capability: str, backend: Backend) -> Iterator[Finding]:
-    known = installation.registry.failures
+    if (capability, backend.provider) in installation.registry.failures:  # told already
+        return
     try:
         installation.registry.build(capability, backend)
     except PluginError as error:
-        if (capability, backend.provider) not in known:
-            name = error.distribution or ""
-            fix = upgrade(name) if name else Advice(error.hint)
-            yield Finding(
-                id="plugin-broken", level="error", subject=name, message=error.message, fix=fix
-            )
+        yield broken(error)
     except MultitapError as error:
         yield Finding(
             id="backend-failing",
