@@ -14,9 +14,9 @@ from multitap.capabilities.catalog import Model
 from multitap.capabilities.provider import Validation
 from multitap.cli.doctor import asking, machine
 from multitap.cli.doctor.findings import FINDINGS, Advice, Finding, exit_code
-from multitap.errors import AuthenticationError
+from multitap.errors import AuthenticationError, LocalError
 from multitap.hookspecs import hookimpl
-from multitap.manifest import KeyInfo, ProviderInfo
+from multitap.manifest import KeyInfo, ProviderInfo, Setting
 from multitap.work import Exchange, HttpCall, LocalExchange
 
 KEY = "sk-0123456789"
@@ -358,6 +358,34 @@ def test_offline_asks_nobody():
     )
 
 
+class Broken(Shop):
+    """It keeps its contract until it is asked."""
+
+    def models(self):
+        return LocalExchange(lambda emit: 1 / 0)
+
+
+def test_a_plugin_that_breaks_while_it_is_asked():
+    findings, code = look("shop", plugins=shop(Broken()))
+    found = bad(findings)["plugin-broken"]
+    assert (code, found["subject"]) == (3, "multitap-shop")
+    assert "ZeroDivisionError" in found["message"]
+
+
+class Needy(Shop):
+    """Nothing comes of its hook without a file that is not there."""
+
+    @hookimpl
+    def multitap_catalog(self, backend):
+        raise LocalError("there is no such file", hint="Write it.")
+
+
+def test_a_fault_of_this_machine_is_told_once():
+    findings, code = look("--offline", "shop", plugins=shop(Needy()))
+    (found,) = [f for f in findings if f["level"] == "error"]
+    assert (code, found["id"], found["fix"]["text"]) == (1, "backend-failing", "Write it.")
+
+
 # ---- models --------------------------------------------------------------------------------------
 
 
@@ -437,8 +465,15 @@ def test_a_key_that_a_projects_file_does_not_get(tmp_path, monkeypatch):
 
 
 def test_a_key_that_cannot_be_read():
-    words = ("--llm", "shop.model=tea", "shop.api_key=env:NOT_SET", "--", "shop")
-    findings, code = look("--offline", *words, plugins=shop(info=LOCKED))
+    with Loopback([client_closed]) as server:
+        words = (
+            "--llm",
+            "shop.model=tea",
+            "shop.api_key=env:NOT_SET",
+            f"shop.endpoint={server.url}",
+        )
+        findings, code = look(*words, "--", "shop", plugins=shop(info=LOCKED))
+        assert server.peers == []  # without it there is nothing to ask
     assert (code, list(bad(findings))) == (2, ["key-unreadable"])
     assert "NOT_SET" in bad(findings)["key-unreadable"]["fix"]["text"]
 
@@ -462,6 +497,14 @@ def test_no_secret_is_shown(form, tmp_path):
             SHOP_KEY=KEY,
         )
         assert KEY not in ran.out + ran.err
+
+
+def test_a_setting_that_the_provider_needs():
+    region = Setting(name="region", required=True, help="Where it is.")
+    info = ProviderInfo(name="shop", endpoint="http://127.0.0.1:1", settings={"region": region})
+    findings, code = look("--llm", "shop.model=tea", "--", "shop", plugins=shop(info=info))
+    found = bad(findings)["setting-missing"]
+    assert (code, found["key"], list(bad(findings))) == (2, "shop.region", ["setting-missing"])
 
 
 # ---- this machine --------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from multitap.config import (
     layers,
     load_config,
     not_installed,
+    read_config,
 )
 from multitap.config.sections import SECTION_KEYS
 from multitap.config.sources import lines_of
@@ -707,3 +708,32 @@ def test_reading_the_configuration_imports_nothing_heavy():
 def test_a_section_made_in_code_needs_its_names_alone():
     section = Section(name="acme", provider="acme", environ={})
     assert build_backend(section, ACME).endpoint == "http://127.0.0.1:8080"
+
+
+# ---- for those who look at it --------------------------------------------------------------------
+
+
+def test_what_lost_to_a_stronger_layer_is_kept(places):
+    places.user.write_text("[acme]\nmodel = 'a'")
+    places.project.write_text("[acme]\nmodel = 'b'")
+    config = places.load({"MULTITAP_ACME__MODEL": "c"}, ["acme.model=d"])
+    said = [(e.value, e.source.kind) for e in config.entries if e.path == ("acme", "model")]
+    layers = [("a", "user"), ("b", "project"), ("c", "environment"), ("d", "command line")]
+    assert said == layers
+    assert "'c'" not in repr(config)
+
+
+def test_what_is_right_can_be_read_beside_what_is_wrong(tmp_path):
+    file = written(tmp_path, "[acme]\nmodel = 'a'\ntimeout_ms = 'soon'\n[defaults]\ncolour = 'red'")
+    config, problems = read_config(file)
+    assert config.sections["acme"].model == "a"
+    assert {(p.key, p.line) for p in problems} == {("acme.timeout_ms", 3), ("defaults.colour", 5)}
+    with pytest.raises(ConfigError) as caught:
+        load_config(file)
+    assert [p.key for p in caught.value.problems] == [p.key for p in problems]
+
+
+def test_a_single_problem_is_the_error_itself(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        load_config(written(tmp_path, "[defaults]\ncolour = 'red'"))
+    assert (caught.value.key, caught.value.problems) == ("defaults.colour", ())

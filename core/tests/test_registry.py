@@ -698,3 +698,13 @@ def test_threads_that_wait_for_each_other_in_a_circle_are_told():
     outcomes = in_threads(2, cross)
 
     assert sorted(type(o).__name__ for o in outcomes) == ["PluginError", "str"]
+
+
+def test_everything_can_be_imported_at_once_and_what_breaks_is_quarantined(install):
+    install("multitap-acme", [("chat", "acme = acme_plugin")], {"acme_plugin": CHAT})
+    install("acme-bad", [("command", "bad = acme_bad")], {"acme_bad": "1 / 0"})
+    found = registry()
+    found.load()
+    mine = {r.distribution: r.state for r in found.entries() if "acme" in r.distribution}
+    assert mine == {"multitap-acme": "loaded", "acme-bad": "quarantined"}
+    assert "ZeroDivisionError" in found.failures["command", "bad"].reason

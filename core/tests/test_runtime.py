@@ -375,6 +375,20 @@ def test_probe_tells_who_is_there(world):
     )
 
 
+def test_probe_of_one_backend_asks_no_other(world):
+    with Loopback([request, whole(b"tiny")]) as server:
+        found = world(OverHttp(), server.url)
+        assert found.call("probe", backend="other") == []
+        assert [probe.backend for probe in found.call("probe", backend="acme")] == ["acme"]
+        assert len(server.requests) == 1
+
+
+def test_a_section_that_is_wrong_does_not_end_a_probe(world):
+    (probe,) = world(OverHttp(), colour="red").call("probe")
+    assert (probe.endpoint, probe.reachable) == ("http://127.0.0.1:9", False)
+    assert "unknown key 'colour'" in str(probe.error)
+
+
 def test_check_fails_on_an_empty_answer(world):
     with Loopback([request, whole(b".")]) as server:
         check = world(OverHttp(), server.url).call("check")
