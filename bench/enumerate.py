@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -21,11 +22,10 @@ from wheels import CHAT, unpack, write_wheel  # noqa: E402
 PLUGINS = 20
 LAW = 50.0
 
-# a process that is asked nothing, then one that is; the difference is what the question costs
-IMPORT = "import time; import multitap; print(time.process_time())"
 ASK = """
 import sys, time
 import multitap
+assert not sys.dont_write_bytecode
 start = time.process_time()
 rows = multitap.capabilities()
 first = time.process_time()
@@ -61,20 +61,13 @@ def install(folder: Path, count: int) -> None:
             f"{package}/provider.toml": MANIFEST.format(name=name),
         }
         unpack(write_wheel(folder, name, entries, files), folder)
-    settle(folder)
-
-
-def settle(folder: Path) -> None:
-    """As if all of it had been installed a while ago: what is seconds old is not kept."""
-    import time
-
-    time.sleep(2.5)
-    assert folder.is_dir()
+    time.sleep(2.5)  # what is seconds old is not kept
 
 
 def ask(folder: Path, cache: Path, count: int) -> tuple[float, float]:
     """CPU of the first and of the second look, in milliseconds."""
     environ = {**os.environ, "PYTHONPATH": str(folder), "XDG_CACHE_HOME": str(cache)}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled
     words = [sys.executable, "-c", ASK.format(count=count)]
     done = subprocess.run(
         words, env=environ, cwd=folder, capture_output=True, text=True, check=True
@@ -92,10 +85,10 @@ def measure(rounds: int) -> dict[str, list[tuple[float, float]]]:
         empty.mkdir()
         install(folder, PLUGINS)
         ask(folder, cache, PLUGINS)
-        for _ in range(rounds):
+        for number in range(rounds):
             nothing = ask(empty, cache, 0)
             cached = ask(folder, cache, PLUGINS)
-            read = ask(folder, Path(root, f"fresh-{_}"), PLUGINS)
+            read = ask(folder, Path(root, f"fresh-{number}"), PLUGINS)
             for name, figures in (
                 ("no plugin", nothing),
                 (f"{PLUGINS} plugins, cached", cached),
