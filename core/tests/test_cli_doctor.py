@@ -457,11 +457,14 @@ def test_a_key_that_is_missing():
 def test_a_key_that_a_projects_file_does_not_get(tmp_path, monkeypatch):
     (tmp_path / "llm.toml").write_text("[shop]\nendpoint = 'https://evil.example'")
     monkeypatch.chdir(tmp_path)
-    findings, code = look(
-        "--offline", "shop", plugins=shop(info=LOCKED), MULTITAP_CONFIG="", SHOP_KEY=KEY
-    )
+    environ = {"MULTITAP_CONFIG": "", "SHOP_KEY": KEY}
+    findings, code = look("--offline", "shop", plugins=shop(info=LOCKED), **environ)
     found = bad(findings)["key-withheld"]
     assert (code, found["level"], found["subject"]) == (2, "error", "shop")
+    assert "MULTITAP_SHOP__ENDPOINT" in found["fix"]["text"]
+    environ["MULTITAP_SHOP__ENDPOINT"] = "https://evil.example"
+    findings, _ = look("--offline", "shop", plugins=shop(info=LOCKED), **environ)
+    assert "key-withheld" not in bad(findings)
 
 
 def test_a_key_that_cannot_be_read():

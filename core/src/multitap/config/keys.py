@@ -162,15 +162,19 @@ def _from_variable(section: Section, variable: str | None) -> Secret | None:
 
 
 def _withheld_reference(section: Section, place: Source) -> MissingKey:
-    name = section.name.upper().replace("-", "_")
     return MissingKey(
         backend=section.name,
         message=(
             f"{place}: a project's file may not send a key from outside of it to an endpoint that "
             "it names"
         ),
-        hint=f"If you trust it, set endpoint in your own llm.toml, or MULTITAP_{name}__ENDPOINT.",
+        hint=f"If you trust it, set {_endpoint_variable(section)}.",
     )
+
+
+def _endpoint_variable(section: Section) -> str:
+    """The user's own word for an endpoint, which is stronger than a project's file."""
+    return f"MULTITAP_{section.name.upper().replace('-', '_')}__ENDPOINT to that endpoint"
 
 
 def _missing(section: Section, what: str, key: str, variable: str | None = None) -> MissingKey:
@@ -180,5 +184,5 @@ def _missing(section: Section, what: str, key: str, variable: str | None = None)
     message = f"[{name}] needs {what} and has none"
     if section.is_foreign:
         message += f": its endpoint stands in a project's file, {section.sources['endpoint']}"
-        hint = f"Set {key} in that file, or endpoint in your own llm.toml; yours is not sent there."
+        hint = f"Set {key} in that file, or {_endpoint_variable(section)}; yours is not sent there."
     return MissingKey(backend=name, message=message, hint=hint)

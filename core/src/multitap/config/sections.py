@@ -4,8 +4,8 @@ A project's file is not the user's own: a repository that somebody cloned must n
 the user's key elsewhere. So an endpoint that stands in a project's file gets only a key that is
 written in that same file as it is. A reference such as ``env:NAME`` there would be the user's key
 under another name: it is followed for an endpoint on this machine, and withheld from any other. The
-user's way to allow it is to name the endpoint again in a place of their own: the user's file,
-``MULTITAP_<SECTION>__ENDPOINT``, or ``--llm``.
+user's way to allow it is to name the endpoint again in a place of their own that is stronger than a
+project's file: ``MULTITAP_<SECTION>__ENDPOINT``, or ``--llm``.
 """
 
 from __future__ import annotations
