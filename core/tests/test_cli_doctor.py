@@ -12,6 +12,7 @@ from workbench import Workbench
 
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.provider import Validation
+from multitap.cli import tables
 from multitap.cli.doctor import asking, machine
 from multitap.cli.doctor.findings import FINDINGS, Advice, Finding, exit_code
 from multitap.errors import AuthenticationError, LocalError
@@ -534,7 +535,15 @@ def test_a_second_multitap_is_told(bench):
 def test_a_missing_extra_is_a_command_away(monkeypatch):
     monkeypatch.setattr(machine, "find_spec", lambda name: None)
     (found,) = machine.examine_extras(None)
-    assert str(found.fix) == "pip install 'multitap[cli]'"
+    assert (found.id, str(found.fix)) == ("extra-missing", "pip install 'multitap[cli]'")
+
+
+def test_without_rich_a_table_on_a_terminal_is_plain(monkeypatch, capsys):
+    monkeypatch.setattr(tables, "find_spec", lambda name: None)
+    output = Output()
+    output.terminal = True
+    tables.print_table(output, ("A", "B"), [("longer", "x")])
+    assert capsys.readouterr().out == "A       B\nlonger  x\n"
 
 
 def test_variables_are_named_without_their_values():

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from multitap.cli.doctor.plugins import explain_row, offer_of
+from multitap.cli.clean import one_line
+from multitap.cli.doctor.plugins import explain_row, normal_name, offer_of
 from multitap.cli.options import Command, json_option, option, settings_options
 from multitap.errors import ConfigError
 
@@ -77,22 +78,18 @@ def _distributions(installation: Installation, name: str | None) -> Mapping[str,
         rows.setdefault(row.distribution, []).append(row)
     if name is None:
         return dict(sorted(rows.items()))
-    wanted = _normal(name)
-    found = {d: own for d, own in rows.items() if wanted in {_normal(d), *_providers(own)}}
+    wanted = normal_name(name)
+    found = {d: own for d, own in rows.items() if wanted in _names(d, own)}
     if not found:
-        known = ", ".join(sorted(rows)) or "none"
+        known = ", ".join(filter(None, sorted(rows))) or "none"
         raise ConfigError(
             f"no plugin {name!r} is installed", hint=f"Installed are: {known}; see `pip list`."
         )
     return found
 
 
-def _normal(name: str) -> str:
-    return name.strip().lower().replace("_", "-").replace(".", "-")
-
-
-def _providers(rows: Sequence[Row]) -> set[str]:
-    return {_normal(row.provider) for row in rows}
+def _names(distribution: str, rows: Sequence[Row]) -> set[str]:
+    return {normal_name(word) for word in (distribution, *(row.provider for row in rows))}
 
 
 def _state(rows: Sequence[Row]) -> str:
@@ -132,11 +129,11 @@ def _show(
     installation: Installation, rows: Sequence[Row], output: Output, *, traceback: bool
 ) -> None:
     name = rows[0].distribution or "registered by a program"
-    output.line(f"{name} {rows[0].version}  {_state(rows)}")
-    output.line(f"  offers: {offer_of(rows)}")
+    output.line(f"{one_line(f'{name} {rows[0].version}')}  {_state(rows)}")
+    output.line(f"  offers: {one_line(offer_of(rows))}")
     for finding in _troubles(installation, rows):
         output.line(f"  reason: {finding.message}")
-        output.line(f"  fix: {finding.fix}")
+        output.line(f"  fix: {one_line(str(finding.fix))}")
     if traceback:
         for text in _tracebacks(installation, rows):
             output.text(text)

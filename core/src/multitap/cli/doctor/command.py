@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from multitap.cli.clean import one_line
 from multitap.cli.doctor.asking import ask
 from multitap.cli.doctor.backends import examine_answers, examine_keys, examine_models
 from multitap.cli.doctor.configuration import (
@@ -131,7 +132,7 @@ def _show(findings: Sequence[Finding], output: Output) -> None:
     for finding in findings:
         output.line(f"{finding.level:<8} {finding.message}  [{finding.id}]")
         if finding.fix is not None:
-            output.line(f"{'':8} fix: {finding.fix}")
+            output.line(f"{'':8} fix: {one_line(str(finding.fix))}")
     counts = [sum(finding.level == level for finding in findings) for level in ("error", "warning")]
     told = [
         f"{n} {word}{'s' * (n != 1)}" for n, word in zip(counts, ("error", "warning"), strict=True)

@@ -24,6 +24,7 @@ __all__ = (
     "examine_hooks",
     "examine_plugins",
     "explain_row",
+    "normal_name",
     "offer_of",
 )
 
@@ -138,17 +139,22 @@ def _denied(installation: Installation, row: Row) -> Finding:
 
 def _permission(installation: Installation, distribution: str) -> Fix:
     """What has to change for a distribution to be allowed."""
-    plugins, name = installation.config.plugins, _normal(distribution)
-    left = [denied for denied in plugins.deny if _normal(denied) != name]
+    plugins, name = installation.config.plugins, normal_name(distribution)
+    left = [denied for denied in plugins.deny if normal_name(denied) != name]
     if len(left) < len(plugins.deny):
         return installation.edit(("plugins", "deny"), left)
-    if plugins.allow is not None and name not in map(_normal, plugins.allow):
+    if plugins.allow is not None and name not in map(normal_name, plugins.allow):
         return installation.edit(("plugins", "allow"), [*plugins.allow, distribution])
     return Advice(f"unset MULTITAP_PLUGINS, or let it name {distribution}")
 
 
-def _normal(distribution: str) -> str:
-    return re.sub(r"[-_.]+", "-", distribution).lower()
+def normal_name(distribution: str) -> str:
+    """A distribution's name in the spelling that compares.
+
+    >>> normal_name("Multitap_Acme")
+    'multitap-acme'
+    """
+    return re.sub(r"[-_.]+", "-", distribution.strip()).lower()
 
 
 # ---- what its hooks give -------------------------------------------------------------------------
