@@ -7,12 +7,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import click
+import letters
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from installed import write_metadata
 from interpreter import OK, a_call, course, explain, post
+from loopback import CEILING, Loopback, client_closed, request, send
 from multitap_sample.stopwatch import notes
 from multitap_sample.swap import WORDS, Swap, multitap_filter
 from worlds import WORLDS
@@ -284,6 +286,40 @@ def test_an_answer_that_a_filter_ends_is_not_read_to_its_end():
 
     assert (events, error) == ([Text("a"), Text("b"), Stop("stop_sequence")], None)
     assert seen == ["Send", "Read", "Out", "Read", "Out", "Drop"]
+
+
+def test_the_request_of_an_answer_that_a_filter_ended_is_dropped(world_at):
+    class Plugin:
+        @hookimpl
+        def multitap_filter(self, call):
+            return EndsAt("c")
+
+    head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+    held_open = [request, send(head + b"1\r\na\r\n1\r\nc\r\n"), client_closed]
+    with Loopback(held_open) as server:
+        events, stream = world_at(server.url, Plugin()).stream("hi")
+        assert server.peer(0).closed_by_client.wait(CEILING)
+
+    assert (stream.answer.text, stream.answer.stop_reason) == ("a", "stop_sequence")
+    assert events == [Text("a"), Stop("stop_sequence")]
+
+
+@pytest.fixture(params=WORLDS, ids=["sync", "async"])
+def world_at(request):
+    """Makes a runtime of letters over HTTP with one filter."""
+    opened = []
+
+    def make(url, extension):
+        registry = letters.registry(acme=letters.OverHttp())
+        registry.add(extension, "ends", ["extension"], distribution="dist-ends")
+        config = {"defaults": {"model": "acme:tiny"}, "acme": {"endpoint": url}}
+        config["plugins"] = {"filters": ["ends"]}
+        opened.append(request.param(config, registry))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.close()
 
 
 def test_a_filter_may_fail_the_answer_with_a_typed_error():
