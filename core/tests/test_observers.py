@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from contextlib import closing
 
 import letters
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from interpreter import OK, a_call, post
 from letters import OverHttp, Poller, Typist
 from loopback import CEILING, Loopback, client_closed, close, request, send
 from worlds import WORLDS
 
+from multitap.engine.flow import Flow, Read, Send
 from multitap.engine.watch import Watch
 from multitap.errors import (
     BadRequest,
@@ -20,6 +25,7 @@ from multitap.errors import (
     NotSupported,
     PluginError,
     ProviderDown,
+    RateLimited,
 )
 from multitap.events import Stop, Usage, UsageReport
 from multitap.extensions import CallInfo
@@ -508,6 +514,43 @@ def test_nothing_is_told_after_the_end_nor_before_the_start():
     watch.attempt_ended(Attempt(1))
 
     assert [name for name, *_ in listener.told] == ["call_started", "call_ended"]
+
+
+STEPS = st.sampled_from(
+    [OK, b"a", b".", b"!", b"", b"?", ProviderDown("No"), BadRequest("No"), RateLimited("Slow")]
+)
+
+
+@given(script=st.lists(STEPS, max_size=12), closed=st.integers(0, 12))
+def test_whatever_happens_each_start_has_one_end(script, closed):
+    """Any order of heads, bytes and failures, given up after any of them."""
+    listener = Listener()
+    watch = Watch(CALL, [listener])
+    error = run(Flow(a_call(post(), watch=watch)), script, closed)
+    watch.call_ended(error)
+    watch.call_ended()
+
+    names = "".join(name[0] + name.rpartition("_")[2][0] for name, *_ in listener.told)
+    assert re.fullmatch("cs(asae)*ce", names)
+    assert listener.told[-1][1].attempts == names.count("as")
+    assert listener.told[-1][1].error is error
+    if error is not None and "ae" in names:
+        assert listener.told[-2][1].error is error
+
+
+def run(flow, script, closed):
+    """Carry out some commands of a flow, then close it, as an interpreter does; the error."""
+    commands, answers = flow.run(), iter([*script[:closed], GeneratorExit()])
+    resume, answer = commands.send, None
+    try:
+        while True:
+            command = resume(answer)
+            answer = next(answers) if isinstance(command, (Send, Read)) else None
+            resume = commands.throw if isinstance(answer, BaseException) else commands.send
+    except (StopIteration, GeneratorExit):
+        return None
+    except Exception as error:
+        return error
 
 
 def test_two_threads_tell_one_after_the_other_and_neither_waits():

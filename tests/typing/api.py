@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
+import click
+
 import multitap
 from multitap import (
     Answer,
@@ -32,6 +34,7 @@ from multitap.capabilities.provider import Provider, Validation
 from multitap.capabilities.rerank import Ranked, Ranking
 from multitap.capabilities.tokenize import Tokens
 from multitap.events import Event, Notice, Stop, StopReason, Text, Usage
+from multitap.extensions import AttemptEnd, CallEnd, CallInfo, Observer
 from multitap.hookspecs import Backend, hookimpl
 from multitap.manifest import ProviderInfo
 from multitap.registry import Registry, Row
@@ -170,6 +173,55 @@ def multitap_lifecycle(backend: Backend) -> Lifecycle:
     return AcmeLifecycle()
 
 
+# ---- an extension: observer, filter and command --------------------------------------------------
+
+
+class Printer:
+    def call_started(self, call: CallInfo, /) -> None:
+        notes: Mapping[str, Any] | None = call.metadata
+        print(call.id, call.capability, call.streamed, notes)
+
+    def attempt_started(self, call: CallInfo, number: int, /) -> None:
+        print(call.backend, number)
+
+    def attempt_ended(self, call: CallInfo, end: AttemptEnd, /) -> None:
+        delay: float | None = end.delay
+        print(end.number, end.seconds, end.error, delay)
+
+    def call_ended(self, call: CallInfo, end: CallEnd, /) -> None:
+        reason: StopReason | None = end.stop_reason
+        usage: Usage | None = end.usage
+        print(end.seconds, end.first_result, usage, reason, end.attempts, end.error)
+
+
+@hookimpl
+def multitap_observer() -> Observer:
+    return Printer()
+
+
+class Same:
+    def feed(self, events: Sequence[Event], /) -> Sequence[Event]:
+        return events
+
+    def finish(self) -> Sequence[Event]:
+        return ()
+
+
+@hookimpl
+def multitap_filter(call: CallInfo) -> Stage[Sequence[Event], Event] | None:
+    return Same() if call.streamed else None
+
+
+@click.command()
+def cost() -> None:
+    print("nothing")
+
+
+@hookimpl
+def multitap_command() -> click.Command:
+    return cost
+
+
 # ---- an application ------------------------------------------------------------------------------
 
 
@@ -188,6 +240,7 @@ def application(http_config: Mapping[str, Any]) -> None:
             stop=["\n"],
             timeout=30,
             strict=True,
+            metadata={"user": "ada"},
         )
         look_at(answer)
         with rt.stream(messages=[answer.message, {"role": "user", "content": "hi"}]) as stream:
@@ -211,11 +264,12 @@ def application(http_config: Mapping[str, Any]) -> None:
         left: float | None = rt.validate("acme", model="m", timeout=5.0).remaining
         resolved: ResolvedModel = rt.resolve("acme:m")
         rows: Sequence[Row] = rt.capabilities()
+        faults: Mapping[str, int] = rt.observer_faults
         backends: Sequence[Backend] = rt.backends()
         rt.load("acme:m")
         rt.unload("acme:m", timeout=5)
     print(so_far, batches, row, score, text, model.ref, warnings, reachable, ok, left, resolved.ref)
-    print(rows[0].state, backends[0].id)
+    print(rows[0].state, backends[0].id, faults)
 
 
 def look_at(answer: Answer) -> None:

@@ -131,14 +131,14 @@ class AsyncRuntime(Base):
     ) -> Embeddings:
         """A vector for each text; see ``Runtime.embed``."""
         request, call = self._parts.embed(texts, model, **options)
-        return counted(await self._one(call), len(request.texts))
+        return counted(await self._one(call), len(request.texts), call)
 
     async def rerank(
         self, query: str, documents: Iterable[str], *, model: str | None = None, **options: Any
     ) -> Ranking:
         """The documents, the most relevant first; see ``Runtime.rerank``."""
         request, call = self._parts.rerank(query, documents, model, **options)
-        return ranked(await self._one(call), request)
+        return ranked(await self._one(call), request, call)
 
     async def tokenize(
         self,

@@ -159,21 +159,20 @@ def single(results: Sequence[T], call: Call[T]) -> T:
     return results[0]
 
 
-def counted(found: Embeddings, wanted: int) -> Embeddings:
+def counted(found: Embeddings, wanted: int, call: Call[Embeddings]) -> Embeddings:
     """Vectors, if there is one for each text."""
     if len(found.vectors) != wanted:
-        raise ProtocolError(
-            f"The backend gave {len(found.vectors)} vectors for {wanted} texts",
-            kind="embedding_invalid",
-        )
+        message = f"The backend gave {len(found.vectors)} vectors for {wanted} texts"
+        raise call.located(ProtocolError(message, kind="embedding_invalid"))
     return found
 
 
-def ranked(found: Ranking, request: RerankRequest) -> Ranking:
+def ranked(found: Ranking, request: RerankRequest, call: Call[Ranking]) -> Ranking:
     """The ranking in order and cut as asked, if it ranks what was sent."""
     strange = [r.index for r in found.results if not 0 <= r.index < len(request.documents)]
     if strange:
-        raise ProtocolError(f"The backend ranked document {strange[0]}, which was not sent")
+        message = f"The backend ranked document {strange[0]}, which was not sent"
+        raise call.located(ProtocolError(message))
     results = sort_ranked(found.results, request.top_n, request.threshold)
     return attrs.evolve(found, results=results)
 

@@ -148,14 +148,14 @@ class Runtime(Base):
     ) -> Embeddings:
         """A vector for each text, in order; options: ``dimensions, input_type, timeout``."""
         request, call = self._parts.embed(texts, model, **options)
-        return counted(self._one(call), len(request.texts))
+        return counted(self._one(call), len(request.texts), call)
 
     def rerank(
         self, query: str, documents: Iterable[str], *, model: str | None = None, **options: Any
     ) -> Ranking:
         """The documents, the most relevant first; options: ``top_n, threshold, timeout``."""
         request, call = self._parts.rerank(query, documents, model, **options)
-        return ranked(self._one(call), request)
+        return ranked(self._one(call), request, call)
 
     def tokenize(
         self,
