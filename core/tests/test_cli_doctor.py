@@ -15,6 +15,7 @@ from multitap.capabilities.provider import Validation
 from multitap.cli import tables
 from multitap.cli.doctor import asking, machine
 from multitap.cli.doctor.findings import FINDINGS, Advice, Finding, exit_code
+from multitap.cli.output import Output
 from multitap.errors import AuthenticationError, LocalError
 from multitap.hookspecs import hookimpl
 from multitap.manifest import KeyInfo, ProviderInfo, Setting
