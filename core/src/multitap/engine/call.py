@@ -11,6 +11,7 @@ from multitap.engine.carrier import Clocks
 from multitap.errors import BackendError, MultitapError, PluginError
 from multitap.events import Event
 from multitap.policy.retry import Retry
+from multitap.prices import Pricing
 from multitap.work import Backend, Stage, Work
 
 __all__ = ("Call",)
@@ -28,6 +29,7 @@ class Call(Generic[T]):
         filters: Makes the filters of one attempt, in order.
         ends_with_stop: The results are events, and without a ``Stop`` the answer was cut.
         streamed: The caller reads as it comes, so a lost first attempt is not billed work.
+        pricing: What the model's tokens cost, where it is known.
     """
 
     backend: Backend
@@ -38,6 +40,7 @@ class Call(Generic[T]):
     filters: Callable[[], Sequence[EventFilter]] = tuple
     ends_with_stop: bool = False
     streamed: bool = True
+    pricing: Pricing | None = None
     clocks: Clocks = attrs.field(factory=Clocks)
     retry: Retry = attrs.field(factory=Retry)
 
