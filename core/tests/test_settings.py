@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from loopback import Loopback, request, send
 
 from multitap.config import Secret, Section, build_backend, check_required, layers, load_config
+from multitap.config.sections import SECTION_KEYS
 from multitap.errors import AuthenticationError, BackendError, ConfigError, PluginError
-from multitap.manifest import Setting, provider_from_table
+from multitap.manifest import RESERVED, Setting, provider_from_table
 from multitap.registry import Registry
 from multitap.runtime import Runtime
 from multitap.work import Backend, HttpCall
@@ -350,6 +351,12 @@ def test_a_section_made_in_code_may_have_a_secret():
 def test_a_wrong_rule_is_named(rows, words):
     with pytest.raises(ValueError, match=rf"acme\.settings\.[ab]: .*{words}"):
         provider_from_table("acme", {"settings": rows})
+
+
+def test_a_setting_cannot_take_the_name_of_a_key_that_every_section_has():
+    assert set(SECTION_KEYS) == RESERVED
+    with pytest.raises(ValueError, match=r"acme\.settings\.model has a name"):
+        provider_from_table("acme", {"settings": {"model": {}}})
 
 
 def test_a_provider_with_a_wrong_rule_is_quarantined_with_the_reason(tmp_path, monkeypatch):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import httpx
 import letters
 import pytest
+from loopback import Loopback, close, request
 from worlds import WORLDS
 
 from multitap.capabilities import CAPABILITIES
@@ -14,6 +16,7 @@ from multitap.capabilities.rerank import Ranked, Ranking
 from multitap.errors import ProtocolError
 from multitap.events import AudioData
 from multitap.hookspecs import hookimpl
+from multitap.runtime import Runtime
 from multitap.work import LocalExchange
 
 SCORES = (0.2, 0.9, 0.5, 0.9, 0.1)
@@ -51,7 +54,7 @@ def plugin():
 
 
 @pytest.fixture(params=WORLDS, ids=["sync", "async"])
-def world(request, plugin):
+def world(plugin, request):
     one = request.param({"defaults": {"model": "acme:tiny"}}, letters.registry(acme=plugin))
     yield one
     one.close()
@@ -118,3 +121,28 @@ def test_a_judgement_is_a_flag_with_reasons():
 def test_a_sound_says_its_type_and_sample_rate():
     piece = AudioData(b"\0", "audio/pcm", sample_rate=24_000)
     assert AudioData.from_dict(piece.to_dict()) == piece
+
+
+def test_a_handle_of_a_model_asks_nobody():
+    with Loopback([request, close]) as server:
+        config = {"defaults": {"model": "acme:tiny"}, "acme": {"endpoint": server.url}}
+        with Runtime(config, registry=letters.registry(acme=letters.OverHttp())) as rt:
+            assert rt.model("acme:tiny").ref == "acme:tiny"
+            assert rt.resolve("acme:other").model == "other"
+            assert [backend.id for backend in rt.backends()] == ["acme"]
+        assert server.peers == []
+
+
+def test_one_injected_client_lists_and_chats():
+    paths = []
+
+    def answer(request):
+        paths.append(request.url.path)
+        return httpx.Response(200, content=b"tiny" if request.method == "GET" else b"a.")
+
+    config = {"defaults": {"model": "acme:tiny"}, "acme": {"endpoint": "http://acme.example"}}
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    with Runtime(config, registry=letters.registry(acme=letters.OverHttp()), http=client) as rt:
+        assert [model.ref for model in rt.models("ACME")] == ["acme:tiny"]
+        assert rt.chat("hi").text == "a"
+    assert paths == ["/models", "/chat"]

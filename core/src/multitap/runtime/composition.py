@@ -47,7 +47,7 @@ from multitap.parameters import check_parameters
 from multitap.plan import Prompt, chat_request, check_length, fit_to_model, honoured, texts_of
 from multitap.policy.retry import Retry, RetryPolicy
 from multitap.registry import Registry, Row
-from multitap.resolve import ResolvedModel, resolve
+from multitap.resolve import ResolvedModel, backend_of, resolve
 from multitap.work import Backend, Work
 
 if TYPE_CHECKING:
@@ -105,6 +105,10 @@ class Composition:
                 raise not_installed(section.provider)
             self._built[name] = build_backend(section, info)
         return self._built[name]
+
+    def name_of(self, backend: str) -> str:
+        """The id of the backend that a name means; case does not matter."""
+        return backend_of(backend, self.sections)
 
     def offering(self, capability: str) -> list[str]:
         """The backends whose provider declares a capability, in order of name."""
