@@ -27,17 +27,25 @@ def whole(text):
     return send(HEAD + chunk(text) + b"0\r\n\r\n")
 
 
-def into(world, sink, plugin, url="http://127.0.0.1:9"):
-    """Run one stream into the sink; its answer."""
+def into(world, sink, plugin, url="http://127.0.0.1:9", before_close=lambda: None):
+    """Run one stream into the sink; its answer. The stream is ``sink.stream``."""
     config = {"defaults": {"model": "acme:tiny"}, "acme": {"endpoint": url}}
     registry = letters.registry(acme=plugin)
     if world == "sync":
         with Runtime(config, registry=registry) as rt:
-            return rt.stream("hi").into(sink)
+            sink.stream = rt.stream("hi")
+            try:
+                return sink.stream.into(sink)
+            finally:
+                before_close()
 
     async def run():
         async with AsyncRuntime(config, registry=registry) as rt:
-            return await rt.stream("hi").into(sink)
+            sink.stream = rt.stream("hi")
+            try:
+                return await sink.stream.into(sink)
+            finally:
+                await asyncio.to_thread(before_close)
 
     return asyncio.run(run())
 
@@ -75,6 +83,11 @@ def test_a_sink_is_told_why_it_waits_and_hears_one_choice(world):
     assert (sink.texts, len(sink.events), sink.text) == (["a"], 6, "a")
 
 
+def left(server):
+    """Has the client closed its connection?"""
+    return server.peer(0).closed_by_client.wait(CEILING)
+
+
 class Broken(Exception):
     pass
 
@@ -88,9 +101,10 @@ class Breaking(CollectingSink):
 def test_what_a_sink_raises_ends_the_call_and_is_raised_as_it_is(world):
     sink = Breaking()
     with Loopback([request, send(HEAD + chunk(b"a")), client_closed]) as server:
+        gone = []
         with pytest.raises(Broken) as caught:
-            into(world, sink, OverHttp(), server.url)
-        assert server.peer(0).closed_by_client.wait(CEILING)
+            into(world, sink, OverHttp(), server.url, lambda: gone.append(left(server)))
+    assert gone == [True]
     assert (str(caught.value), sink.text) == ("a", None)
 
 
@@ -117,19 +131,17 @@ def test_a_null_sink_only_waits(world):
     assert into(world, NullSink(), Teller()).text == "a"
 
 
-def test_a_call_that_a_sink_closes_is_not_complete():
+@WORLDS
+def test_a_call_that_a_sink_closes_is_not_complete(world):
     class Closing(CollectingSink):
         def on_text(self, text):
             super().on_text(text)
-            stream.close()
+            self.stream.close()
 
     sink = Closing()
     with Loopback([request, send(HEAD + chunk(b"a")), client_closed]) as server:
-        config = {"defaults": {"model": "acme:tiny"}, "acme": {"endpoint": server.url}}
-        with Runtime(config, registry=letters.registry(acme=OverHttp())) as rt:
-            stream = rt.stream("hi")
-            answer = stream.into(sink)
-        assert server.peer(0).closed_by_client.wait(CEILING)
+        answer = into(world, sink, OverHttp(), server.url)
+        assert left(server)
     assert (sink.texts, sink.text, answer.stop_reason) == (["a"], None, "cancelled")
 
 
