@@ -20,7 +20,7 @@ LAYERS = (
     {"errors"},
     {"messages", "events", "usage", "prices", "sinks"},
     {"work", "headers", "excerpt", "framing"},
-    {"capabilities"},
+    {"capabilities", "extensions"},
     {"hookspecs", "manifest", "rules", "dialects", "filters"},
     {"registry"} | {"config", "resolve", "plan", "parameters", "policy", "answer"},
     {"engine"},

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
+
+import click
 
 import multitap
 from multitap import (
@@ -28,9 +31,11 @@ from multitap.capabilities.embedding import (
     Vectors,
 )
 from multitap.capabilities.lifecycle import Lifecycle, Progress
+from multitap.capabilities.provider import Provider, Validation
 from multitap.capabilities.rerank import Ranked, Ranking
 from multitap.capabilities.tokenize import Tokens
 from multitap.events import Event, Notice, Stop, StopReason, Text, Usage
+from multitap.extensions import AttemptEnd, CallEnd, CallInfo, Observer
 from multitap.hookspecs import Backend, hookimpl
 from multitap.manifest import Parameter, ProviderInfo, Setting
 from multitap.prices import Price, Pricing
@@ -129,6 +134,24 @@ def multitap_embedding(backend: Backend) -> EmbeddingModel:
     return AcmeEmbedding()
 
 
+# ---- a plugin that invokes nothing ---------------------------------------------------------------
+
+
+class AcmeDesk:
+    def validate(self, model: str | None, /) -> LocalExchange[Validation]:
+        found = Validation(server="Acme 1.4", expires_at=datetime.now(timezone.utc), remaining=0.5)
+
+        def run(emit: Emit[Validation]) -> None:
+            emit([found])
+
+        return LocalExchange(run)
+
+
+@hookimpl
+def multitap_provider(backend: Backend) -> Provider:
+    return AcmeDesk()
+
+
 # ---- a plugin of several requests ----------------------------------------------------------------
 
 
@@ -153,6 +176,55 @@ def multitap_lifecycle(backend: Backend) -> Lifecycle:
     return AcmeLifecycle()
 
 
+# ---- an extension: observer, filter and command --------------------------------------------------
+
+
+class Printer:
+    def call_started(self, call: CallInfo, /) -> None:
+        notes: Mapping[str, Any] | None = call.metadata
+        print(call.id, call.capability, call.streamed, notes)
+
+    def attempt_started(self, call: CallInfo, number: int, /) -> None:
+        print(call.backend, number)
+
+    def attempt_ended(self, call: CallInfo, end: AttemptEnd, /) -> None:
+        delay: float | None = end.delay
+        print(end.number, end.seconds, end.error, delay)
+
+    def call_ended(self, call: CallInfo, end: CallEnd, /) -> None:
+        reason: StopReason | None = end.stop_reason
+        usage: Usage | None = end.usage
+        print(end.seconds, end.first_result, usage, reason, end.attempts, end.error)
+
+
+@hookimpl
+def multitap_observer() -> Observer:
+    return Printer()
+
+
+class Same:
+    def feed(self, events: Sequence[Event], /) -> Sequence[Event]:
+        return events
+
+    def finish(self) -> Sequence[Event]:
+        return ()
+
+
+@hookimpl
+def multitap_filter(call: CallInfo) -> Stage[Sequence[Event], Event] | None:
+    return Same() if call.streamed else None
+
+
+@click.command()
+def cost() -> None:
+    print("nothing")
+
+
+@hookimpl
+def multitap_command() -> click.Command:
+    return cost
+
+
 # ---- an application ------------------------------------------------------------------------------
 
 
@@ -171,6 +243,7 @@ def application(http_config: Mapping[str, Any]) -> None:
             stop=["\n"],
             timeout=30,
             strict=True,
+            metadata={"user": "ada"},
         )
         look_at(answer)
         with rt.stream(messages=[answer.message, {"role": "user", "content": "hi"}]) as stream:
@@ -191,13 +264,15 @@ def application(http_config: Mapping[str, Any]) -> None:
         warnings: tuple[Notice, ...] = found.warnings
         reachable: bool = rt.probe(timeout=1.0)[0].reachable
         ok: bool = rt.check("acme:m").ok
+        left: float | None = rt.validate("acme", model="m", timeout=5.0).remaining
         resolved: ResolvedModel = rt.resolve("acme:m")
         rows: Sequence[Row] = rt.capabilities()
+        faults: Mapping[str, int] = rt.observer_faults
         backends: Sequence[Backend] = rt.backends()
         rt.load("acme:m")
         rt.unload("acme:m", timeout=5)
-    print(so_far, batches, row, score, text, model.ref, warnings, reachable, ok, resolved.ref)
-    print(rows[0].state, backends[0].id)
+    print(so_far, batches, row, score, text, model.ref, warnings, reachable, ok, left, resolved.ref)
+    print(rows[0].state, backends[0].id, faults)
 
 
 def costs(answer: Answer, model: Model, info: ProviderInfo) -> None:
@@ -212,12 +287,12 @@ def costs(answer: Answer, model: Model, info: ProviderInfo) -> None:
     print(total, pricing, both, seconds, facts, settings, parameters)
 
 
-class Printer(NullSink):
+class PrintingSink(NullSink):
     def on_text(self, text: str, /) -> None:
         print(text)
 
 
-class AsyncPrinter:
+class AsyncPrintingSink:
     async def on_status(self, status: str, /) -> None:
         print(status)
 
@@ -234,7 +309,7 @@ class AsyncPrinter:
 def sinks(rt: Runtime) -> None:
     sink: StreamSink = CollectingSink()
     answer: Answer = rt.stream("hi").into(sink)
-    same: Answer = rt.model("acme:m").stream("hi").into(Printer())
+    same: Answer = rt.model("acme:m").stream("hi").into(PrintingSink())
     print(answer.text, same.text)
 
 
@@ -272,15 +347,16 @@ async def asynchronous() -> None:
             async for event in stream:
                 look_at_event(event)
             stream.close()
-        sink: AsyncStreamSink = AsyncPrinter()
+        sink: AsyncStreamSink = AsyncPrintingSink()
         heard: Answer = await rt.stream("hi").into(sink)
-        same: Answer = await rt.stream("hi").into(Printer())
+        same: Answer = await rt.stream("hi").into(PrintingSink())
         print(heard.text, same.text)
         found: Embeddings = await rt.embed("a")
         ids: tuple[int, ...] = (await rt.tokenize("a")).ids
         text: str = await rt.detokenize(ids)
+        valid: Validation = await rt.validate(model="acme:m")
         resolved: ResolvedModel = rt.resolve()
-        print(answer.text, found.vectors, text, resolved.how)
+        print(answer.text, found.vectors, text, valid.to_dict(), resolved.how)
 
 
 def failing() -> None:

@@ -214,15 +214,27 @@ class _Draft:
             self.stop_reason = event.stop_reason
 
     def _add_call(self, event: ToolCallStart | ToolCallChunk | ToolCallEnd, provider: str) -> None:
+        call_id = self.id_of(event)
         if isinstance(event, ToolCallStart):
-            self.calls.setdefault(event.tool_call_id, (event.tool_call_name, [], {}))
-        _, pieces, meta = self.calls.setdefault(event.tool_call_id, ("", [], {}))
+            self.calls.setdefault(call_id, (event.tool_call_name, [], {}))
+        _, pieces, meta = self.calls.setdefault(call_id, ("", [], {}))
         if isinstance(event, ToolCallChunk):
             pieces.append(event.tool_call_arguments_chunk)
         elif isinstance(event, ToolCallEnd) and event.tool_call_arguments_complete is not None:
             pieces[:] = [event.tool_call_arguments_complete]
         if event.provider_options:
             meta.setdefault(provider, {}).update(event.provider_options)
+
+    def id_of(self, event: ToolCallStart | ToolCallChunk | ToolCallEnd) -> str:
+        """The call's id: a start without one gets one, a piece without one is of the last call."""
+        if event.tool_call_id:
+            return event.tool_call_id
+        if self.calls and not isinstance(event, ToolCallStart):
+            return next(reversed(self.calls))
+        number = len(self.calls)
+        while f"call_{number}" in self.calls:
+            number += 1
+        return f"call_{number}"
 
     def choice(self, stopped: StopReason | None) -> Choice:
         calls = self.calls.items()
@@ -263,7 +275,8 @@ def fold(
             place = cast("int", getattr(event, "choice", 0))
             drafts.setdefault(place, _Draft()).add(event, provider)
             if isinstance(event, ToolCallEnd) and event.incomplete:
-                warnings.append(_unfinished(drafts[place].calls, event.tool_call_id))
+                draft = drafts[place]
+                warnings.append(_unfinished(draft.calls, draft.id_of(event)))
     choices = tuple(drafts[place].choice(stopped) for place in sorted(drafts))
     return Answer(
         choices=choices,

@@ -48,7 +48,7 @@ def _json(value: object) -> bytes:
     try:
         encoded = msgspec.json.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigError(f"The request has no JSON form: {_first_line(error)}") from None
+        raise ConfigError(f"The request has no JSON form: {_first_line(error)}") from error
     # The encoder writes null for what is no number, and null means something else.
     if b"null" in encoded and _holds_no_number(value):
         raise ConfigError("The request has no JSON form: NaN and infinity are no JSON numbers")
@@ -75,7 +75,7 @@ def _read(file: File) -> bytes:
     except OSError as error:
         raise LocalError(
             f"Cannot read {file.source}: {error.strerror}", hint="Check the path of the file."
-        ) from None
+        ) from error
 
 
 def _content_type(file: File) -> str:

@@ -60,8 +60,8 @@ class Inflater:
         allowance = max(_FREE_BYTES, _MAX_RATIO * self._taken) - self._given
         try:
             decoded = self._zlib.decompress(data, allowance + 1)
-        except zlib.error:
-            raise faults.violation("damaged compressed data") from None
+        except zlib.error as error:
+            raise faults.violation("damaged compressed data") from error
         self._given += len(decoded)
         if len(decoded) > allowance:
             raise faults.over_limit(f"it swells to more than {_MAX_RATIO} times its size")

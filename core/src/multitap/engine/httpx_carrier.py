@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import httpx  # noqa: TID253 - imported only where this carrier is asked for
 
@@ -22,7 +22,7 @@ from multitap.engine.direct.http1 import DRAIN_BYTES, DRAIN_SECONDS
 from multitap.engine.direct.pool import IDLE_SECONDS, MAX_CONNECTIONS
 from multitap.engine.httpx_attempt import Attempt
 from multitap.engine.origin import Origin
-from multitap.errors import BackendError, ConfigError, MultitapError, ProxyFailed
+from multitap.errors import BackendError, ConfigError, ProxyFailed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
@@ -111,10 +111,14 @@ def _in_httpx_words(
     )
 
 
+def _raise_named(error: BaseException, attempt: Attempt) -> NoReturn:
+    """Every exception of httpx as one of ours; others as they are."""
+    if not isinstance(error, _FOREIGN):
+        raise error
+    raise _fault(error, attempt) from error
+
+
 def _fault(error: Exception, attempt: Attempt) -> Exception:
-    """Every exception of httpx as one of ours."""
-    if isinstance(error, MultitapError):
-        return error
     if isinstance(error, httpx.TimeoutException):
         return _timed_out(error, attempt)
     if isinstance(error, httpx.ProxyError):
@@ -194,7 +198,7 @@ class HttpxTransfer:
             self._refuse_aborted()
             return self._send(attempt)
         except BaseException as error:
-            raise self._given_up(error) from None
+            self._give_up(error)
         finally:
             self._leave()
 
@@ -212,7 +216,7 @@ class HttpxTransfer:
         try:
             return self._read()
         except BaseException as error:
-            raise self._given_up(error) from None
+            self._give_up(error)
         finally:
             self._leave()
 
@@ -269,13 +273,13 @@ class HttpxTransfer:
             with suppress(OSError):
                 socket.socket.shutdown(opened, socket.SHUT_RDWR)
 
-    def _given_up(self, error: BaseException) -> BaseException:
+    def _give_up(self, error: BaseException) -> NoReturn:
         self._drop()
         if not isinstance(error, (*_FOREIGN, BackendError)) or self._attempt is None:
-            return error
+            raise error
         if self._aborted:
-            return faults.aborted(self._attempt.phase)
-        return _fault(error, self._attempt)
+            raise faults.aborted(self._attempt.phase) from error
+        _raise_named(error, self._attempt)
 
     def _refuse_aborted(self) -> None:
         if self._aborted:
@@ -325,7 +329,8 @@ class AsyncHttpxTransfer:
             self._response, self._body = response, _async_pieces(response)
             return attempt.head(response.status_code, response.headers.items())
         except BaseException as error:
-            raise self._given_up(error, attempt) from None
+            self._drop()
+            _raise_named(error, attempt)
 
     async def read(self) -> bytes:
         """The next bytes of the body as they come; ``b""`` at its end."""
@@ -338,7 +343,8 @@ class AsyncHttpxTransfer:
                     return decoded
             return attempt.finish()
         except BaseException as error:
-            raise self._given_up(error, attempt) from None
+            self._drop()
+            _raise_named(error, attempt)
 
     async def done(self) -> None:
         """The answer is all there: drain what is left (bounded) and keep the connection."""
@@ -367,10 +373,6 @@ class AsyncHttpxTransfer:
         if not step.done():
             raise attempt.deadline_over()
         return step.result()
-
-    def _given_up(self, error: BaseException, attempt: Attempt) -> BaseException:
-        self._drop()
-        return _fault(error, attempt) if isinstance(error, _FOREIGN) else error
 
     def _drop(self) -> None:
         step, self._step = self._step, None  # once: a second cancel would interrupt the clearing up

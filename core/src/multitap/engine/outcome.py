@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from multitap.answer import Answer, fold, stop_reason_of
 from multitap.engine.call import Call
 from multitap.errors import BackendError, PluginError
-from multitap.events import Event, StopReason
+from multitap.events import Event, Stop, StopReason, Usage, UsageReport
 from multitap.policy.retry import Attempt
 
 __all__ = ("ChatOutcome", "Outcome")
@@ -25,6 +25,7 @@ class Outcome(Generic[T]):
         self.attempts: Sequence[Attempt] = ()
         self.stopped: StopReason | None = None
         self.request_id: str | None = None
+        self._usage: Usage | None = None
         self._began: float | None = None
         self._first: float | None = None
         self._over: float | None = None
@@ -43,6 +44,8 @@ class Outcome(Generic[T]):
         """Results have come."""
         if self._first is None and any(getattr(item, "semantic", True) for item in items):
             self._first = time.monotonic()
+        if items:
+            self._usage = getattr(items[-1], "usage", None)
 
     @property
     def latency(self) -> float | None:
@@ -57,16 +60,35 @@ class Outcome(Generic[T]):
     def _since_begin(self, moment: float | None) -> float | None:
         return None if self._began is None or moment is None else moment - self._began
 
+    def finished(self) -> None:
+        """Everything has come."""
+        self._tell(None)
+
     def cancelled(self) -> None:
         """The application closed the stream before its end."""
         self.stopped = "cancelled"
         self.end()
+        self._tell(None)
 
     def failed(self, error: BaseException) -> None:
         """The call ends with this error: note on it every attempt, and what had come before."""
         self.stopped = stop_reason_of(error)
         if isinstance(error, (BackendError, PluginError)):
             error.attempts = tuple(self.attempts)
+            error.partial = self._partial()
+        self._tell(error)
+
+    def _partial(self) -> Answer | None:
+        return None
+
+    def _tell(self, error: BaseException | None) -> None:
+        """Tell the observers of the end; only the first one counts."""
+        if self.call.watch is not None:
+            usage, stop_reason = self._end()
+            self.call.watch.call_ended(error, usage, stop_reason)
+
+    def _end(self) -> tuple[Usage | None, StopReason | None]:
+        return self._usage, self.stopped
 
 
 class ChatOutcome(Outcome[Event]):
@@ -81,11 +103,13 @@ class ChatOutcome(Outcome[Event]):
         super().add(items)
         self._events.extend(items)
 
-    def failed(self, error: BaseException) -> None:
-        """The call ends with this error, which takes the partial answer along."""
-        super().failed(error)
-        if isinstance(error, (BackendError, PluginError)):
-            error.partial = self.answer()
+    def _partial(self) -> Answer:
+        return self.answer()
+
+    def _end(self) -> tuple[Usage | None, StopReason | None]:
+        reports = (event.usage for event in reversed(self._events) if type(event) is UsageReport)
+        last = self._events[-1] if self._events else None
+        return next(reports, None), last.stop_reason if isinstance(last, Stop) else self.stopped
 
     def answer(self, unread: int = 0) -> Answer:
         """The answer so far, without the last events that the application has not read yet."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar, Union
 
 import attrs
@@ -11,9 +11,11 @@ import attrs
 from multitap.answer import Answer
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.embedding import Embeddings
+from multitap.capabilities.provider import Validation
 from multitap.capabilities.rerank import Ranking, RerankRequest, sort_ranked
+from multitap.config.packages import did_you_mean
 from multitap.engine.call import Call
-from multitap.errors import EngineError, MultitapError, ProtocolError
+from multitap.errors import EngineError, ModelNotFound, MultitapError, ProtocolError
 from multitap.events import Notice
 from multitap.manifest import ProviderInfo
 from multitap.registry import Registry, Row
@@ -29,6 +31,7 @@ __all__ = (
     "Probe",
     "checked",
     "counted",
+    "listed",
     "ranked",
     "silence",
     "single",
@@ -93,6 +96,11 @@ class Base:
         sections = self._parts.sections.items()
         return [self._parts.backend(name) for name, s in sections if s.provider in known]
 
+    @property
+    def observer_faults(self) -> Mapping[str, int]:
+        """How often the observers of a distribution raised; it reached no call."""
+        return self._parts.registry.observer_faults
+
     def resolve(self, reference: str | None = None) -> ResolvedModel:
         """The backend and model that a reference means; no network."""
         return self._parts.resolve(reference)
@@ -142,23 +150,34 @@ def single(results: Sequence[T], call: Call[T]) -> T:
     return results[0]
 
 
-def counted(found: Embeddings, wanted: int) -> Embeddings:
+def counted(found: Embeddings, wanted: int, call: Call[Embeddings]) -> Embeddings:
     """Vectors, if there is one for each text."""
     if len(found.vectors) != wanted:
-        raise ProtocolError(
-            f"The backend gave {len(found.vectors)} vectors for {wanted} texts",
-            kind="embedding_invalid",
-        )
+        message = f"The backend gave {len(found.vectors)} vectors for {wanted} texts"
+        raise call.located(ProtocolError(message, kind="embedding_invalid"))
     return found
 
 
-def ranked(found: Ranking, request: RerankRequest) -> Ranking:
+def ranked(found: Ranking, request: RerankRequest, call: Call[Ranking]) -> Ranking:
     """The ranking in order and cut as asked, if it ranks what was sent."""
     strange = [r.index for r in found.results if not 0 <= r.index < len(request.documents)]
     if strange:
-        raise ProtocolError(f"The backend ranked document {strange[0]}, which was not sent")
+        message = f"The backend ranked document {strange[0]}, which was not sent"
+        raise call.located(ProtocolError(message))
     results = sort_ranked(found.results, request.top_n, request.threshold)
     return attrs.evolve(found, results=results)
+
+
+def listed(models: Sequence[Model], target: ResolvedModel) -> Validation:
+    """What a list of models proves, if it has the model that was named."""
+    names = [model.id for model in models]
+    if target.model and target.model not in names:
+        raise ModelNotFound(
+            f"It does not list the model {target.model!r}{did_you_mean(target.model, names)}",
+            backend=target.backend,
+            model=target.model,
+        )
+    return Validation(models=len(names))
 
 
 def silence(answer: Answer) -> MultitapError | None:

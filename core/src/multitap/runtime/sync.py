@@ -17,6 +17,7 @@ from weakref import WeakSet
 from multitap.answer import Answer
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.embedding import Embeddings
+from multitap.capabilities.provider import Validation
 from multitap.capabilities.rerank import Ranking
 from multitap.capabilities.tokenize import Tokens
 from multitap.engine.call import Call
@@ -36,6 +37,7 @@ from multitap.runtime.base import (
     Probe,
     checked,
     counted,
+    listed,
     ranked,
     silence,
     single,
@@ -111,7 +113,8 @@ class Runtime(Base):
             timeout: Seconds for the whole call.
             strict: Raise ``NotSupported`` where an option would only be a warning.
             options: ``messages, system, tools, tool_choice, response_format, max_tokens,
-                temperature, top_p, seed, stop, think, logprobs, n, truncate, shift, extra``.
+                temperature, top_p, seed, stop, think, logprobs, n, truncate, shift, extra,
+                metadata``.
 
         Raises:
             ConfigError: A wrong argument, an unknown model or backend.
@@ -145,14 +148,14 @@ class Runtime(Base):
     ) -> Embeddings:
         """A vector for each text, in order; options: ``dimensions, input_type, timeout``."""
         request, call = self._parts.embed(texts, model, **options)
-        return counted(self._one(call), len(request.texts))
+        return counted(self._one(call), len(request.texts), call)
 
     def rerank(
         self, query: str, documents: Iterable[str], *, model: str | None = None, **options: Any
     ) -> Ranking:
         """The documents, the most relevant first; options: ``top_n, threshold, timeout``."""
         request, call = self._parts.rerank(query, documents, model, **options)
-        return ranked(self._one(call), request)
+        return ranked(self._one(call), request, call)
 
     def tokenize(
         self,
@@ -178,6 +181,25 @@ class Runtime(Base):
             return Models(self._models_of(backend, timeout, patient=True))
         names = self._parts.offering("catalog")
         return self._gather(names, self._all(names, lambda n: self._tried(n, timeout)))
+
+    def validate(
+        self, backend: str | None = None, *, model: str | None = None, timeout: float | None = None
+    ) -> Validation:
+        """Prove a backend's endpoint and key, and a model if one is named.
+
+        A provider without a hook for it is asked for its models instead.
+
+        Args:
+            backend: Its id; ``None``: the model's backend, or the default one.
+            model: The model's id at this backend; without ``backend`` it is a reference.
+
+        Raises:
+            BackendError: ``ProviderDown``, ``AuthenticationError``, ``ModelNotFound`` and so on.
+        """
+        target = self._parts.to_validate(backend, model)
+        if self._parts.has_validation(target.backend):
+            return self._one(self._parts.validate(target, timeout))
+        return listed(self._models_of(target.backend, timeout, patient=True), target)
 
     def load(self, model: str | None = None, *, timeout: float | None = None) -> None:
         """Bring a model into memory; done when this returns."""

@@ -165,10 +165,10 @@ class AsyncDirectTransfer:
         seconds = faults.seconds_left(clocks.connect, clocks.deadline)
         try:
             await dial(connection, self._origin, self._carrier.secure(), seconds)
-        except TimeoutError:
+        except TimeoutError as error:
             raise faults.expired(
                 "connect_timeout", "connect", clocks.connect, clocks.deadline
-            ) from None
+            ) from error
         return connection
 
     def _hold(self, connection: StreamConnection) -> None:

@@ -33,18 +33,19 @@ async def dial(
     """
     until = time.monotonic() + seconds
     addresses = await _addresses(connection, origin, until)
-    reasons = []
+    reasons, last = [], None
     for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
         share = (until - time.monotonic()) / left
         try:
             await _dial_one(connection, address, origin, context, share)
             return
         except OSError as error:
+            last = error
             reason = os.strerror(error.errno) if error.errno else "no answer"
             reasons.append(f"{address}: {reason}")
     if time.monotonic() >= until:
         raise TimeoutError
-    raise faults.connect_failed(str(origin), ", ".join(reasons))
+    raise faults.connect_failed(str(origin), ", ".join(reasons)) from last
 
 
 async def _addresses(
@@ -58,8 +59,8 @@ async def _addresses(
     try:
         await _wait_for(answer, connection, until)
         return answer.result(0)
-    except (socket.gaierror, UnicodeError):
-        raise faults.connect_failed(str(origin), "there is no such name") from None
+    except (socket.gaierror, UnicodeError) as error:
+        raise faults.connect_failed(str(origin), "there is no such name") from error
     finally:
         answer.cancel()
 
@@ -94,7 +95,10 @@ async def _dial_one(
         await _wait_for(opening, connection, time.monotonic() + seconds)
         opening.result()
     except Exception as error:
-        raise _named(error, origin, secure=context is not None) from None
+        named = _named(error, origin, secure=context is not None)
+        if named is None:
+            raise
+        raise named from error
     finally:
         opening.cancel()
         opening.add_done_callback(_look_away)
@@ -118,15 +122,15 @@ def _look_away(opening: asyncio.Task[object]) -> None:
         opening.exception()
 
 
-def _named(error: Exception, origin: Origin, *, secure: bool) -> Exception:
+def _named(error: Exception, origin: Origin, *, secure: bool) -> Exception | None:
     import ssl
 
     if isinstance(error, TimeoutError):
-        return error
+        return None
     if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
         return faults.tls_failed(str(origin), faults.tls_reason(error))
     if secure and isinstance(
         error, (ssl.SSLEOFError, ConnectionResetError, ConnectionAbortedError)
     ):
         return faults.connection_lost(str(origin), "tls")
-    return error
+    return None

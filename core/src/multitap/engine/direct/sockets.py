@@ -141,16 +141,17 @@ class SocketConnection:
 
     def _connect(self, ear: socket.socket, until: float) -> socket.socket:
         addresses = self._addresses(ear, until)
-        reasons = []
+        reasons, last = [], None
         for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             share = (until - time.monotonic()) / left
             try:
                 return self._connect_to(address, ear, share)
             except OSError as error:
+                last = error
                 reasons.append(f"{address}: {error.strerror or 'no answer'}")
         if time.monotonic() >= until:
             raise TimeoutError
-        raise faults.connect_failed(str(self._origin), ", ".join(reasons))
+        raise faults.connect_failed(str(self._origin), ", ".join(reasons)) from last
 
     def _addresses(self, ear: socket.socket, until: float) -> list[dns.Address]:
         host, port = self._origin.host, self._origin.port
@@ -162,8 +163,8 @@ class SocketConnection:
         try:
             self._wait(ear, None, until - time.monotonic())
             return answer.result(0)
-        except (socket.gaierror, UnicodeError):
-            raise faults.connect_failed(str(self._origin), "there is no such name") from None
+        except (socket.gaierror, UnicodeError) as error:
+            raise faults.connect_failed(str(self._origin), "there is no such name") from error
         finally:
             answer.cancel()
 
@@ -213,13 +214,13 @@ class SocketConnection:
             secured.do_handshake()
         except TimeoutError:
             raise
-        except ssl.SSLEOFError:
-            raise faults.connection_lost(str(self._origin), "tls") from None
+        except ssl.SSLEOFError as error:
+            raise faults.connection_lost(str(self._origin), "tls") from error
         except ssl.SSLError as error:
-            raise faults.tls_failed(str(self._origin), faults.tls_reason(error)) from None
-        except OSError:
+            raise faults.tls_failed(str(self._origin), faults.tls_reason(error)) from error
+        except OSError as error:
             self._refuse_interrupted()
-            raise faults.connection_lost(str(self._origin), "tls") from None
+            raise faults.connection_lost(str(self._origin), "tls") from error
 
     def _refuse_interrupted(self) -> None:
         if self._interrupted:

@@ -160,10 +160,10 @@ class DirectTransfer:
         seconds = faults.seconds_left(clocks.connect, clocks.deadline)
         try:
             connection.open(self._secure(), time.monotonic() + seconds)
-        except TimeoutError:
+        except TimeoutError as error:
             raise faults.expired(
                 "connect_timeout", "connect", clocks.connect, clocks.deadline
-            ) from None
+            ) from error
         return connection
 
     def _hold(self, connection: SocketConnection) -> None:
@@ -191,8 +191,8 @@ class DirectTransfer:
             while rest:
                 wait = faults.seconds_left(self._idle, self._deadline)
                 rest = rest[connection.send(rest, _positive(wait)) :]
-        except TimeoutError:
-            raise faults.expired("stall_timeout", "send", self._idle, self._deadline) from None
+        except TimeoutError as error:
+            raise faults.expired("stall_timeout", "send", self._idle, self._deadline) from error
         except OSError:
             return False  # a server that refuses a long body may have said why before it closed
         return True
@@ -216,8 +216,8 @@ class DirectTransfer:
         reset = False
         try:
             data = self._connection.receive(_positive(faults.seconds_left(wait, self._deadline)))
-        except TimeoutError:
-            raise faults.expired(kind, phase, limit, self._deadline) from None
+        except TimeoutError as error:
+            raise faults.expired(kind, phase, limit, self._deadline) from error
         except OSError:
             data, reset = b"", True
         if self._aborted:
