@@ -114,3 +114,18 @@ def test_a_tool_needs_a_name():
 
 def test_media_are_not_in_the_repr():
     assert "secret" not in repr(Message("user", [Image(b"secret", "image/png")]))
+
+
+def test_a_message_holds_every_kind_of_content_in_every_role():
+    parts = [
+        TextPart("a"),
+        Image(b"\x89", "image/png"),
+        Audio(b"RIFF", "audio/wav"),
+        Document(b"%PDF", "application/pdf", "a.pdf"),
+    ]
+    asked = Message("user", parts)
+    assert asked.parts == tuple(parts)
+    assert Message.from_dict(asked.to_dict()) == asked
+    roles = [Message(role, "a").role for role in ("system", "user", "assistant")]
+    assert roles == ["system", "user", "assistant"]
+    assert Message("tool", ToolResult("c1", "42")).to_dict()["tool_call_id"] == "c1"

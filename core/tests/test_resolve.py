@@ -206,3 +206,23 @@ def test_any_text_is_resolved_or_a_config_error(reference, installed):
             assert isinstance(found, ResolvedModel)
             assert found.backend in {*table, *installed}
             assert found.model
+
+
+@pytest.mark.parametrize(
+    ("reference", "table", "ref"),
+    [
+        ("LOCAL:tiny", {}, "llama:tiny"),
+        (" local : tiny", {}, "llama:tiny"),
+        ("LLaMa:tiny", {}, "llama:tiny"),
+        ("tiny", {"defaults": {"provider": " LOCAL "}}, "llama:tiny"),
+        ("local:tiny", {"local": {"provider": "vLLM"}}, "local:tiny"),
+        ("tiny", {"defaults": {"provider": "local"}, "local": {"provider": "x"}}, "local:tiny"),
+    ],
+)
+def test_the_historical_word_means_llama_unless_a_section_has_that_name(reference, table, ref):
+    assert meant(reference, table, installed=["llama", "vllm"]).ref == ref
+
+
+def test_words_of_the_command_line_mean_the_same():
+    overrides = ["provider=LOCAL", "model=tiny"]
+    assert meant(None, {}, installed=["llama"], overrides=overrides).ref == "llama:tiny"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -36,9 +37,11 @@ from multitap.capabilities.tokenize import Tokens
 from multitap.events import Event, Notice, Stop, StopReason, Text, Usage
 from multitap.extensions import AttemptEnd, CallEnd, CallInfo, Observer
 from multitap.hookspecs import Backend, hookimpl
-from multitap.manifest import ProviderInfo
+from multitap.manifest import Parameter, ProviderInfo, Setting
+from multitap.prices import Price, Pricing
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel
+from multitap.sinks import AsyncStreamSink, CollectingSink, NullSink, StreamSink
 from multitap.work import (
     Emit,
     Exchange,
@@ -272,6 +275,44 @@ def application(http_config: Mapping[str, Any]) -> None:
     print(rows[0].state, backends[0].id, faults)
 
 
+def costs(answer: Answer, model: Model, info: ProviderInfo) -> None:
+    price: Price | None = answer.price
+    total: Decimal | None = price.total if price else None
+    pricing: Pricing | None = model.pricing
+    both: Usage = answer.usage + answer.usage
+    seconds: list[float | None] = [answer.latency, answer.time_to_first_token]
+    facts: dict[str, str] = answer.metadata
+    settings: Mapping[str, Setting] = info.settings
+    parameters: Mapping[str, Parameter] = info.parameters
+    print(total, pricing, both, seconds, facts, settings, parameters)
+
+
+class PrintingSink(NullSink):
+    def on_text(self, text: str, /) -> None:
+        print(text)
+
+
+class AsyncPrintingSink:
+    async def on_status(self, status: str, /) -> None:
+        print(status)
+
+    async def on_text(self, text: str, /) -> None:
+        print(text)
+
+    async def on_event(self, event: Event, /) -> None:
+        print(event.type)
+
+    async def on_complete(self, text: str, /) -> None:
+        print(text)
+
+
+def sinks(rt: Runtime) -> None:
+    sink: StreamSink = CollectingSink()
+    answer: Answer = rt.stream("hi").into(sink)
+    same: Answer = rt.model("acme:m").stream("hi").into(PrintingSink())
+    print(answer.text, same.text)
+
+
 def look_at(answer: Answer) -> None:
     text: str = answer.text + answer.reasoning
     reason: StopReason | None = answer.stop_reason
@@ -306,6 +347,10 @@ async def asynchronous() -> None:
             async for event in stream:
                 look_at_event(event)
             stream.close()
+        sink: AsyncStreamSink = AsyncPrintingSink()
+        heard: Answer = await rt.stream("hi").into(sink)
+        same: Answer = await rt.stream("hi").into(PrintingSink())
+        print(heard.text, same.text)
         found: Embeddings = await rt.embed("a")
         ids: tuple[int, ...] = (await rt.tokenize("a")).ids
         text: str = await rt.detokenize(ids)

@@ -30,6 +30,7 @@ from multitap.events import (
 )
 from multitap.messages import Image, Message, Part, TextPart, Thought, ToolCall
 from multitap.policy.retry import Attempt
+from multitap.prices import Price, Pricing
 
 __all__ = ("Answer", "Choice", "fold", "stop_reason_of")
 
@@ -65,6 +66,12 @@ class Answer:
 
     ``text``, ``reasoning``, ``tool_calls``, ``stop_reason`` and ``logprobs`` are those of the first
     choice; ``choices`` has all where ``n`` was more than one.
+
+    Attributes:
+        price: What it cost, where the tokens and their prices are known.
+        request_id: The server's own name of the request.
+        latency: Seconds of the whole call; ``None`` while it goes on.
+        time_to_first_token: Seconds until the first of it came, retries and queues included.
     """
 
     choices: tuple[Choice, ...]
@@ -73,6 +80,18 @@ class Answer:
     attempts: tuple[Attempt, ...]
     model: str
     backend: str
+    provider: str = ""
+    price: Price | None = None
+    request_id: str | None = None
+    latency: float | None = attrs.field(default=None, eq=False)
+    time_to_first_token: float | None = attrs.field(default=None, eq=False)
+
+    @property
+    def time_to_generate(self) -> float | None:
+        """Seconds from the first token to the end."""
+        if self.latency is None or self.time_to_first_token is None:
+            return None
+        return self.latency - self.time_to_first_token
 
     @property
     def text(self) -> str:
@@ -118,6 +137,22 @@ class Answer:
         parts: list[Part] = [*thought, *text, *images, *self.tool_calls]
         return Message("assistant", parts)
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Where it came from and how long it took, as texts: for logs and traces."""
+        times = ("latency", "time_to_first_token", "time_to_generate")
+        seconds = {name: getattr(self, name) for name in times}
+        facts: dict[str, str | None] = {
+            "backend": self.backend,
+            "provider": self.provider,
+            "model": self.model,
+            "request_id": self.request_id,
+            "stop_reason": self.stop_reason,
+            "attempts": str(len(self.attempts)),
+            **{name: None if value is None else f"{value:.6f}" for name, value in seconds.items()},
+        }
+        return {name: value for name, value in facts.items() if value}
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON form; a tool call has its ``arguments``, ``None`` where they are no object."""
         first = self.choices[0].to_dict()
@@ -125,8 +160,14 @@ class Answer:
         return {
             "model": self.model,
             "backend": self.backend,
+            "provider": self.provider,
             **first,
             "usage": _usage_to_dict(self.usage),
+            "price": None if self.price is None else self.price.to_dict(),
+            "request_id": self.request_id,
+            "latency": self.latency,
+            "time_to_first_token": self.time_to_first_token,
+            "time_to_generate": self.time_to_generate,
             "warnings": [notice.to_dict() for notice in self.warnings],
             "attempts": [_attempt_to_dict(attempt) for attempt in self.attempts],
             "choices": several,
@@ -216,8 +257,13 @@ def fold(
     model: str,
     attempts: Iterable[Attempt] = (),
     stopped: StopReason | None = None,
+    pricing: Pricing | None = None,
+    **facts: Any,
 ) -> Answer:
-    """The answer so far; ``stopped`` says why it ended where no ``Stop`` came."""
+    """The answer so far; ``stopped`` says why it ended where no ``Stop`` came.
+
+    ``facts`` are further attributes of the answer.
+    """
     drafts: dict[int, _Draft] = {0: _Draft()}
     usage, warnings = Usage(), []
     for event in events:
@@ -239,6 +285,9 @@ def fold(
         attempts=tuple(attempts),
         model=model,
         backend=backend,
+        provider=provider,
+        price=pricing.price(usage) if pricing else None,
+        **facts,
     )
 
 

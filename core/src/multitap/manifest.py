@@ -36,6 +36,11 @@ __all__ = ("KeyInfo", "Parameter", "ProviderInfo", "Setting", "provider_from_tab
 T = TypeVar("T")
 R = TypeVar("R", bound=Rule)
 
+RESERVED = frozenset(
+    {"provider", "endpoint", "api_key", "model", "timeout_ms", "max_input_tokens", "prices"}
+)
+"""Keys that every section may have, so that no provider can have a setting of such a name."""
+
 _TEXT = instance_of(str)
 _FILLED_IN = {"name", "distribution", "version", "capabilities"}
 
@@ -142,6 +147,8 @@ def provider_from_table(name: str, table: Mapping[str, Any]) -> ProviderInfo:
     facts = dict(_table(table, name))
     settings = _rules(Setting, facts.pop("settings", {}), f"{name}.settings")
     parameters = _rules(Parameter, facts.pop("parameters", {}), f"{name}.parameters")
+    if taken := sorted(RESERVED & set(settings)):
+        raise ValueError(f"{name}.settings.{taken[0]} has a name that every section has already")
     for setting in settings.values():
         _check_conditions(setting, settings, f"{name}.settings.{setting.name}")
     key = _checked(KeyInfo, facts.pop("key", {}), f"{name}.key")

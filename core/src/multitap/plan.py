@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Union
 
@@ -60,10 +60,10 @@ def chat_request(
         tools=known,
         tool_choice=_tool_choice(tool_choice, known),
         response_schema=_schema(response_format),
-        stop=(stop,) if isinstance(stop, str) else tuple(stop or ()),
+        stop=_stops(stop),
         think=think_level(think),
         logprobs=_logprobs(logprobs),
-        extra=dict(extra or {}),
+        extra=_extra(extra),
         metadata=_opaque(metadata),
         **_numbers(options),
     )
@@ -78,11 +78,15 @@ def _turns(
     turns += [m if isinstance(m, Message) else Message.from_dict(m) for m in messages or ()]
     if not any(turn.parts for turn in turns):
         raise ConfigError("There is nothing to ask: the prompt is empty")
+    if not isinstance(system, (str, type(None))):
+        raise ConfigError(f"system is {system!r}, which is not a text")
     opening = [Message("system", system)] if system and system.strip() else []
     return (*opening, *turns)
 
 
 def _tool(tool: Tool | Mapping[str, Any]) -> Tool:
+    if not isinstance(tool, (Tool, Mapping)):
+        raise ConfigError(f"{tool!r} is no tool", hint="Pass Tool objects, or OpenAI's dicts.")
     return tool if isinstance(tool, Tool) else Tool.from_dict(tool)
 
 
@@ -115,7 +119,11 @@ def _tool_name(choice: str | Mapping[str, Any] | Tool) -> str:
 
 def _schema(response_format: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """The JSON Schema of a bare one, or of OpenAI's wrapping; ``{}`` is any JSON object."""
-    if response_format is None or response_format.get("type") == "text":
+    if response_format is None:
+        return None
+    if not isinstance(response_format, Mapping):
+        raise ConfigError(f"response_format is {response_format!r}, which is no JSON Schema")
+    if response_format.get("type") == "text":
         return None
     if response_format.get("type") == "json_object":
         return response_format.get("schema") or {}
@@ -129,6 +137,20 @@ def _schema(response_format: Mapping[str, Any] | None) -> Mapping[str, Any] | No
             hint='Pass {"type": "json_schema", "json_schema": {"schema": …}}, or the bare schema.',
         )
     return schema
+
+
+def _stops(stop: str | Iterable[str] | None) -> tuple[str, ...]:
+    texts: tuple[Any, ...] = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    for text in texts:
+        if not isinstance(text, str) or not text:
+            raise ConfigError(f"stop has {text!r} in it, which is no text to stop at")
+    return texts
+
+
+def _extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
+    if not isinstance(extra, (Mapping, type(None))):
+        raise ConfigError(f"extra is {extra!r}, which is not a mapping of options")
+    return dict(extra or {})
 
 
 def _logprobs(value: bool | int | None) -> int | None:
@@ -158,13 +180,17 @@ def _numbers(options: Mapping[str, Any]) -> dict[str, Any]:
         )
     for name in ("max_tokens", "seed"):
         _check(name, options.get(name), int)
-    for name, most in (("temperature", math.inf), ("top_p", 1)):
+    for name, most in (("temperature", sys.float_info.max), ("top_p", 1)):
         value = options.get(name)
         _check(name, value, (int, float))
         if value is not None and not 0 <= value <= most:
             raise ConfigError(f"{name} is {value}, which is out of range")
-    _at_least("n", options.get("n", 1), 1)
-    return {name: value for name, value in options.items() if value is not None}
+    for name in ("truncate", "shift"):
+        if not isinstance(options.get(name), (bool, type(None))):
+            raise ConfigError(f"{name} is {options[name]!r}, which is neither True nor False")
+    given = {name: value for name, value in options.items() if value is not None}
+    _at_least("n", given.get("n", 1), 1)
+    return given
 
 
 def _check(name: str, value: Any, kind: Any) -> None:

@@ -161,7 +161,7 @@ class Price:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: what is known, prices as texts."""
-        total = {} if self.total is None else {"total": str(self.total)}
+        total = {} if self.total is None else {"total": f"{self.total:f}"}
         return {**_to_dict(self), **total}
 
 
@@ -177,5 +177,5 @@ def _rounded(amount: Decimal | None) -> Decimal | None:
 
 def _to_dict(value: Any) -> dict[str, Any]:
     facts = attrs.asdict(value)
-    texts = {n: str(v) if isinstance(v, Decimal) else v for n, v in facts.items()}
+    texts = {n: f"{v:f}" if isinstance(v, Decimal) else v for n, v in facts.items()}
     return {name: v for name, v in texts.items() if v is not None}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from multitap.config import Config, Section
 
-__all__ = ("ResolvedModel", "default_backend", "resolve")
+__all__ = ("ResolvedModel", "backend_of", "default_backend", "resolve")
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _SCHEMES: Mapping[str, str] = MappingProxyType({"hf": "", "https": "", "path": "llamacpp"})
@@ -94,13 +94,19 @@ def default_backend(config: Config, backends: Mapping[str, Section]) -> str | No
     """
     wanted = config.defaults.provider
     if wanted is not None:
-        if wanted not in backends:
+        if backend_of(wanted, backends) not in backends:
             raise _no_backend(wanted, backends)
-        return wanted
+        return backend_of(wanted, backends)
     for candidates in (config.sections, backends):
         if len(candidates) == 1:
             return next(iter(candidates))
     return _FALLBACK if _FALLBACK in backends else None
+
+
+def backend_of(name: str, backends: Mapping[str, Section]) -> str:
+    """The backend that a name means; a section of that very name goes before ``canonical``."""
+    name = name.strip().lower()
+    return name if name in backends else canonical(name)
 
 
 def _no_backend(name: str, backends: Mapping[str, Section]) -> ConfigError:
@@ -157,13 +163,13 @@ class _Search:
             found = self.named(target, (*passed, reference), asked=asked)
             return attrs.evolve(found, how=f"{reference!r} is an alias; {found.how}")
         prefix, colon, rest = reference.partition(":")
-        name = prefix.strip().lower()
+        name = backend_of(prefix, self.backends)
         if colon and name in self.backends:
             return self._of_backend(name, rest.strip())
         if colon and name in self.schemes:
             return self._of_scheme(name, reference, rest.strip())
-        if colon and canonical(name) in known_packages:
-            raise not_installed(canonical(name))
+        if colon and name in known_packages:
+            raise not_installed(name)
         if reference == _DEMO and self._is_demo_there():
             return _found(_DEMO_PROVIDER, _DEMO, f"{_DEMO_PROVIDER!r} carries the demo model")
         return self._bare(reference, asked)

@@ -17,6 +17,7 @@ elsewhere never changes the outputs, once ``multitap.events.normalise`` has join
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, Union
@@ -210,6 +211,10 @@ def fetch(call: HttpCall) -> Generator[HttpCall, HttpReply, HttpReply]:
 # ---- what a plugin is given ----------------------------------------------------------------------
 
 
+def _without_credentials(endpoint: str) -> str:
+    return repr(re.sub(r"(?<=//).*@", "***@", endpoint, flags=re.DOTALL))
+
+
 @attrs.frozen(kw_only=True)
 class Backend:
     """One configured instance of a provider. It has settings, and no transport.
@@ -225,7 +230,7 @@ class Backend:
 
     id: str
     provider: str
-    endpoint: str = ""
+    endpoint: str = attrs.field(default="", repr=_without_credentials)
     settings: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     auth: Callable[[HttpCall, bytes], Mapping[str, str]] | None = attrs.field(
         default=None, repr=False

@@ -8,9 +8,34 @@ from typing import Any, Protocol
 
 import attrs
 
+from multitap.prices import Pricing
 from multitap.work import Work
 
-__all__ = ("Catalog", "Model")
+__all__ = ("FEATURES", "MODEL_TYPES", "Catalog", "Model")
+
+MODEL_TYPES: Mapping[str, str] = {
+    "llm": "chat",
+    "text-embedding": "embedding",
+    "rerank": "rerank",
+    "speech2text": "transcription",
+    "moderation": "moderation",
+    "tts": "speech",
+}
+"""Types of models as Dify names them, and the capability that each is."""
+
+FEATURES: Mapping[str, str] = {
+    "tool-call": "tools",
+    "multi-tool-call": "parallel_tools",
+    "stream-tool-call": "streamed_tools",
+    "agent-thought": "thinking",
+    "vision": "vision",
+    "document": "documents",
+    "video": "video",
+    "audio": "audio",
+    "structured-output": "structured_output",
+    "polling": "polling",
+}
+"""Features of models as Dify names them, and the name of each in ``Model.capabilities``."""
 
 
 @attrs.frozen(kw_only=True)
@@ -20,14 +45,15 @@ class Model:
     Attributes:
         id: The name to use in a request, without the backend.
         backend: The backend's id; the runtime fills it in.
-        capabilities: Names such as ``chat``, ``embedding``, ``tools``, ``vision``, ``thinking``;
-            ``None``: the backend does not say.
+        capabilities: Names such as ``chat``, ``embedding``, ``tools``, ``vision``, ``thinking``
+            (see ``FEATURES``); ``None``: the backend does not say.
         context_length: Most tokens of prompt and answer together.
         max_output_tokens: Most tokens of an answer.
         size: Bytes on disk.
         digest: The content's hash, as the backend writes it.
         modified_at: With its time zone; to the microsecond.
         loaded: Is it in memory now?
+        pricing: What its tokens cost.
         problem: Why it cannot be used as it is, in one sentence.
         meta: Anything else, as text.
     """
@@ -41,6 +67,7 @@ class Model:
     digest: str | None = None
     modified_at: datetime | None = None
     loaded: bool | None = None
+    pricing: Pricing | None = None
     problem: str | None = None
     meta: Mapping[str, str] = attrs.field(factory=dict)
 
@@ -55,6 +82,8 @@ class Model:
         facts["meta"] = dict(self.meta) or None
         if self.capabilities is not None:
             facts["capabilities"] = sorted(self.capabilities)
+        if self.pricing is not None:
+            facts["pricing"] = self.pricing.to_dict()
         if self.modified_at is not None:
             facts["modified_at"] = self.modified_at.isoformat()
         return {name: value for name, value in facts.items() if value is not None}
@@ -70,7 +99,9 @@ class Model:
         facts = {f.name: data[f.name] for f in attrs.fields(cls) if f.name in data}
         if facts.get("capabilities") is not None:
             facts["capabilities"] = frozenset(facts["capabilities"])
-        if "modified_at" in facts:
+        if facts.get("pricing") is not None:
+            facts["pricing"] = Pricing.from_dict(facts["pricing"])
+        if facts.get("modified_at") is not None:
             facts["modified_at"] = datetime.fromisoformat(facts["modified_at"])
         return cls(**facts)
 

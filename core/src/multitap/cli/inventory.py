@@ -134,7 +134,8 @@ def _provider(info: ProviderInfo) -> dict[str, Any]:
     facts = attrs.asdict(info, recurse=False)
     facts["key"] = attrs.asdict(info.key)
     facts["capabilities"] = list(info.capabilities)
-    facts["settings"] = [attrs.asdict(setting) for setting in info.settings.values()]
+    for rules in ("settings", "parameters"):
+        facts[rules] = [attrs.asdict(rule) for rule in getattr(info, rules).values()]
     return facts
 
 

@@ -273,12 +273,12 @@ def _checked(entry: Entry, kinds: Mapping[str, str]) -> Any:
     if entry.key not in kinds:
         return entry.value
     value = typed(kinds[entry.key], entry.value, entry.source)
+    if entry.key == "prices" and kinds is SECTION_KEYS:
+        return {model: Pricing.from_dict(table, model) for model, table in value.items()}
     if isinstance(value, str) and not value.strip():
         raise ValueError("is empty")
     if entry.key == "endpoint" and kinds is SECTION_KEYS:
         check_endpoint(value)
     if isinstance(value, int) and value <= 0:
         raise ValueError("has to be more than 0")
-    if entry.key == "prices" and kinds is SECTION_KEYS:
-        return {model: Pricing.from_dict(table, model) for model, table in value.items()}
     return value

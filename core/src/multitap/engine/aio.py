@@ -19,6 +19,7 @@ from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
 from multitap.errors import BackendError
 from multitap.events import Event
+from multitap.sinks import AsyncStreamSink, StreamSink, deliveries
 from multitap.work import Out, Sleep
 
 __all__ = ("AsyncChatStream", "AsyncStream")
@@ -122,6 +123,7 @@ class AsyncStream(Generic[T]):
         """One step; at the end of the call, however it ends, nothing is left open."""
         if self._over:
             return None
+        self.outcome.begin()
         try:
             if not self._closed:
                 return await step()
@@ -141,7 +143,8 @@ class AsyncStream(Generic[T]):
 
     def _end(self, aborted: bool) -> None:
         self._over = True
-        self.outcome.attempts = self._flow.attempts
+        self.outcome.attempts, self.outcome.request_id = self._flow.attempts, self._flow.request_id
+        self.outcome.end()
         if aborted:
             self._commands.close()
             self._abort()
@@ -245,6 +248,21 @@ class AsyncChatStream(AsyncStream[Event]):
     def answer(self) -> Answer:
         """What has been read so far."""
         return self._said.answer(unread=length_hint(self._batch))
+
+    async def into(self, sink: StreamSink | AsyncStreamSink) -> Answer:
+        """Read to the end and give everything to a sink; what it raises ends the call."""
+        async with self:
+            async for event in self:
+                for call, value in deliveries(sink, event):
+                    await _done(call(value))
+        if self.answer.stop_reason != "cancelled":
+            await _done(sink.on_complete(self.answer.text))
+        return self.answer
+
+
+async def _done(result: Awaitable[None] | None) -> None:
+    if result is not None:
+        await result
 
 
 class _Ended(Exception):

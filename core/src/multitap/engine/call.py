@@ -13,6 +13,7 @@ from multitap.engine.watch import Watch
 from multitap.errors import BackendError, MultitapError, PluginError
 from multitap.events import Event
 from multitap.policy.retry import Retry
+from multitap.prices import Pricing
 from multitap.work import Backend, Stage, Work
 
 __all__ = ("Call", "EventFilter")
@@ -32,6 +33,7 @@ class Call(Generic[T]):
         ends_with_stop: The results are events, and without a ``Stop`` the answer was cut.
         streamed: The caller reads as it comes, so a lost first attempt is not billed work.
         watch: Tells the observers; ``None``: there are none.
+        pricing: What the model's tokens cost, where it is known.
     """
 
     backend: Backend
@@ -42,6 +44,7 @@ class Call(Generic[T]):
     filters: Callable[[], Sequence[EventFilter]] = tuple
     ends_with_stop: bool = False
     streamed: bool = True
+    pricing: Pricing | None = None
     clocks: Clocks = attrs.field(factory=Clocks)
     retry: Retry = attrs.field(factory=Retry)
     watch: Watch | None = None

@@ -97,7 +97,10 @@ Steps = Generator[Command[T], Any, Any]
 
 
 class Flow(Generic[T]):
-    """The course of one call; ``attempts`` grows as they are made."""
+    """The course of one call; ``attempts`` grows as they are made.
+
+    ``request_id`` is the server's own name of the last request that it answered.
+    """
 
     def __init__(self, call: Call[T]) -> None:
         self._call = call
@@ -105,6 +108,7 @@ class Flow(Generic[T]):
         self._filters: Sequence[EventFilter] = ()
         self._committed = False
         self.attempts: list[Attempt] = []
+        self.request_id: str | None = None
 
     def run(self) -> Steps[T]:
         """Commands until the call is over; its failure is raised after the last ``Out``."""
@@ -172,6 +176,7 @@ class Flow(Generic[T]):
 
     def _exchange(self, work: Exchange[T]) -> Steps[T]:
         head: Head = yield Send(work.call)
+        self.request_id = request_id(head.headers)
         if head.status >= 300:
             raise (yield from self._refusal(head, work.explain))
         decoder = work.decoder(head)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
@@ -23,12 +24,41 @@ class Outcome(Generic[T]):
         self.call = call
         self.attempts: Sequence[Attempt] = ()
         self.stopped: StopReason | None = None
+        self.request_id: str | None = None
         self._usage: Usage | None = None
+        self._began: float | None = None
+        self._first: float | None = None
+        self._over: float | None = None
+
+    def begin(self) -> None:
+        """The first step of the call is taken."""
+        if self._began is None:
+            self._began = time.monotonic()
+
+    def end(self) -> None:
+        """Nothing more will come."""
+        if self._over is None:
+            self._over = time.monotonic()
 
     def add(self, items: Sequence[T]) -> None:
         """Results have come."""
+        if self._first is None and any(getattr(item, "semantic", True) for item in items):
+            self._first = time.monotonic()
         if items:
             self._usage = getattr(items[-1], "usage", None)
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds from the first step to the end; ``None`` while it goes on."""
+        return self._since_begin(self._over)
+
+    @property
+    def first_result(self) -> float | None:
+        """Seconds from the first step to the first result; ``None`` while there is none."""
+        return self._since_begin(self._first)
+
+    def _since_begin(self, moment: float | None) -> float | None:
+        return None if self._began is None or moment is None else moment - self._began
 
     def finished(self) -> None:
         """Everything has come."""
@@ -37,6 +67,7 @@ class Outcome(Generic[T]):
     def cancelled(self) -> None:
         """The application closed the stream before its end."""
         self.stopped = "cancelled"
+        self.end()
         self._tell(None)
 
     def failed(self, error: BaseException) -> None:
@@ -69,6 +100,7 @@ class ChatOutcome(Outcome[Event]):
 
     def add(self, items: Sequence[Event]) -> None:
         """Events have come."""
+        super().add(items)
         self._events.extend(items)
 
     def _partial(self) -> Answer:
@@ -89,4 +121,8 @@ class ChatOutcome(Outcome[Event]):
             model=self.call.model,
             attempts=self.attempts,
             stopped=self.stopped,
+            pricing=self.call.pricing,
+            request_id=self.request_id,
+            latency=self.latency,
+            time_to_first_token=self.first_result,
         )

@@ -18,6 +18,7 @@ from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
 from multitap.errors import BackendError
 from multitap.events import Event
+from multitap.sinks import StreamSink, deliveries
 from multitap.work import Out, Sleep
 
 __all__ = ("ChatStream", "Stream")
@@ -117,6 +118,7 @@ class Stream(Generic[T]):
         """One step; at the end of the call, however it ends, nothing is left open."""
         if self._over:
             return None
+        self.outcome.begin()
         try:
             if not self._closed.is_set():
                 return step()
@@ -136,7 +138,8 @@ class Stream(Generic[T]):
 
     def _end(self, aborted: bool) -> None:
         self._over = True
-        self.outcome.attempts = self._flow.attempts
+        self.outcome.attempts, self.outcome.request_id = self._flow.attempts, self._flow.request_id
+        self.outcome.end()
         if aborted:
             self._commands.close()
             self._abort()
@@ -211,6 +214,16 @@ class ChatStream(Stream[Event]):
     def answer(self) -> Answer:
         """What has been read so far."""
         return self._said.answer(unread=length_hint(self._batch))
+
+    def into(self, sink: StreamSink) -> Answer:
+        """Read to the end and give everything to a sink; what it raises ends the call."""
+        with self:
+            for event in self:
+                for call, value in deliveries(sink, event):
+                    call(value)
+        if self.answer.stop_reason != "cancelled":
+            sink.on_complete(self.answer.text)
+        return self.answer
 
 
 def _nothing() -> None:

@@ -160,6 +160,7 @@ class AsyncRuntime(Base):
     async def models(self, backend: str | None = None, *, timeout: float | None = None) -> Models:
         """The models of one backend, or of all; see ``Runtime.models``."""
         if backend is not None:
+            backend = self._parts.name_of(backend)
             return Models(await self._models_of(backend, timeout, patient=True))
         names = self._parts.offering("catalog")
         return self._gather(names, await self._all(names, timeout))

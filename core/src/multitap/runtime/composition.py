@@ -36,10 +36,11 @@ from multitap.errors import ConfigError, NotSupported
 from multitap.events import Event
 from multitap.filters.strict import Strict
 from multitap.manifest import ProviderInfo
+from multitap.parameters import check_parameters
 from multitap.plan import Prompt, chat_request, check_length, fit_to_model, honoured, texts_of
 from multitap.policy.retry import Retry, RetryPolicy
 from multitap.registry import Registry, Row
-from multitap.resolve import ResolvedModel, default_backend, resolve
+from multitap.resolve import ResolvedModel, backend_of, default_backend, resolve
 from multitap.runtime.extending import configured_filters, extended
 from multitap.runtime.view import View
 from multitap.work import Backend, Work
@@ -100,6 +101,10 @@ class Composition:
         self.registry.reload()
         self._view = None
 
+    def name_of(self, backend: str) -> str:
+        """The id of the backend that a name means; case does not matter."""
+        return backend_of(backend, self.sections)
+
     def offering(self, capability: str) -> list[str]:
         """The backends whose provider declares a capability, in order of name."""
         self.registry.notice()
@@ -141,9 +146,12 @@ class Composition:
         request = chat_request(target.model, prompt, stream=stream, metadata=metadata, **options)
         section = self.sections[target.backend]
         check_length(request, section.max_input_tokens, backend=target.backend)
+        provider = self.backend(target.backend).provider
+        request = check_parameters(request, self.providers[provider])
         plugin = cast(ChatModel, self._plugin("chat", target.backend))
         known = self._known(target)
         request, clamped = fit_to_model(request, known.max_output_tokens if known else None)
+        pricing = section.prices.get(target.model, known.pricing if known else None)
         declared: Collection[str] | None = getattr(plugin, "options", None)
         request, ignored = honoured(request, declared, strict=strict, backend=target.backend)
         return self._call(
@@ -155,6 +163,7 @@ class Composition:
             filters=(lambda: (Strict(),)) if strict else tuple,
             ends_with_stop=True,
             streamed=stream,
+            pricing=pricing,
             first_byte=STREAM_FIRST_BYTE if stream else WHOLE_CALL,
             extensions={
                 "filters": configured_filters(self.registry, self.config.plugins),
@@ -309,7 +318,8 @@ class Composition:
 
 
 def _seconds(timeout: float | None, section: Section) -> float:
-    if timeout is not None and not timeout > 0:
+    number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    if timeout is not None and not (number and timeout > 0):
         raise ConfigError(f"timeout is {timeout!r}; it is a number of seconds above 0")
     if timeout is not None:
         return timeout

@@ -177,6 +177,7 @@ class Runtime(Base):
     def models(self, backend: str | None = None, *, timeout: float | None = None) -> Models:
         """The models of one backend, or of all; of all, one that is down is only a warning."""
         if backend is not None:
+            backend = self._parts.name_of(backend)
             return Models(self._models_of(backend, timeout, patient=True))
         names = self._parts.offering("catalog")
         return self._gather(names, self._all(names, lambda n: self._tried(n, timeout)))
