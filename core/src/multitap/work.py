@@ -65,7 +65,7 @@ class Json:
 
 @attrs.frozen
 class File:
-    """One file of a form; a ``Path`` is opened, sized and read by the engine."""
+    """A file, alone or in a form; the engine reads a ``Path`` block by block while it is sent."""
 
     name: str
     source: bytes | Path = attrs.field(repr=False)
@@ -219,8 +219,9 @@ class Backend:
         provider: The kind of backend, as a plugin declares it.
         endpoint: The base URL without a trailing slash; empty where the provider needs none.
         settings: The section's other keys, checked against ``provider.toml``.
-        auth: Headers for one attempt, made from the call and its final body; bound to the
-            endpoint's origin and applied by the engine.
+        auth: Headers for one attempt, made from the call and its final body (``b""`` where that
+            is read from a file while it is sent); bound to the endpoint's origin and applied by
+            the engine.
     """
 
     id: str
