@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 import multitap
@@ -27,6 +28,7 @@ from multitap.capabilities.embedding import (
     Vectors,
 )
 from multitap.capabilities.lifecycle import Lifecycle, Progress
+from multitap.capabilities.provider import Provider, Validation
 from multitap.capabilities.rerank import Ranked, Ranking
 from multitap.capabilities.tokenize import Tokens
 from multitap.events import Event, Notice, Stop, StopReason, Text, Usage
@@ -126,6 +128,24 @@ def multitap_embedding(backend: Backend) -> EmbeddingModel:
     return AcmeEmbedding()
 
 
+# ---- a plugin that invokes nothing ---------------------------------------------------------------
+
+
+class AcmeDesk:
+    def validate(self, model: str | None, /) -> LocalExchange[Validation]:
+        found = Validation(server="Acme 1.4", expires_at=datetime.now(timezone.utc), remaining=0.5)
+
+        def run(emit: Emit[Validation]) -> None:
+            emit([found])
+
+        return LocalExchange(run)
+
+
+@hookimpl
+def multitap_provider(backend: Backend) -> Provider:
+    return AcmeDesk()
+
+
 # ---- a plugin of several requests ----------------------------------------------------------------
 
 
@@ -188,12 +208,13 @@ def application(http_config: Mapping[str, Any]) -> None:
         warnings: tuple[Notice, ...] = found.warnings
         reachable: bool = rt.probe(timeout=1.0)[0].reachable
         ok: bool = rt.check("acme:m").ok
+        left: float | None = rt.validate("acme", model="m", timeout=5.0).remaining
         resolved: ResolvedModel = rt.resolve("acme:m")
         rows: Sequence[Row] = rt.capabilities()
         backends: Sequence[Backend] = rt.backends()
         rt.load("acme:m")
         rt.unload("acme:m", timeout=5)
-    print(so_far, batches, row, score, text, model.ref, warnings, reachable, ok, resolved.ref)
+    print(so_far, batches, row, score, text, model.ref, warnings, reachable, ok, left, resolved.ref)
     print(rows[0].state, backends[0].id)
 
 
@@ -234,8 +255,9 @@ async def asynchronous() -> None:
         found: Embeddings = await rt.embed("a")
         ids: tuple[int, ...] = (await rt.tokenize("a")).ids
         text: str = await rt.detokenize(ids)
+        valid: Validation = await rt.validate(model="acme:m")
         resolved: ResolvedModel = rt.resolve()
-        print(answer.text, found.vectors, text, resolved.how)
+        print(answer.text, found.vectors, text, valid.to_dict(), resolved.how)
 
 
 def failing() -> None:

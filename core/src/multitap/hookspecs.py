@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from multitap.capabilities.image import ImageModel
     from multitap.capabilities.lifecycle import Lifecycle
     from multitap.capabilities.moderation import ModerationModel
+    from multitap.capabilities.provider import Provider
     from multitap.capabilities.rerank import RerankModel
     from multitap.capabilities.speech import SpeechModel
     from multitap.capabilities.tokenize import Tokenizer
@@ -106,6 +107,11 @@ class Specs(Protocol):
     @hookspec
     def multitap_lifecycle(self, backend: Backend) -> Lifecycle:
         """Pull, load and unload models."""
+        ...
+
+    @hookspec
+    def multitap_provider(self, backend: Backend) -> Provider:
+        """Prove that the endpoint and the key are good."""
         ...
 
 

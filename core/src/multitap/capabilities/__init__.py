@@ -22,6 +22,7 @@ PROTOCOLS = {
     "image": "ImageModel",
     "catalog": "Catalog",
     "lifecycle": "Lifecycle",
+    "provider": "Provider",
 }
 
 CAPABILITIES: tuple[str, ...] = tuple(PROTOCOLS)

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from multitap.answer import Answer
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.embedding import Embeddings
+from multitap.capabilities.provider import Validation
 from multitap.capabilities.rerank import Ranking
 from multitap.capabilities.tokenize import Tokens
 from multitap.engine.aio import AsyncChatStream, AsyncStream
@@ -31,6 +32,7 @@ from multitap.runtime.base import (
     Probe,
     checked,
     counted,
+    listed,
     ranked,
     silence,
     single,
@@ -161,6 +163,15 @@ class AsyncRuntime(Base):
             return Models(await self._models_of(backend, timeout, patient=True))
         names = self._parts.offering("catalog")
         return self._gather(names, await self._all(names, timeout))
+
+    async def validate(
+        self, backend: str | None = None, *, model: str | None = None, timeout: float | None = None
+    ) -> Validation:
+        """Prove a backend's endpoint and key; see ``Runtime.validate``."""
+        target = self._parts.to_validate(backend, model)
+        if self._parts.has_validation(target.backend):
+            return await self._one(self._parts.validate(target, timeout))
+        return listed(await self._models_of(target.backend, timeout, patient=True), target)
 
     async def load(self, model: str | None = None, *, timeout: float | None = None) -> None:
         """Bring a model into memory; done when this returns."""

@@ -11,9 +11,11 @@ import attrs
 from multitap.answer import Answer
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.embedding import Embeddings
+from multitap.capabilities.provider import Validation
 from multitap.capabilities.rerank import Ranking, RerankRequest, sort_ranked
+from multitap.config.packages import did_you_mean
 from multitap.engine.call import Call
-from multitap.errors import EngineError, MultitapError, ProtocolError
+from multitap.errors import EngineError, ModelNotFound, MultitapError, ProtocolError
 from multitap.events import Notice
 from multitap.manifest import ProviderInfo
 from multitap.registry import Registry, Row
@@ -29,6 +31,7 @@ __all__ = (
     "Probe",
     "checked",
     "counted",
+    "listed",
     "ranked",
     "silence",
     "single",
@@ -159,6 +162,18 @@ def ranked(found: Ranking, request: RerankRequest) -> Ranking:
         raise ProtocolError(f"The backend ranked document {strange[0]}, which was not sent")
     results = sort_ranked(found.results, request.top_n, request.threshold)
     return attrs.evolve(found, results=results)
+
+
+def listed(models: Sequence[Model], target: ResolvedModel) -> Validation:
+    """What a list of models proves, if it has the model that was named."""
+    names = [model.id for model in models]
+    if target.model and target.model not in names:
+        raise ModelNotFound(
+            f"It does not list the model {target.model!r}{did_you_mean(target.model, names)}",
+            backend=target.backend,
+            model=target.model,
+        )
+    return Validation(models=len(names))
 
 
 def silence(answer: Answer) -> MultitapError | None:

@@ -20,6 +20,7 @@ from multitap.capabilities.embedding import (
     InputType,
 )
 from multitap.capabilities.lifecycle import Lifecycle, Progress
+from multitap.capabilities.provider import Provider, Validation
 from multitap.capabilities.rerank import Ranking, RerankModel, RerankRequest
 from multitap.capabilities.tokenize import (
     DetokenizeRequest,
@@ -31,14 +32,14 @@ from multitap.capabilities.tokenize import (
 from multitap.config import Config, Section, backends, build_backend, load_config, not_installed
 from multitap.engine.call import Call
 from multitap.engine.carrier import Clocks
-from multitap.errors import ConfigError
+from multitap.errors import ConfigError, NotSupported
 from multitap.events import Event
 from multitap.filters.strict import Strict
 from multitap.manifest import ProviderInfo
 from multitap.plan import Prompt, chat_request, check_length, fit_to_model, honoured, texts_of
 from multitap.policy.retry import Retry, RetryPolicy
 from multitap.registry import Registry, Row
-from multitap.resolve import ResolvedModel, resolve
+from multitap.resolve import ResolvedModel, default_backend, resolve
 from multitap.work import Backend, Work
 
 if TYPE_CHECKING:
@@ -216,6 +217,35 @@ class Composition:
         plugin = cast(Catalog, self._plugin("catalog", backend))
         once: dict[str, Any] = {} if patient else {"retry": Retry(RetryPolicy(attempts=1))}
         return self._call("catalog", target, plugin.models, timeout, **once)
+
+    def to_validate(self, backend: str | None, model: str | None) -> ResolvedModel:
+        """What is to be validated: a backend, with a model only where one is named or set."""
+        if backend is None and model is None and self.config.defaults.model is None:
+            backend = default_backend(self.config, self.sections)
+        if backend is None:
+            return self.resolve(model)
+        return ResolvedModel(backend=backend, model=model or "", reference=model, how="it is named")
+
+    def has_validation(self, backend: str) -> bool:
+        """Has its provider a hook for that? Else its catalog is to be asked.
+
+        Raises:
+            NotSupported: It has neither.
+        """
+        provider = self.backend(backend).provider
+        rows = [row for row in self.rows if row.provider == provider and row.state != "denied"]
+        declared = {row.capability for row in rows}
+        if not declared & {"provider", "catalog"}:
+            message = f"{provider} can neither be validated nor list its models"
+            raise NotSupported(message, backend=backend, hint="Ask a model: Runtime.check does.")
+        return "provider" in declared
+
+    def validate(self, target: ResolvedModel, timeout: float | None) -> Call[Validation]:
+        """Prove endpoint, key and model."""
+        plugin = cast(Provider, self._plugin("provider", target.backend))
+        return self._call(
+            "provider", target, lambda: plugin.validate(target.model or None), timeout
+        )
 
     def lifecycle(
         self, verb: str, model: str | None, timeout: float | None = None

@@ -17,6 +17,7 @@ from weakref import WeakSet
 from multitap.answer import Answer
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.embedding import Embeddings
+from multitap.capabilities.provider import Validation
 from multitap.capabilities.rerank import Ranking
 from multitap.capabilities.tokenize import Tokens
 from multitap.engine.call import Call
@@ -36,6 +37,7 @@ from multitap.runtime.base import (
     Probe,
     checked,
     counted,
+    listed,
     ranked,
     silence,
     single,
@@ -177,6 +179,25 @@ class Runtime(Base):
             return Models(self._models_of(backend, timeout, patient=True))
         names = self._parts.offering("catalog")
         return self._gather(names, self._all(names, lambda n: self._tried(n, timeout)))
+
+    def validate(
+        self, backend: str | None = None, *, model: str | None = None, timeout: float | None = None
+    ) -> Validation:
+        """Prove a backend's endpoint and key, and a model if one is named.
+
+        A provider without a hook for it is asked for its models instead.
+
+        Args:
+            backend: Its id; ``None``: the model's backend, or the default one.
+            model: The model's id at this backend; without ``backend`` it is a reference.
+
+        Raises:
+            BackendError: ``ProviderDown``, ``AuthenticationError``, ``ModelNotFound`` and so on.
+        """
+        target = self._parts.to_validate(backend, model)
+        if self._parts.has_validation(target.backend):
+            return self._one(self._parts.validate(target, timeout))
+        return listed(self._models_of(target.backend, timeout, patient=True), target)
 
     def load(self, model: str | None = None, *, timeout: float | None = None) -> None:
         """Bring a model into memory; done when this returns."""
