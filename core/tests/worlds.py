@@ -16,10 +16,14 @@ class Blocking:
     def call(self, name, *args, **options):
         return getattr(self.rt, name)(*args, **options)
 
-    def stream(self, *args, after=lambda seen, stream: True, **options):
-        """The events until ``after`` says no, and the stream, which is closed by then."""
+    def stream(self, *args, **options):
+        """The events of an answer; see ``items``."""
+        return self.items("stream", *args, **options)
+
+    def items(self, name, *args, after=lambda seen, stream: True, **options):
+        """What a stream gives until ``after`` says no, and the stream, which is closed by then."""
         seen = []
-        with self.rt.stream(*args, **options) as stream:
+        with getattr(self.rt, name)(*args, **options) as stream:
             for event in stream:
                 seen.append(event)
                 if not after(seen, stream):
@@ -43,10 +47,13 @@ class OnALoop:
 
         return self.loop.run_until_complete(run())
 
-    def stream(self, *args, after=lambda seen, stream: True, **options):
+    def stream(self, *args, **options):
+        return self.items("stream", *args, **options)
+
+    def items(self, name, *args, after=lambda seen, stream: True, **options):
         async def run():
             seen = []
-            async with self.rt.stream(*args, **options) as stream:
+            async with getattr(self.rt, name)(*args, **options) as stream:
                 async for event in stream:
                     seen.append(event)
                     if not after(seen, stream):

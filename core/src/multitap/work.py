@@ -29,6 +29,7 @@ from multitap.events import Failed
 __all__ = (
     "Backend",
     "Body",
+    "Digest",
     "Emit",
     "Exchange",
     "Explain",
@@ -182,13 +183,23 @@ class Sleep:
 
 
 @attrs.frozen
+class Digest:
+    """The SHA-256 of a file, as 64 hexadecimal digits, inside an ``Operation``.
+
+    The engine reads it, block by block and off the event loop: ``digest = yield Digest(path)``.
+    """
+
+    path: Path
+
+
+@attrs.frozen
 class Out(Generic[T]):
     """Hand results to the caller, inside an ``Operation``."""
 
     items: Sequence[T | Failed]
 
 
-Steps = Generator[Union[HttpCall, Sleep, Out[T], Exchange[T]], Any, None]
+Steps = Generator[Union[HttpCall, Sleep, Digest, Out[T], Exchange[T]], Any, None]
 
 
 @attrs.frozen

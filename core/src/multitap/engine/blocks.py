@@ -12,10 +12,12 @@ import attrs
 from multitap.errors import LocalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
-__all__ = ("BLOCK", "Blocks", "Content", "Pieces", "Stored", "stored")
+    from multitap.work import Emit
+
+__all__ = ("BLOCK", "Blocks", "Content", "Pieces", "Stored", "sha256_of", "stored")
 
 BLOCK = 256 * 1024
 
@@ -127,6 +129,23 @@ class Blocks:
         opened, self._file = self._file, None
         if opened is not None:
             opened.close()
+
+
+def sha256_of(path: Path) -> Callable[[Emit[str]], None]:
+    """Local work with one result: the file's hash."""
+
+    def run(emit: Emit[str]) -> None:
+        import hashlib
+
+        found = hashlib.sha256()
+        with Pieces((stored(path),)).blocks() as blocks:
+            for block in blocks:
+                found.update(block)
+                if not emit([]):
+                    return
+        emit([found.hexdigest()])
+
+    return run
 
 
 def _unreadable(path: Path, error: OSError) -> LocalError:

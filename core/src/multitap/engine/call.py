@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 
 from multitap.engine.carrier import Clocks
 from multitap.errors import BackendError, MultitapError, PluginError
-from multitap.events import Event
-from multitap.policy.retry import Retry
+from multitap.policy.retry import Retries, Retry
 from multitap.work import Backend, Stage, Work
 
 __all__ = ("Call",)
 
 T = TypeVar("T")
-EventFilter = Stage[Sequence[Event], Event]
+Filter = Stage[Sequence[Any], Any]
 
 
 @attrs.frozen(kw_only=True)
@@ -28,6 +27,8 @@ class Call(Generic[T]):
         filters: Makes the filters of one attempt, in order.
         ends_with_stop: The results are events, and without a ``Stop`` the answer was cut.
         streamed: The caller reads as it comes, so a lost first attempt is not billed work.
+        idle: Seconds of silence that the next read bears; ``None``: the clocks say it.
+        retrying: What to give while a failed attempt waits for the next one.
     """
 
     backend: Backend
@@ -35,11 +36,13 @@ class Call(Generic[T]):
     distribution: str
     work: Work[T]
     notices: Sequence[T] = ()
-    filters: Callable[[], Sequence[EventFilter]] = tuple
+    filters: Callable[[], Sequence[Filter]] = tuple
     ends_with_stop: bool = False
     streamed: bool = True
     clocks: Clocks = attrs.field(factory=Clocks)
-    retry: Retry = attrs.field(factory=Retry)
+    retry: Retries = attrs.field(factory=Retry)
+    idle: Callable[[], float] | None = None
+    retrying: Callable[[BackendError, float], Sequence[T]] | None = None
 
     def described(self, describe: Callable[[], Work[T]]) -> Call[T]:
         """This call with the work that the plugin describes; what it raises there is located."""

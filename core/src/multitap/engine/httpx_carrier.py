@@ -2,8 +2,8 @@
 
 What they cannot promise: ``abort`` wakes a blocking call that still waits for the head of an
 answer only if that call opened its connection itself, a deadline is looked at between reads, a
-blocking ``read`` bears the clocks' silence and no less, limits on headers are httpx's own, and httpx
-0.28 may lose a connection of its pool to a cancelled task. This is the only file that imports it.
+blocking ``read`` bears the clocks' silence and no less, limits on headers are httpx's own, and 0.28
+may lose a connection of its pool to a cancelled task. This is the only file that imports httpx.
 """
 
 from __future__ import annotations
