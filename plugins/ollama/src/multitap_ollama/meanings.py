@@ -105,7 +105,7 @@ MEANINGS = (
         NotSupported,
         "runner_shared",
         r"requires --jinja",
-        "A model made of the same file runs and keeps this one from its tools: unload that one, then ask again.",
+        "A model made of the same file runs, and knows no tools: unload that one and ask again.",
     ),
     Meaning(
         NotSupported,
