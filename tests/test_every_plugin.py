@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from grammar import broken_rules
-from loopback import CEILING
 from worlds import WORLDS
 
 from multitap.errors import BackendError, DeadlineExceeded
 from multitap.events import Stop, Text
+from multitap.testing import CEILING
 
 WEATHER = {
     "type": "function",
