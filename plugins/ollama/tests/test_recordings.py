@@ -10,12 +10,12 @@ import random
 
 import ollama_reader
 import pytest
-from grammar import broken_rules
 
 from multitap.answer import fold
 from multitap.errors import BackendError, EngineError, TruncatedStream
 from multitap.events import Failed, Stop, UsageReport, normalise
 from multitap.plan import chat_request
+from multitap.testing import broken_rules
 from multitap.work import Head
 from multitap_ollama.chat import OllamaChat
 from multitap_ollama.requests import LoadSettings
