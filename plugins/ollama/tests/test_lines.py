@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from grammar import broken_rules
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +32,7 @@ from multitap.events import (
     normalise,
 )
 from multitap.framing import JsonDecoder, NdjsonDecoder
+from multitap.testing import broken_rules
 from multitap_ollama.lines import ChatLines, Line
 
 NOTICE = Notice("rounded", "Nearly.", "think")
