@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 
 import letters
 import pytest
-from loopback import CEILING, Loopback, client_closed, close, hold, request, reset, send
-from worlds import WORLDS
 
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.lifecycle import Progress
@@ -27,6 +24,20 @@ from multitap.errors import (
 from multitap.events import Failed
 from multitap.hookspecs import hookimpl
 from multitap.policy.pull import LONGEST_SILENCE, STALL, Pull
+from multitap.testing import (
+    WORLDS,
+    Gate,
+    Server,
+    client_closed,
+    close,
+    hold,
+    ndjson,
+    repeat,
+    request,
+    reset,
+    respond,
+    send,
+)
 from multitap.work import (
     Digest,
     Exchange,
@@ -180,13 +191,11 @@ def test_progress_as_json():
 
 # ---- through the runtimes ------------------------------------------------------------------------
 
-HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-END = b"0\r\n\r\n"
+SUCCESS = {"status": "success"}
 
 
-def line(**facts):
-    text = json.dumps(facts).encode() + b"\n"
-    return send(b"%x\r\n%s\r\n" % (len(text), text))
+def layer_line(done):
+    return {"status": "a", "digest": "d", "total": 9, "completed": done}
 
 
 class Lines:
@@ -289,39 +298,38 @@ def world(request):
 
 
 def steps_of(world_, *args, **options):
-    return world_.items("pull_stream", *args, **options)
+    return world_.stream(*args, of="pull_stream", **options)
 
 
-SUCCESS = [line(status="success"), send(END)]
+def answer(*items):
+    """One request, answered with these lines and steps."""
+    return [request, ndjson(items)]
 
 
 def test_a_pull_is_done_when_it_returns(world):
-    with Loopback([request, send(HEAD), line(status="pulling manifest"), *SUCCESS]) as server:
+    with Server(answer({"status": "pulling manifest"}, SUCCESS)) as server:
         assert world(server.url).call("pull", "acme:new") is None
-    assert server.requests[0].startswith(b"POST /pull")
-    assert b'{"model":"new"}' in server.requests[0]
+    assert server.requests[0].path == "/pull"
+    assert server.requests[0].json() == {"model": "new"}
 
 
 def test_its_progress_comes_while_it_runs(world):
-    seen_first = threading.Event()
-    script = [request, send(HEAD), line(status="a", digest="d", total=2, completed=1)]
-    with Loopback([*script, hold(seen_first), *SUCCESS]) as server:
+    seen_first = Gate()
+    script = answer(layer_line(1), hold(seen_first), SUCCESS)
+    with Server(script) as server:
         seen, _ = steps_of(
             world(server.url), "acme:new", after=lambda seen, stream: seen_first.set() or True
         )
     assert seen == [
-        Progress(status="a", digest="d", total=2, completed=1),
+        Progress(status="a", digest="d", total=9, completed=1),
         Progress(status="success"),
     ]
 
 
 @pytest.mark.parametrize("cut", [close, reset], ids=["close", "reset"])
 def test_a_pull_that_breaks_goes_on(world, cut):
-    def part(done):
-        return line(status="a", digest="d", total=9, completed=done)
-
-    broken = [[request, send(HEAD), part(done), cut] for done in range(1, 8)]
-    with Loopback(*broken, [request, send(HEAD), part(9), *SUCCESS]) as server:
+    broken = [answer(layer_line(done), cut) for done in range(1, 8)]
+    with Server(*broken, answer(layer_line(9), SUCCESS)) as server:
         seen, stream = steps_of(world(server.url), "acme:new")
     bytes_seen = [step.completed for step in seen if step.digest]
     assert (bytes_seen, seen[-1].status) == ([1, 2, 3, 4, 5, 6, 7, 9], "success")
@@ -331,16 +339,15 @@ def test_a_pull_that_breaks_goes_on(world, cut):
 
 
 def test_a_pull_that_brings_nothing_ends_after_five_tries(world):
-    script = [request, send(HEAD), line(status="a", digest="d", total=9), close]
-    with Loopback(script) as server, pytest.raises(TruncatedStream) as caught:
+    with Server(answer(layer_line(0), close)) as server, pytest.raises(TruncatedStream) as caught:
         world(server.url).call("pull", "acme:new")
     assert len(caught.value.attempts) == len(server.requests) == 5
 
 
 def test_a_server_that_falls_silent_stalls_the_pull(world, monkeypatch):
     monkeypatch.setattr("multitap.policy.pull.STALL", 0.05)
-    script = [request, send(HEAD), line(status="a", digest="d", total=9), client_closed]
-    with Loopback(script) as server, pytest.raises(Timeout) as caught:
+    script = answer(layer_line(0), client_closed)
+    with Server(script) as server, pytest.raises(Timeout) as caught:
         world(server.url).call("pull", "acme:new")
     assert (caught.value.kind, caught.value.backend) == ("pull_stalled", "acme")
     assert len(server.requests) == 5
@@ -348,20 +355,17 @@ def test_a_server_that_falls_silent_stalls_the_pull(world, monkeypatch):
 
 def test_a_server_that_only_repeats_itself_stalls_the_pull(world, monkeypatch):
     monkeypatch.setattr("multitap.policy.pull.STALL", 0.05)
-
-    def repeat(peer):
-        while True:  # until the client closes
-            line(status="a", digest="d", total=9, completed=1)(peer)
-
-    with Loopback([request, send(HEAD), repeat]) as server, pytest.raises(Timeout) as caught:
+    text = json.dumps(layer_line(1)).encode() + b"\n"
+    again = repeat(send(b"%x\r\n%s\r\n" % (len(text), text)))
+    with Server(answer(again)) as server, pytest.raises(Timeout) as caught:
         world(server.url).call("pull", "acme:new")
     assert caught.value.kind == "pull_stalled"
     assert len(server.requests) == 6  # the first one brought a byte
 
 
 def test_an_error_inside_is_not_tried_again(world):
-    script = [request, send(HEAD), line(status="a", total=9), line(error="no such thing")]
-    with Loopback([*script, client_closed]) as server, pytest.raises(ProtocolError):
+    script = answer(layer_line(0), {"error": "no such thing"}, client_closed)
+    with Server(script) as server, pytest.raises(ProtocolError):
         world(server.url).call("pull", "acme:new")
     assert len(server.requests) == 1
 
@@ -373,28 +377,26 @@ def test_a_server_that_is_not_there(world):
 
 
 def test_leaving_cancels_the_pull(world):
-    script = [request, send(HEAD), line(status="a", digest="d", total=9), client_closed]
-    with Loopback(script) as server:
+    with Server(answer(layer_line(0), client_closed)) as server:
         seen, stream = steps_of(world(server.url), "acme:new", after=lambda seen, stream: False)
-        assert server.peer(0).closed_by_client.wait(CEILING)
+        server.wait_until(lambda: server.connections[0].closed)
     assert (len(seen), stream.outcome.stopped) == (1, "cancelled")
 
 
 def test_the_deadline_of_a_pull_is_the_one_that_was_asked_for(world):
-    script = [request, send(HEAD), line(status="a", digest="d", total=9), client_closed]
-    with Loopback(script) as server, pytest.raises(DeadlineExceeded):
+    script = answer(layer_line(0), client_closed)
+    with Server(script) as server, pytest.raises(DeadlineExceeded):
         world(server.url).call("pull", "acme:new", timeout=0.05)
-    with Loopback([request, send(HEAD), *SUCCESS]) as server:
+    with Server(answer(SUCCESS)) as server:
         world(server.url, timeout_ms=1).call("pull", "acme:new")
 
 
 def test_a_copy_stays_at_its_backend(world):
-    script = [request, send(HEAD), *SUCCESS]
-    with Loopback([*script, *script]) as server:
+    with Server([*answer(SUCCESS), *answer(SUCCESS)]) as server:
         here = world(server.url)
         here.call("copy", "acme:tiny", "tiny:backup")
         here.call("copy", "acme:tiny", "acme:second")
-    bodies = [json.loads(sent.partition(b"\r\n\r\n")[2]) for sent in server.requests]
+    bodies = [sent.json() for sent in server.requests]
     assert bodies == [["tiny", "tiny:backup"], ["tiny", "second"]]
 
 
@@ -405,17 +407,17 @@ def test_a_copy_cannot_go_elsewhere(world, destination):
 
 
 def test_a_deleted_model_is_gone(world):
-    with Loopback([request, send(HEAD), *SUCCESS]) as server:
+    with Server(answer(SUCCESS)) as server:
         world(server.url).call("delete", "acme:tiny")
-    assert server.requests[0].startswith(b"DELETE /delete")
+    assert server.requests[0].method == "DELETE"
 
 
 def test_a_model_is_created_of_files(world, tmp_path):
     (tmp_path / "a.gguf").write_bytes(b"weights")
-    with Loopback([request, send(HEAD), *SUCCESS]) as server:
+    with Server(answer(SUCCESS)) as server:
         files = {"a.gguf": str(tmp_path / "a.gguf")}
         world(server.url).call("create", "acme:mine", files=files, system="Be brief.")
-    assert server.requests[0].endswith(b"\r\n\r\nweights")
+    assert server.requests[0].body == b"weights"
 
 
 def test_the_models_that_run(world):
@@ -472,14 +474,14 @@ class Hashed:
 @pytest.mark.parametrize("kind", WORLDS, ids=["sync", "async"])
 def test_a_step_may_be_the_hash_of_a_file(kind, tmp_path, content):
     (tmp_path / "a").write_bytes(content)
-    with Loopback([request, send(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")]) as server:
+    with Server([request, respond()]) as server:
         registry = letters.registry(acme=Hashed(tmp_path / "a"))
         here = kind({"acme": {"endpoint": server.url}}, registry)
-        seen, _ = here.items("pull_stream", "acme:new")
+        seen, _ = here.stream("acme:new", of="pull_stream")
         here.close()
     digest = hashlib.sha256(content).hexdigest()
     assert [step.status for step in seen] == [digest]
-    assert server.requests[0].startswith(b"POST /" + digest.encode())
+    assert server.requests[0].path == "/" + digest
 
 
 @pytest.mark.parametrize("kind", WORLDS, ids=["sync", "async"])

@@ -11,7 +11,6 @@ from contextlib import closing
 import letters
 import pytest
 from letters import OverHttp, Poller, Typist
-from worlds import WORLDS
 
 from multitap.errors import (
     ConfigError,
@@ -24,7 +23,7 @@ from multitap.errors import (
 )
 from multitap.events import Stop, Text
 from multitap.runtime import AsyncRuntime, Runtime
-from multitap.testing import CEILING, Server, client_closed, close, hold, request, send
+from multitap.testing import CEILING, WORLDS, Server, client_closed, close, hold, request, send
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n"
 

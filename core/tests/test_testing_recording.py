@@ -97,8 +97,13 @@ def test_it_ends_as_it_ended(ended, happened):
 
 
 def test_it_is_reset_as_it_was_reset():
-    with pytest.raises(ConnectionResetError):
-        replayed(recording(ended="server reset the connection").script())
+    script = recording(ended="server reset the connection").script()
+    with Server(script) as server, socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        server.wait_until(lambda: server.connections and server.connections[0].closed)
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+    assert server.connections[0].happened == ("request", "server reset")
 
 
 def test_recordings_answer_by_path_on_one_connection():

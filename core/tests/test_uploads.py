@@ -6,13 +6,13 @@ import hashlib
 import tracemalloc
 
 import pytest
-from loopback import CEILING, Loopback, client_closed, close, request, send
 from test_carriers import CLOCKS, OK, Driver
 
 from multitap.engine.blocks import BLOCK, Pieces, Stored
 from multitap.engine.body import encode
 from multitap.engine.carrier import Clocks
 from multitap.errors import LocalError
+from multitap.testing import CEILING, Server, client_closed, close, request, send
 from multitap.work import File, HttpCall
 
 MIB = 1 << 20
@@ -39,55 +39,58 @@ def stored(path, content: bytes):
 
 
 class Sink:
-    """A server's step that reads one request and keeps only its head, size and hash."""
+    """A server's step that reads one request and keeps only its size and hash."""
 
     def __init__(self) -> None:
-        self.head = b""
         self.size = 0
         self.hash = hashlib.sha256()
 
-    def __call__(self, peer) -> None:
-        data = bytearray()
-        while b"\r\n\r\n" not in data:
-            data += peer.socket.recv(65536)
-        self.head, _, rest = bytes(data).partition(b"\r\n\r\n")
-        total = int(self.head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-        self._take(rest)
-        buffer = bytearray(65536)
+    async def __call__(self, connection) -> None:
+        total = int((await head_of(connection)).split(b"content-length: ")[1].split(b"\r\n")[0])
         while self.size < total:
-            self._take(memoryview(buffer)[: peer.socket.recv_into(buffer)])
+            data = await connection.take(min(65536, total - self.size))
+            self.size += len(data)
+            self.hash.update(data)
 
-    def _take(self, data) -> None:
-        self.size += len(data)
-        self.hash.update(data)
+
+async def head_of(connection) -> bytes:
+    """Read a request's head, and nothing of its body."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += await connection.take(1)
+    return head.lower()
+
+
+async def only_the_head(connection) -> None:
+    await head_of(connection)
 
 
 def test_a_file_arrives_whole_and_with_its_length(driver, tmp_path):
     content = bytes(range(256)) * 4096 + b"end"
     body = stored(tmp_path / "a", content)
-    with Loopback([request, send(OK)]) as server:
+    with Server([request, send(OK)]) as server:
         _, answer = driver.exchange(driver.carrier(server.url), UPLOAD, body=body)
-    head, _, sent = server.requests[0].partition(b"\r\n\r\n")
-    assert (answer, sent == content) == (b"hello", True)
-    assert b"content-length: %d" % len(content) in head.lower()
-    assert b"transfer-encoding" not in head.lower()
+    sent = server.requests[0]
+    assert (answer, sent.body == content) == (b"hello", True)
+    assert sent.headers["content-length"] == str(len(content))
+    assert "transfer-encoding" not in sent.headers
 
 
 def test_an_empty_file_arrives(driver, tmp_path):
     body = stored(tmp_path / "a", b"")
-    with Loopback([request, send(OK)]) as server:
+    with Server([request, send(OK)]) as server:
         driver.exchange(driver.carrier(server.url), UPLOAD, body=body)
-    assert b"content-length: 0" in server.requests[0].lower()
+    assert server.requests[0].headers["content-length"] == "0"
 
 
 def test_the_connection_is_kept_after_a_file(driver, tmp_path):
     body = stored(tmp_path / "a", bytes(3 * BLOCK))
-    with Loopback([request, send(OK), request, send(OK)]) as server:
+    with Server([request, send(OK), request, send(OK)]) as server:
         carrier = driver.carrier(server.url)
         for _ in range(2):
             driver.exchange(carrier, UPLOAD, body=body)
-    assert len(server.peers) == 1
-    assert server.requests[0].partition(b"\r\n\r\n")[2] == bytes(3 * BLOCK)
+    assert len(server.connections) == 1
+    assert server.requests[0].body == bytes(3 * BLOCK)
 
 
 def test_a_large_file_is_never_in_memory(driver, tmp_path):
@@ -96,7 +99,7 @@ def test_a_large_file_is_never_in_memory(driver, tmp_path):
         file.truncate(64 * MIB)
     body = encode(File("model.gguf", path))[1]
     sink = Sink()
-    with Loopback([request, send(OK)], [sink, send(OK)]) as server:
+    with Server([request, send(OK)], [sink, send(OK)]) as server:
         driver.exchange(driver.carrier(server.url))  # what is made once is made by now
         carrier = driver.carrier(server.url)
         tracemalloc.start()
@@ -113,24 +116,24 @@ def test_a_large_file_is_never_in_memory(driver, tmp_path):
 def test_a_file_is_sent_again_from_its_beginning(direct, tmp_path):
     content = bytes(range(256)) * 1024
     body = stored(tmp_path / "a", content)
-    with Loopback([request, send(OK), request, close], [request, send(OK)]) as server:
+    with Server([request, send(OK), request, close], [request, send(OK)]) as server:
         carrier = direct.carrier(server.url)
         direct.exchange(carrier)
         _, answer = direct.exchange(carrier, UPLOAD, body=body)
     assert answer == b"hello"
-    assert server.requests[-1].partition(b"\r\n\r\n")[2] == content
+    assert server.requests[-1].body == content
 
 
 def test_a_file_that_shrinks_ends_the_call_and_the_connection(driver, tmp_path):
     (tmp_path / "a").write_bytes(bytes(2 * BLOCK))
     body = Pieces((Stored(tmp_path / "a", 4 * BLOCK),))
-    with Loopback([client_closed]) as server:
+    with Server([client_closed]) as server:
         carrier = driver.carrier(server.url)
         with pytest.raises(LocalError, match="shorter"):
             driver.exchange(carrier, UPLOAD, body=body)
         if driver.loop:
             driver.run(settled())
-        assert server.peer(0).closed_by_client.wait(CEILING)
+        assert server.connection(0).closed_by_client.wait(CEILING)
 
 
 def test_an_answer_before_the_end_is_read_and_its_connection_not_kept(tmp_path):
@@ -140,18 +143,14 @@ def test_an_answer_before_the_end_is_read_and_its_connection_not_kept(tmp_path):
         file.truncate(64 * MIB)
     body = encode(File("model.gguf", path))[1]
 
-    def head(peer) -> None:
-        while b"\r\n\r\n" not in peer.received:
-            peer.received += peer.socket.recv(65536)
-
     clocks = Clocks(connect=CEILING, first_byte=CEILING, idle=CEILING)
-    with Loopback([head, send(OK), client_closed], [request, send(OK)]) as server:
+    with Server([only_the_head, send(OK), client_closed], [request, send(OK)]) as server:
         carrier = driver.carrier(server.url)
         _, answer = driver.exchange(carrier, UPLOAD, clocks, body)
-        assert server.peer(0).closed_by_client.wait(CEILING)
+        assert server.connection(0).closed_by_client.wait(CEILING)
         _, again = driver.exchange(carrier)
     driver.close()
-    assert (answer, again, len(server.peers)) == (b"hello", b"hello", 2)
+    assert (answer, again, len(server.connections)) == (b"hello", b"hello", 2)
 
 
 def test_giving_up_while_a_file_is_sent(direct, tmp_path):
@@ -160,18 +159,18 @@ def test_giving_up_while_a_file_is_sent(direct, tmp_path):
         file.truncate(64 * MIB)
     body = encode(File("model.gguf", path))[1]
 
-    def head_and_abort(peer) -> None:
-        peer.socket.recv(1)
+    async def head_and_abort(connection) -> None:
+        await connection.take(1)
         transfers[0].abort()
 
     transfers: list = []
-    with Loopback([head_and_abort, client_closed]) as server:
+    with Server([head_and_abort, client_closed]) as server:
         transfers.append(direct.carrier(server.url).transfer())
         with pytest.raises(Exception, match="given up"):
             direct.send(transfers[0], UPLOAD, CLOCKS, body)
         if direct.loop:
             direct.run(settled())
-        assert server.peer(0).closed_by_client.wait(CEILING)
+        assert server.connection(0).closed_by_client.wait(CEILING)
 
 
 async def settled() -> None:

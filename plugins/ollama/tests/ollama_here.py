@@ -22,7 +22,10 @@ def read(*path):
 
 
 def ollama_registry():
-    registry = Registry(environ={"MULTITAP_PLUGINS": "none"})
+    return add_ollama(Registry(environ={"MULTITAP_PLUGINS": "none"}))
+
+
+def add_ollama(registry):
     manifest = read("src", "multitap_ollama", "provider.toml")
     for group, entries in read("pyproject.toml")["project"]["entry-points"].items():
         for provider, module in entries.items():

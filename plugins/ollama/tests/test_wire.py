@@ -7,9 +7,7 @@ from array import array
 
 import ollama_reader
 import pytest
-from grammar import broken_rules
 from ollama_here import ollama_config, ollama_registry
-from worlds import WORLDS
 
 from multitap.errors import (
     BackendError,
@@ -20,7 +18,16 @@ from multitap.errors import (
     ProviderDown,
     TruncatedStream,
 )
-from multitap.testing import Recording, Server, client_closed, ndjson, request, respond
+from multitap.testing import (
+    WORLDS,
+    Recording,
+    Server,
+    broken_rules,
+    client_closed,
+    ndjson,
+    request,
+    respond,
+)
 from multitap.testing import json as json_answer
 
 ENDS = {"stop": "complete", "length": "max_tokens"}

@@ -2,8 +2,7 @@ r"""Whole HTTP answers as steps: a plain one, JSON, NDJSON and server-sent event
 
 A stream may hold steps among its items, so that a test decides when it goes on, or how it breaks:
 
->>> from multitap.testing.connection import Connection
-from multitap.testing.steps import reset
+>>> from multitap.testing.steps import reset
 >>> ndjson([{"text": "Hel"}, reset])
 ndjson([{'text': 'Hel'}, reset])
 """

@@ -14,12 +14,12 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any, Union
 
 import attrs
 
 from multitap.testing.connection import Connection
+from multitap.testing.cuts import pieces_of
 from multitap.testing.gate import Gate, opened
 
 __all__ = (
@@ -30,7 +30,6 @@ __all__ = (
     "drip",
     "half_close",
     "hold",
-    "pieces_of",
     "play",
     "repeat",
     "request",
@@ -119,15 +118,6 @@ def drip(
             await connection.send(piece)
 
     return Step(f"drip({_short(content)}, {how})", act)
-
-
-def pieces_of(data: bytes, cuts: Sequence[int]) -> list[bytes]:
-    """The data, cut at these positions.
-
-    >>> pieces_of(b"hello", [1, 4])
-    [b'h', b'ell', b'o']
-    """
-    return [data[a:b] for a, b in pairwise([0, *cuts, len(data)])]
 
 
 # ---- when ----------------------------------------------------------------------------------------
