@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from scripted_ollama import ScriptedOllama
 
-from multitap.errors import BackendError, DeadlineExceeded
+from multitap.errors import BackendError, DeadlineExceeded, ModelNotFound, NotSupported
 from multitap.events import Stop, Text
 from multitap.testing import CEILING, WORLDS, broken_rules
 
@@ -141,3 +141,42 @@ def test_a_deadline_that_is_over_ends_the_work(here):
     with pytest.raises(DeadlineExceeded):
         here.call("chat", "many words " * 20, timeout=1e-6)
     assert answers(here)
+
+
+def test_a_listed_model_can_be_described(here):
+    for model in here.call("models"):
+        found = here.call("describe", model.ref)
+        assert (found.ref, found.capabilities) == (model.ref, model.capabilities)
+
+
+def test_a_model_that_is_not_there_cannot(here, plugin):
+    with pytest.raises(ModelNotFound) as caught:
+        here.call("describe", f"{plugin}:no-such-model")
+    assert (caught.value.backend, caught.value.model) == (plugin, "no-such-model")
+
+
+@pytest.mark.parametrize(
+    ("verb", "names"),
+    [
+        ("copy", ["{}:echo", "second"]),
+        ("delete", ["{}:second"]),
+        ("create", ["{}:second"]),
+        ("running", ["{}"]),
+        ("pull", ["{}:second"]),
+    ],
+)
+def test_a_verb_is_carried_out_or_refused_by_name(here, plugin, verb, names):
+    names = [name.format(plugin) for name in names]
+    if plugin == "echo":
+        assert here.call(verb, *names) is None or verb == "running"
+    else:
+        with pytest.raises(NotSupported) as caught:
+            here.call(verb, *names)
+        assert caught.value.backend == plugin
+
+
+def test_what_runs_is_listed_as_loaded(here):
+    running = {model.ref for model in here.call("running")}
+    loaded = {model.ref for model in here.call("models") if model.loaded}
+    assert running
+    assert running <= loaded

@@ -26,7 +26,7 @@ from multitap.capabilities.transcription import (
     TranscriptDelta,
     TranscriptionRequest,
 )
-from multitap.errors import BadRequest, NotSupported
+from multitap.errors import AuthenticationError, BadRequest, NotSupported
 from multitap.events import Failed, Reasoning, Stop, Text, Usage, UsageReport, normalise
 from multitap.hookspecs import CAPABILITIES, Backend
 from multitap.manifest import provider_from_table
@@ -40,6 +40,7 @@ from multitap_echo import (
     image,
     lifecycle,
     moderation,
+    provider,
     rerank,
     speech,
     tokenize,
@@ -459,7 +460,7 @@ def test_there_is_one_model():
     [model] = collect(catalog.multitap_catalog(backend()).models())
 
     assert (model.id, model.loaded) == ("echo", True)
-    assert set(CAPABILITIES) - {"catalog", "lifecycle"} < model.capabilities
+    assert set(CAPABILITIES) - {"catalog", "lifecycle", "provider"} < model.capabilities
 
 
 @pytest.mark.parametrize("verb", ["pull", "load", "unload"])
@@ -468,6 +469,20 @@ def test_progress_is_reported_to_its_end(verb):
 
     assert [step.completed for step in steps] == [0, 1, 2, 3, 4]
     assert {(step.status, step.total) for step in steps} == {(f"{verb}ing echo", 4)}
+
+
+def test_every_endpoint_and_key_is_good():
+    [found] = collect(provider.multitap_provider(backend()).validate(None))
+
+    assert found.server.startswith("multitap-echo ")
+    assert (found.models, found.account, found.remaining) == (1, None, None)
+
+
+def test_a_refusal_is_the_one_that_the_section_names():
+    refusing = provider.multitap_provider(backend(refuse="authentication_error"))
+
+    with pytest.raises(AuthenticationError):
+        refusing.validate("echo")
 
 
 def test_every_capability_is_an_entry_point_that_the_registry_accepts():
@@ -488,7 +503,7 @@ def test_the_manifest_says_what_the_modules_do_without_settings():
     info = provider_from_table("echo", tables["echo"])
     defaults = {s.name: s.default for s in info.settings.values() if s.default is not None}
 
-    assert set(info.settings) == {"pieces", "reply", "dimensions"}
+    assert set(info.settings) == {"pieces", "reply", "dimensions", "refuse"}
     assert answer("a longer text", defaults) == answer("a longer text")
     assert embed("a", settings=defaults) == embed("a")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar, Union
 
 import attrs
@@ -11,24 +11,29 @@ import attrs
 from multitap.answer import Answer
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.embedding import Embeddings
+from multitap.capabilities.provider import Validation
 from multitap.capabilities.rerank import Ranking, RerankRequest, sort_ranked
+from multitap.config.packages import did_you_mean
 from multitap.engine.call import Call
-from multitap.errors import EngineError, MultitapError, ProtocolError
+from multitap.errors import EngineError, ModelNotFound, MultitapError, ProtocolError
 from multitap.events import Notice
 from multitap.manifest import ProviderInfo
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel
-from multitap.runtime.composition import Composition, ConfigSource
+from multitap.runtime.composition import ConfigSource
+from multitap.runtime.management import Management
 from multitap.work import Backend
 
 __all__ = (
     "Base",
     "Check",
+    "Found",
     "Handle",
     "Models",
     "Probe",
     "checked",
     "counted",
+    "listed",
     "ranked",
     "silence",
     "single",
@@ -77,7 +82,7 @@ class Base:
     """What needs no I/O, and is the same in both runtimes."""
 
     def __init__(self, config: ConfigSource, registry: Registry | None) -> None:
-        self._parts = Composition(config, registry)
+        self._parts = Management(config, registry)
 
     def capabilities(self) -> Sequence[Row]:
         """What installed distributions declare; nothing is imported for it."""
@@ -92,6 +97,11 @@ class Base:
         known = self._parts.providers
         sections = self._parts.sections.items()
         return [self._parts.backend(name) for name, s in sections if s.provider in known]
+
+    @property
+    def observer_faults(self) -> Mapping[str, int]:
+        """How often the observers of a distribution raised; it reached no call."""
+        return self._parts.registry.observer_faults
 
     def resolve(self, reference: str | None = None) -> ResolvedModel:
         """The backend and model that a reference means; no network."""
@@ -116,8 +126,11 @@ class Base:
         failed = [(name, error) for name, error in rows if isinstance(error, MultitapError)]
         return Models(models, [Notice("backend_down", str(e), name) for name, e in failed])
 
+    def _placed(self, backend: str, models: Iterable[Model]) -> list[Model]:
+        return [attrs.evolve(model, backend=backend) for model in models]
+
     def _keep(self, backend: str, models: Iterable[Model]) -> Sequence[Model]:
-        kept = [attrs.evolve(model, backend=backend) for model in models]
+        kept = self._placed(backend, models)
         self._parts.remember(backend, kept)
         return kept
 
@@ -159,6 +172,18 @@ def ranked(found: Ranking, request: RerankRequest) -> Ranking:
         raise ProtocolError(f"The backend ranked document {strange[0]}, which was not sent")
     results = sort_ranked(found.results, request.top_n, request.threshold)
     return attrs.evolve(found, results=results)
+
+
+def listed(models: Sequence[Model], target: ResolvedModel) -> Validation:
+    """What a list of models proves, if it has the model that was named."""
+    names = [model.id for model in models]
+    if target.model and target.model not in names:
+        raise ModelNotFound(
+            f"It does not list the model {target.model!r}{did_you_mean(target.model, names)}",
+            backend=target.backend,
+            model=target.model,
+        )
+    return Validation(models=len(names))
 
 
 def silence(answer: Answer) -> MultitapError | None:

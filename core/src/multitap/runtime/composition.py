@@ -9,7 +9,8 @@ import os
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, Union, cast
+from types import MappingProxyType
+from typing import Any, TypeVar, Union, cast
 
 from multitap.capabilities.catalog import Catalog, Model
 from multitap.capabilities.chat import ChatModel
@@ -19,7 +20,7 @@ from multitap.capabilities.embedding import (
     Embeddings,
     InputType,
 )
-from multitap.capabilities.lifecycle import Lifecycle, Progress
+from multitap.capabilities.provider import Provider, Validation
 from multitap.capabilities.rerank import Ranking, RerankModel, RerankRequest
 from multitap.capabilities.tokenize import (
     DetokenizeRequest,
@@ -31,24 +32,23 @@ from multitap.capabilities.tokenize import (
 from multitap.config import Config, Section, backends, build_backend, load_config, not_installed
 from multitap.engine.call import Call
 from multitap.engine.carrier import Clocks
-from multitap.errors import ConfigError
+from multitap.errors import ConfigError, NotSupported
 from multitap.events import Event
 from multitap.filters.strict import Strict
 from multitap.manifest import ProviderInfo
 from multitap.plan import Prompt, chat_request, check_length, fit_to_model, honoured, texts_of
 from multitap.policy.retry import Retry, RetryPolicy
 from multitap.registry import Registry, Row
-from multitap.resolve import ResolvedModel, resolve
+from multitap.resolve import ResolvedModel, default_backend, resolve
+from multitap.runtime.extending import configured_filters, extended
 from multitap.work import Backend, Work
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ("Composition", "ConfigSource")
 
 T = TypeVar("T")
 ConfigSource = Union[None, str, "os.PathLike[str]", Mapping[str, Any], Config]
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 WHOLE_CALL = 600.0
 SHORT_CALL_FIRST_BYTE = 60.0
 STREAM_FIRST_BYTE = 120.0
@@ -126,11 +126,12 @@ class Composition:
         stream: bool,
         timeout: float | None = None,
         strict: bool = False,
+        metadata: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Call[Event]:
         """Answer a prompt."""
         target = self.resolve(model)
-        request = chat_request(target.model, prompt, stream=stream, **options)
+        request = chat_request(target.model, prompt, stream=stream, metadata=metadata, **options)
         section = self.sections[target.backend]
         check_length(request, section.max_input_tokens, backend=target.backend)
         plugin = cast(ChatModel, self._plugin("chat", target.backend))
@@ -148,6 +149,11 @@ class Composition:
             ends_with_stop=True,
             streamed=stream,
             first_byte=STREAM_FIRST_BYTE if stream else WHOLE_CALL,
+            extensions={
+                "filters": configured_filters(self.registry, self.config.plugins),
+                "streamed": stream,
+                "metadata": metadata,
+            },
         )
 
     def embed(
@@ -217,16 +223,33 @@ class Composition:
         once: dict[str, Any] = {} if patient else {"retry": Retry(RetryPolicy(attempts=1))}
         return self._call("catalog", target, plugin.models, timeout, **once)
 
-    def lifecycle(
-        self, verb: str, model: str | None, timeout: float | None = None
-    ) -> Call[Progress]:
-        """Pull, load or unload a model."""
-        target = self.resolve(model)
-        plugin = cast(Lifecycle, self._plugin("lifecycle", target.backend))
-        method = getattr(plugin, verb)
-        first_byte = WHOLE_CALL if timeout is None else timeout
+    def to_validate(self, backend: str | None, model: str | None) -> ResolvedModel:
+        """What is to be validated: a backend, with a model only where one is named or set."""
+        if backend is None and model is None and self.config.defaults.model is None:
+            backend = default_backend(self.config, self.sections)
+        if backend is None:
+            return self.resolve(model)
+        return ResolvedModel(backend=backend, model=model or "", reference=model, how="it is named")
+
+    def has_validation(self, backend: str) -> bool:
+        """Has its provider a hook for that? Else its catalog is to be asked.
+
+        Raises:
+            NotSupported: It has neither.
+        """
+        provider = self.backend(backend).provider
+        rows = [row for row in self.rows if row.provider == provider and row.state != "denied"]
+        declared = {row.capability for row in rows}
+        if not declared & {"provider", "catalog"}:
+            message = f"{provider} can neither be validated nor list its models"
+            raise NotSupported(message, backend=backend, hint="Ask a model: Runtime.check does.")
+        return "provider" in declared
+
+    def validate(self, target: ResolvedModel, timeout: float | None) -> Call[Validation]:
+        """Prove endpoint, key and model."""
+        plugin = cast(Provider, self._plugin("provider", target.backend))
         return self._call(
-            "lifecycle", target, lambda: method(target.model), timeout, first_byte=first_byte
+            "provider", target, lambda: plugin.validate(target.model or None), timeout
         )
 
     # ---- how a call is put together ------------------------------------------------------------
@@ -241,6 +264,7 @@ class Composition:
         work: Any,
         timeout: float | None,
         first_byte: float = SHORT_CALL_FIRST_BYTE,
+        extensions: Mapping[str, Any] = NOTHING,
         **facts: Any,
     ) -> Call[Any]:
         """The call of some work; what the plugin raises while describing it is the plugin's say."""
@@ -256,7 +280,7 @@ class Composition:
             clocks=Clocks(first_byte=first_byte, deadline=time.monotonic() + seconds),
             **rules,
         )
-        return call.described(work)
+        return extended(call, capability, self.registry, **extensions).described(work)
 
     def _distribution(self, capability: str, provider: str) -> str:
         found = (r for r in self.rows if (r.capability, r.provider) == (capability, provider))

@@ -17,6 +17,7 @@ from weakref import WeakSet
 from multitap.answer import Answer
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.embedding import Embeddings
+from multitap.capabilities.provider import Validation
 from multitap.capabilities.rerank import Ranking
 from multitap.capabilities.tokenize import Tokens
 from multitap.engine.call import Call
@@ -29,18 +30,19 @@ from multitap.resolve import ResolvedModel
 from multitap.runtime.base import (
     CHECK_PROMPT,
     PROBE_SECONDS,
-    Base,
     Check,
     Handle,
     Models,
     Probe,
     checked,
     counted,
+    listed,
     ranked,
     silence,
     single,
 )
 from multitap.runtime.composition import ConfigSource
+from multitap.runtime.manages import ManagesModels
 from multitap.work import Backend
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ R = TypeVar("R", bound="Runtime")
 S = TypeVar("S", bound=Stream[Any])
 
 
-class Runtime(Base):
+class Runtime(ManagesModels):
     """Every installed backend, in blocking code; safe to share between threads.
 
     Args:
@@ -111,7 +113,8 @@ class Runtime(Base):
             timeout: Seconds for the whole call.
             strict: Raise ``NotSupported`` where an option would only be a warning.
             options: ``messages, system, tools, tool_choice, response_format, max_tokens,
-                temperature, top_p, seed, stop, think, logprobs, n, truncate, shift, extra``.
+                temperature, top_p, seed, stop, think, logprobs, n, truncate, shift, extra,
+                metadata``.
 
         Raises:
             ConfigError: A wrong argument, an unknown model or backend.
@@ -178,13 +181,24 @@ class Runtime(Base):
         names = self._parts.offering("catalog")
         return self._gather(names, self._all(names, lambda n: self._tried(n, timeout)))
 
-    def load(self, model: str | None = None, *, timeout: float | None = None) -> None:
-        """Bring a model into memory; done when this returns."""
-        self._collect(self._parts.lifecycle("load", model, timeout))
+    def validate(
+        self, backend: str | None = None, *, model: str | None = None, timeout: float | None = None
+    ) -> Validation:
+        """Prove a backend's endpoint and key, and a model if one is named.
 
-    def unload(self, model: str | None = None, *, timeout: float | None = None) -> None:
-        """Free a model's memory; done when this returns."""
-        self._collect(self._parts.lifecycle("unload", model, timeout))
+        A provider without a hook for it is asked for its models instead.
+
+        Args:
+            backend: Its id; ``None``: the model's backend, or the default one.
+            model: The model's id at this backend; without ``backend`` it is a reference.
+
+        Raises:
+            BackendError: ``ProviderDown``, ``AuthenticationError``, ``ModelNotFound`` and so on.
+        """
+        target = self._parts.to_validate(backend, model)
+        if self._parts.has_validation(target.backend):
+            return self._one(self._parts.validate(target, timeout))
+        return listed(self._models_of(target.backend, timeout, patient=True), target)
 
     def probe(self, timeout: float = PROBE_SECONDS) -> Sequence[Probe]:
         """Ask every backend, at once, whether it is there and what it has."""
@@ -232,8 +246,11 @@ class Runtime(Base):
 
         return DirectCarrier(backend.endpoint)
 
+    def _stream(self, call: Call[T]) -> Stream[T]:
+        return self._open(Stream(call, self._carrier(call)))
+
     def _collect(self, call: Call[T]) -> list[T]:
-        with self._open(Stream(call, self._carrier(call))) as stream:
+        with self._stream(call) as stream:
             return list(stream)
 
     def _one(self, call: Call[T]) -> T:
