@@ -21,12 +21,14 @@ class ScriptedOllama(Server):
     """Listens on a port of its own; a context manager."""
 
     def __init__(self):
-        routes = {"POST /api/chat": chat, "POST /api/embed": embed}
+        routes = {"POST /api/chat": chat, "POST /api/embed": embed, **MANAGEMENT}
         super().__init__(repeat(when(routes, otherwise=respond(404, {}, "404 page not found"))))
 
 
 def chat(connection):
     asked = connection.request.json()
+    if not asked["messages"]:
+        return json({"done": True, "done_reason": "load"})
     size = sum(len(message["content"].split()) for message in asked["messages"])
     if asked["model"] not in MODELS:
         return json({"error": f"model '{asked['model']}' not found"}, 404)
@@ -103,3 +105,32 @@ def embed(connection):
     width = asked.get("dimensions", 3)
     count = sum(len(text.split()) for text in asked["input"])
     return json({"embeddings": [row[:width] for row in rows], "prompt_eval_count": count})
+
+
+LAYER = {"digest": "sha256:0123456789ab", "total": 2000}
+PULL = [
+    {"status": "pulling manifest"},
+    {"status": "pulling 0123456789ab", **LAYER, "completed": 1000},
+    {"status": "pulling 0123456789ab", **LAYER, "completed": 2000},
+    {"status": "success"},
+]
+INFO = {"general.architecture": "llama", "llama.context_length": 131072}
+LISTED = json({"models": [{"name": MODELS[0]}]})
+
+
+def show(connection):
+    name = connection.request.json()["model"]
+    if name not in MODELS:
+        return json({"error": f"model '{name}' not found"}, 404)
+    return json({"model_info": INFO, "capabilities": ["completion", "tools"]})
+
+
+MANAGEMENT = {
+    "POST /api/pull": ndjson(PULL),
+    "POST /api/create": ndjson(PULL[-1:]),
+    "POST /api/show": show,
+    "POST /api/copy": respond(),
+    "DELETE /api/delete": respond(),
+    "GET /api/tags": LISTED,
+    "GET /api/ps": LISTED,
+}

@@ -47,7 +47,7 @@ def test_python_examples_run_and_print_what_is_shown(server, monkeypatch, capsys
             expected, printed = blocks()[number + 1], capsys.readouterr().out
             assert ("text", printed) == expected
             shown += 1
-    assert shown == 4
+    assert shown == 5
 
 
 def test_the_llm_toml_is_one(server, tmp_path):
