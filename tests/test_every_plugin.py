@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from scripted_ollama import ScriptedOllama
 
 from multitap.errors import BackendError, DeadlineExceeded, ModelNotFound, NotSupported
 from multitap.events import Stop, Text
@@ -28,14 +29,17 @@ SCHEMA = {
     "required": ["city"],
     "additionalProperties": False,
 }
-TINY = Path(__file__).parents[1] / "plugins/llamacpp/tests/models/tiny-llama.gguf"
+HERE = Path(__file__).parents[1]
+TINY = HERE / "plugins/llamacpp/tests/models/tiny-llama.gguf"
 PLUGINS = {
     "echo": {"defaults": {"model": "echo:echo"}},
     "llamacpp": {
         "defaults": {"model": f"path:{TINY}"},
         "llamacpp": {"context": 512, "parallel": 2, "threads": 1},
     },
+    "ollama": {"defaults": {"model": "ollama:tiny"}},
 }
+MANAGES = ("echo", "ollama")
 ASKED = {
     "a question": ("What is the capital of France?", {}),
     "few tokens": ("What is the capital of France?", {"max_tokens": 3}),
@@ -59,12 +63,22 @@ def plugin(request):
     return request.param
 
 
+@pytest.fixture(scope="module")
+def servers():
+    """The sections of those that need a server: the address of a scripted one."""
+    with ScriptedOllama() as ollama:
+        yield {"ollama": {"endpoint": ollama.url}}
+
+
 @pytest.fixture(scope="module", params=WORLDS, ids=["sync", "async"])
-def here(request, plugin):
+def here(request, plugin, servers):
     """A runtime of one plugin, for all tests of the suite."""
-    one = request.param(PLUGINS[plugin], None)
-    yield one
-    one.close()
+    with request.param({**servers, **PLUGINS[plugin]}) as one:
+        yield one
+
+
+def test_no_plugin_is_left_out():
+    assert set(PLUGINS) == {path.parent.name for path in HERE.glob("plugins/*/pyproject.toml")}
 
 
 def answers(here):
@@ -154,7 +168,7 @@ def test_a_model_that_is_not_there_cannot(here, plugin):
 )
 def test_a_verb_is_carried_out_or_refused_by_name(here, plugin, verb, names):
     names = [name.format(plugin) for name in names]
-    if plugin == "echo":
+    if plugin in MANAGES:
         assert here.call(verb, *names) is None or verb == "running"
     else:
         with pytest.raises(NotSupported) as caught:
