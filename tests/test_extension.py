@@ -17,7 +17,6 @@ from interpreter import OK, a_call, course, explain, post
 from loopback import CEILING, Loopback, client_closed, request, send
 from multitap_sample.stopwatch import notes
 from multitap_sample.swap import WORDS, Swap, multitap_filter
-from worlds import WORLDS
 
 from multitap.config import load_config
 from multitap.engine.flow import Flow
@@ -27,6 +26,7 @@ from multitap.extensions import CallInfo
 from multitap.filters.guarded import Guarded
 from multitap.hookspecs import hookimpl
 from multitap.registry import Registry
+from multitap.testing import WORLDS
 from multitap.usage import Usage
 from multitap.work import HttpCall, Operation, Out, fetch
 

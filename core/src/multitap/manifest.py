@@ -6,6 +6,7 @@ The file lies beside the package's ``__init__.py``, with one table a provider::
     title = "Acme"
     local = true
     endpoint = "http://127.0.0.1:8080"
+    suffixes = ["/api"]
     docs = "https://acme.example/docs"
     api = 1
     key = {variable = "ACME_API_KEY", required = true}
@@ -27,7 +28,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import attrs
-from attrs.validators import instance_of, optional
+from attrs.validators import deep_iterable, instance_of, matches_re, optional
 
 from multitap.rules import TEMPLATES, Rule
 
@@ -117,6 +118,7 @@ class ProviderInfo:
     Attributes:
         local: Does it run on this machine? ``None``: either.
         endpoint: The default base URL; empty where it needs none.
+        suffixes: Ends of an endpoint that make no difference, beside ``/v1``: ``["/api"]``.
         api: The version of the hooks that it was written for.
         settings: The keys of its own that a section of ``llm.toml`` may have.
         parameters: What ``extra`` of a chat may hold; empty: anything, unchecked.
@@ -129,6 +131,9 @@ class ProviderInfo:
     version: str = ""
     local: bool | None = attrs.field(default=None, validator=optional(instance_of(bool)))
     endpoint: str = attrs.field(default="", validator=_TEXT)
+    suffixes: tuple[str, ...] = attrs.field(
+        default=(), converter=tuple[str, ...], validator=deep_iterable(matches_re(r"/.+"))
+    )
     docs: str = attrs.field(default="", validator=_TEXT)
     icon: str = attrs.field(default="", validator=_TEXT)
     api: int = attrs.field(default=1, validator=instance_of(int))

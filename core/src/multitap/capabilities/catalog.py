@@ -11,7 +11,7 @@ import attrs
 from multitap.prices import Pricing
 from multitap.work import Work
 
-__all__ = ("FEATURES", "MODEL_TYPES", "Catalog", "Model")
+__all__ = ("FEATURES", "MODEL_TYPES", "Catalog", "DescribesModels", "Model")
 
 MODEL_TYPES: Mapping[str, str] = {
     "llm": "chat",
@@ -111,4 +111,12 @@ class Catalog(Protocol):
 
     def models(self) -> Work[Model]:
         """Every model of the backend, one result each; ``backend`` is left empty."""
+        ...
+
+
+class DescribesModels(Protocol):
+    """Optional, beside ``Catalog``: a question about one model, without the whole list."""
+
+    def describe(self, model: str, /) -> Work[Model]:
+        """The model, as exactly one result; one that is not there is ``ModelNotFound``."""
         ...

@@ -57,7 +57,7 @@ def build_backend(section: Section, provider: ProviderInfo) -> Backend:
     return Backend(
         id=section.name,
         provider=provider.name,
-        endpoint=base_url(endpoint),
+        endpoint=base_url(endpoint, provider.suffixes),
         settings=MappingProxyType(settings),
         auth=auth,
     )
