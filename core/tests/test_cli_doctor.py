@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from command_line import registry, run_here, valid
-from loopback import Loopback, client_closed, hold, request, send
 from workbench import Workbench
 
 from multitap.capabilities.catalog import Model
@@ -19,6 +18,7 @@ from multitap.cli.output import Output
 from multitap.errors import AuthenticationError, LocalError
 from multitap.hookspecs import hookimpl
 from multitap.manifest import KeyInfo, ProviderInfo, Setting
+from multitap.testing import Server, client_closed, hold, request, send
 from multitap.work import Exchange, HttpCall, LocalExchange
 
 KEY = "sk-0123456789"
@@ -134,6 +134,44 @@ def a_keyring_that_is_not_installed(bench):
     bench.wheel("keyring", source="def get_password(*_): return 'a-key'", groups={})
 
 
+def a_model_that_is_not_pulled_yet(bench):
+    bench.install("multitap-acme", source=PULLING, groups=PULLS)
+    bench.write("[acme]\nmodel = 'tea'")
+
+
+PULLS = {"multitap.catalog": "acme", "multitap.lifecycle": "acme"}
+PULLING = """
+from pathlib import Path
+
+from multitap.capabilities.catalog import Model
+from multitap.capabilities.lifecycle import Progress
+from multitap.hookspecs import hookimpl
+from multitap.work import LocalExchange
+
+PULLED = Path(__file__).with_name("pulled")
+
+class Shelf:
+    def models(self):
+        names = PULLED.read_text().split() if PULLED.exists() else []
+        return LocalExchange(lambda emit: emit([Model(id=name) for name in names]) and None)
+
+    def pull(self, model, /):
+        def run(emit):
+            PULLED.write_text(model)
+            emit([Progress(status="success")])
+        return LocalExchange(run)
+
+    load = unload = pull
+
+@hookimpl
+def multitap_catalog(backend):
+    return Shelf()
+
+@hookimpl
+def multitap_lifecycle(backend):
+    return Shelf()
+"""
+
 MENDED = {
     no_plugin: "plugin-none",
     a_provider_that_is_not_installed: "provider-missing",
@@ -155,6 +193,7 @@ MENDED = {
     a_file_that_everybody_may_write: "file-writable",
     a_file_with_a_key_that_everybody_may_read: "file-readable",
     a_keyring_that_is_not_installed: "key-unreadable",
+    a_model_that_is_not_pulled_yet: "model-missing",
 }
 
 
@@ -293,7 +332,7 @@ def reply(body, status=b"200 OK"):
 
 
 def test_a_backend_that_answers():
-    with Loopback(reply(b"tea coffee")) as server:
+    with Server(reply(b"tea coffee")) as server:
         findings, code = look(*at(server.url))
     assert (code, bad(findings)) == (0, {})
     (said,) = [f["message"] for f in findings if f["id"] == "backend"]
@@ -327,7 +366,7 @@ def test_an_installed_backend_that_nobody_asked_for_is_a_warning():
     ],
 )
 def test_a_refusal_says_whose_fault_it_is(answer, finding):
-    with Loopback(answer) as server:
+    with Server(answer) as server:
         findings, code = look(*at(server.url))
     assert (code, list(bad(findings))) == (1, [finding])
 
@@ -335,7 +374,7 @@ def test_a_refusal_says_whose_fault_it_is(answer, finding):
 def test_a_server_that_never_answers_is_given_up(monkeypatch):
     monkeypatch.setattr(asking, "SECONDS", 0.2)
     done = threading.Event()
-    with Loopback([request, hold(done)]) as server:
+    with Server([request, hold(done)]) as server:
         findings, code = look(*at(server.url))
         done.set()
     assert (code, list(bad(findings))) == (1, ["backend-slow"])
@@ -344,15 +383,15 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch):
 def test_a_certificate_that_nobody_knows():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(Path(__file__).parent / "data" / "localhost.pem")
-    with Loopback([request], tls=context) as server:
+    with Server([request], tls=context) as server:
         findings, code = look(*at(server.url))
     assert (code, list(bad(findings))) == (1, ["backend-insecure"])
 
 
 def test_offline_asks_nobody():
-    with Loopback([client_closed]) as server:
+    with Server([client_closed]) as server:
         findings, code = look("--offline", *at(server.url))
-        assert server.peers == []
+        assert server.connections == []
     skipped = [f["message"] for f in findings if f["id"] == "backend-skipped"]
     assert (code, skipped) == (
         0,
@@ -392,7 +431,7 @@ def test_a_fault_of_this_machine_is_told_once():
 
 
 def test_a_model_that_is_not_there_is_told_with_those_that_are():
-    with Loopback(reply(b"teas coffee")) as server:
+    with Server(reply(b"teas coffee")) as server:
         findings, code = look(*at(server.url))
     found = bad(findings)["model-missing"]
     assert (code, found["subject"], found["key"]) == (1, "shop:tea", "shop.model")
@@ -401,7 +440,7 @@ def test_a_model_that_is_not_there_is_told_with_those_that_are():
 
 @pytest.mark.parametrize("listed", [b"tea", b"tea:latest"])
 def test_a_model_may_be_named_without_its_tag(listed):
-    with Loopback(reply(listed)) as server:
+    with Server(reply(listed)) as server:
         assert bad(look(*at(server.url))[0]) == {}
 
 
@@ -470,7 +509,7 @@ def test_a_key_that_a_projects_file_does_not_get(tmp_path, monkeypatch):
 
 
 def test_a_key_that_cannot_be_read():
-    with Loopback([client_closed]) as server:
+    with Server([client_closed]) as server:
         words = (
             "--llm",
             "shop.model=tea",
@@ -478,7 +517,7 @@ def test_a_key_that_cannot_be_read():
             f"shop.endpoint={server.url}",
         )
         findings, code = look(*words, "--", "shop", plugins=shop(info=LOCKED))
-        assert server.peers == []  # without it there is nothing to ask
+        assert server.connections == []  # without it there is nothing to ask
     assert (code, list(bad(findings))) == (2, ["key-unreadable"])
     assert "NOT_SET" in bad(findings)["key-unreadable"]["fix"]["text"]
 

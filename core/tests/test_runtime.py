@@ -375,7 +375,7 @@ def test_probe_tells_who_is_there(world):
 
 
 def test_probe_of_one_backend_asks_no_other(world):
-    with Loopback([request, whole(b"tiny")]) as server:
+    with Server([request, whole(b"tiny")]) as server:
         found = world(OverHttp(), server.url)
         assert found.call("probe", backend="other") == []
         assert [probe.backend for probe in found.call("probe", backend="acme")] == ["acme"]
