@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from installed import write_metadata
 from interpreter import OK, a_call, course, explain, post
-from loopback import CEILING, Loopback, client_closed, request, send
 from multitap_sample.stopwatch import notes
 from multitap_sample.swap import WORDS, Swap, multitap_filter
 
@@ -26,7 +25,7 @@ from multitap.extensions import CallInfo
 from multitap.filters.guarded import Guarded
 from multitap.hookspecs import hookimpl
 from multitap.registry import Registry
-from multitap.testing import WORLDS
+from multitap.testing import CEILING, WORLDS, Server, client_closed, request, send
 from multitap.usage import Usage
 from multitap.work import HttpCall, Operation, Out, fetch
 
@@ -296,9 +295,9 @@ def test_the_request_of_an_answer_that_a_filter_ended_is_dropped(world_at):
 
     head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
     held_open = [request, send(head + b"1\r\na\r\n1\r\nc\r\n"), client_closed]
-    with Loopback(held_open) as server:
+    with Server(held_open) as server:
         events, stream = world_at(server.url, Plugin()).stream("hi")
-        assert server.peer(0).closed_by_client.wait(CEILING)
+        assert server.connection(0).closed_by_client.wait(CEILING)
 
     assert (stream.answer.text, stream.answer.stop_reason) == ("a", "stop_sequence")
     assert events == [Text("a"), Stop("stop_sequence")]

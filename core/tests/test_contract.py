@@ -13,8 +13,6 @@ import httpx
 import letters
 import pytest
 from letters import OverHttp, Typist
-from loopback import CEILING, Loopback, close, request, send
-from worlds import WORLDS
 
 from multitap.answer import fold
 from multitap.capabilities.embedding import Embeddings, Vectors
@@ -46,6 +44,7 @@ from multitap.hookspecs import hookimpl
 from multitap.messages import Message, Tool
 from multitap.plan import chat_request
 from multitap.runtime import AsyncRuntime, Runtime
+from multitap.testing import CEILING, WORLDS, Server, close, request, send
 from multitap.work import LocalExchange, Operation
 
 ACME = {"defaults": {"model": "acme:tiny"}, "acme": {"endpoint": "http://acme.example"}}
@@ -148,10 +147,10 @@ def test_metadata_is_no_option_that_a_plugin_could_lack(world):
 
 def test_metadata_is_never_shown_and_never_sent(world):
     whole = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\na."
-    with Loopback([request, send(whole)]) as server:
+    with Server([request, send(whole)]) as server:
         world(OverHttp(), url=server.url).call("chat", "hi", metadata={"secret": "sesame"})
 
-    assert b"sesame" not in server.requests[0]
+    assert b"sesame" not in server.requests[0].raw
     assert "sesame" not in repr(chat_request("m", "hi", metadata={"secret": "sesame"}))
 
 
@@ -368,7 +367,7 @@ def test_a_refused_connection_has_its_cause_and_the_backend_in_its_message(world
 
 def test_a_server_without_tls_has_its_cause(world):
     plain = send(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
-    with Loopback([plain, close]) as server:
+    with Server([plain, close]) as server:
         url = server.url.replace("http://", "https://")
         error = error_of(world(OverHttp(), url=url))
 
@@ -474,7 +473,7 @@ def test_an_error_of_a_status_names_the_backend(world):
             return attrs.evolve(work, explain=lambda reply: BadRequest("No such words"))
 
     refused = send(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
-    with Loopback([request, refused]) as server, pytest.raises(BadRequest) as caught:
+    with Server([request, refused]) as server, pytest.raises(BadRequest) as caught:
         world(Refusing(), url=server.url).call("chat", "hi")
 
     assert str(caught.value).startswith("acme: No such words.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import letters
 import pytest
-from worlds import WORLDS
 
 from multitap.errors import ConfigError
 from multitap.events import Stop
@@ -14,6 +13,7 @@ from multitap.parameters import check_parameters
 from multitap.plan import chat_request
 from multitap.registry import Registry
 from multitap.rules import TEMPLATES
+from multitap.testing import WORLDS
 from multitap.work import LocalExchange
 
 

@@ -11,7 +11,6 @@ import letters
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from worlds import WORLDS
 
 from multitap.capabilities.catalog import Model
 from multitap.cli.schema import read_schema
@@ -20,6 +19,7 @@ from multitap.errors import ConfigError
 from multitap.events import Stop, Text, UsageReport
 from multitap.hookspecs import hookimpl
 from multitap.prices import Price, Pricing
+from multitap.testing import WORLDS
 from multitap.usage import Usage
 from multitap.work import LocalExchange
 

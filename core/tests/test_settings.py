@@ -10,7 +10,6 @@ import letters
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loopback import Loopback, request, send
 
 from multitap.config import Secret, Section, build_backend, check_required, layers, load_config
 from multitap.config.sections import SECTION_KEYS
@@ -18,6 +17,7 @@ from multitap.errors import AuthenticationError, BackendError, ConfigError, Plug
 from multitap.manifest import RESERVED, Setting, provider_from_table
 from multitap.registry import Registry
 from multitap.runtime import Runtime
+from multitap.testing import Server, request, send
 from multitap.work import Backend, HttpCall
 
 CALL = HttpCall(method="POST", path="/chat")
@@ -225,12 +225,12 @@ def test_a_secret_that_the_server_sends_back_is_not_shown():
     echoed = f"bad token {TOKEN}".encode()
     refusal = send(b"HTTP/1.1 400 No\r\ncontent-length: %d\r\n\r\n" % len(echoed) + echoed)
     registry = Registry(environ={"MULTITAP_PLUGINS": "none"})
-    with Loopback([request, refusal] * 3) as server:
+    with Server([request, refusal] * 3) as server:
         registry.add(letters.OverHttp(), "acme", ["chat"], info=provider(server.url, **SECRET))
         config = {"defaults": {"model": "acme:tiny"}, "acme": {"token": TOKEN}}
         with Runtime(config, registry=registry) as rt, pytest.raises(BackendError) as caught:
             rt.chat("hi")
-    assert f"X-Acme-Token: {TOKEN}".encode() in server.requests[0]
+    assert f"X-Acme-Token: {TOKEN}".encode() in server.requests[0].raw
     assert "bad token ***" in str(caught.value)
     assert TOKEN not in repr(caught.value.to_dict())
 

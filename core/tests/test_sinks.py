@@ -7,13 +7,13 @@ import asyncio
 import letters
 import pytest
 from letters import OverHttp
-from loopback import CEILING, Loopback, client_closed, request, send
 
 from multitap.errors import EngineError
 from multitap.events import Loading, RateLimit, Stop, Text
 from multitap.hookspecs import hookimpl
 from multitap.runtime import AsyncRuntime, Runtime
 from multitap.sinks import CollectingSink, NullSink
+from multitap.testing import CEILING, Server, client_closed, request, send
 from multitap.work import LocalExchange
 
 HEAD = b"HTTP/1.1 200 OK\r\nx-request-id: req-7\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -56,7 +56,7 @@ WORLDS = pytest.mark.parametrize("world", ["sync", "async"])
 @WORLDS
 def test_a_sink_is_given_texts_events_and_the_whole(world):
     sink = CollectingSink()
-    with Loopback([request, whole(b"WHello.")]) as server:
+    with Server([request, whole(b"WHello.")]) as server:
         answer = into(world, sink, OverHttp(), server.url)
     assert sink.texts == list("Hello")
     assert sink.statuses == ["Only one at a time."]
@@ -85,7 +85,7 @@ def test_a_sink_is_told_why_it_waits_and_hears_one_choice(world):
 
 def left(server):
     """Has the client closed its connection?"""
-    return server.peer(0).closed_by_client.wait(CEILING)
+    return server.connection(0).closed_by_client.wait(CEILING)
 
 
 class Broken(Exception):
@@ -100,7 +100,7 @@ class Breaking(CollectingSink):
 @WORLDS
 def test_what_a_sink_raises_ends_the_call_and_is_raised_as_it_is(world):
     sink = Breaking()
-    with Loopback([request, send(HEAD + chunk(b"a")), client_closed]) as server:
+    with Server([request, send(HEAD + chunk(b"a")), client_closed]) as server:
         gone = []
         with pytest.raises(Broken) as caught:
             into(world, sink, OverHttp(), server.url, lambda: gone.append(left(server)))
@@ -121,7 +121,7 @@ def test_what_is_raised_at_the_end_is_raised_too(world):
 @WORLDS
 def test_a_call_that_fails_is_not_complete(world):
     sink = CollectingSink()
-    with Loopback([request, whole(b"a!")]) as server, pytest.raises(EngineError):
+    with Server([request, whole(b"a!")]) as server, pytest.raises(EngineError):
         into(world, sink, OverHttp(), server.url)
     assert (sink.texts, sink.text) == (["a"], None)
 
@@ -139,7 +139,7 @@ def test_a_call_that_a_sink_closes_is_not_complete(world):
             self.stream.close()
 
     sink = Closing()
-    with Loopback([request, send(HEAD + chunk(b"a")), client_closed]) as server:
+    with Server([request, send(HEAD + chunk(b"a")), client_closed]) as server:
         answer = into(world, sink, OverHttp(), server.url)
         assert left(server)
     assert (sink.texts, sink.text, answer.stop_reason) == (["a"], None, "cancelled")

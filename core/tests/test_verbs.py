@@ -5,8 +5,6 @@ from __future__ import annotations
 import httpx
 import letters
 import pytest
-from loopback import Loopback, close, request
-from worlds import WORLDS
 
 from multitap.capabilities import CAPABILITIES
 from multitap.capabilities.catalog import FEATURES, MODEL_TYPES
@@ -17,6 +15,7 @@ from multitap.errors import ProtocolError
 from multitap.events import AudioData
 from multitap.hookspecs import hookimpl
 from multitap.runtime import Runtime
+from multitap.testing import WORLDS, Server, close, request
 from multitap.work import LocalExchange
 
 SCORES = (0.2, 0.9, 0.5, 0.9, 0.1)
@@ -124,13 +123,13 @@ def test_a_sound_says_its_type_and_sample_rate():
 
 
 def test_a_handle_of_a_model_asks_nobody():
-    with Loopback([request, close]) as server:
+    with Server([request, close]) as server:
         config = {"defaults": {"model": "acme:tiny"}, "acme": {"endpoint": server.url}}
         with Runtime(config, registry=letters.registry(acme=letters.OverHttp())) as rt:
             assert rt.model("acme:tiny").ref == "acme:tiny"
             assert rt.resolve("acme:other").model == "other"
             assert [backend.id for backend in rt.backends()] == ["acme"]
-        assert server.peers == []
+        assert server.connections == []
 
 
 def test_one_injected_client_lists_and_chats():
