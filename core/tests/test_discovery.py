@@ -372,7 +372,8 @@ def test_entry_points_are_those_that_the_library_reads(made, text):
 
     ours = metadata.entries_of(text.encode())
 
-    assert ours is None or (ours, "") == (exact.entries, exact.problem)
+    if "Invalid object reference" not in exact.problem:  # some versions of it judge the values too
+        assert ours is None or (ours, "") == (exact.entries, exact.problem)
 
 
 @pytest.fixture(scope="module")
