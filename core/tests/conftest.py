@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from tempfile import TemporaryDirectory
 
 # Where a shell started the tests in the background SIGINT is ignored, and children inherit that;
 # the tests of Ctrl-C need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# what the registry keeps on disk is the user's own; tests keep it for themselves
+_cache = TemporaryDirectory(prefix="multitap-tests-")
+os.environ["XDG_CACHE_HOME"] = _cache.name

@@ -8,7 +8,7 @@ whether two of them want the same place, and by what ``provider.toml`` says.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import attrs
 
@@ -99,8 +99,7 @@ def claims_of(declarations: Iterable[Declaration]) -> tuple[Claim, ...]:
 # ---- what may be used ----------------------------------------------------------------------------
 
 
-@attrs.frozen
-class Policy:
+class Policy(NamedTuple):
     """What the user allows, before anything is imported; names of distributions, normalised."""
 
     allowed: tuple[frozenset[str], ...]
@@ -137,8 +136,7 @@ class Policy:
         return name not in self.denied and all(name in names for names in self.allowed)
 
 
-@attrs.frozen
-class Table:
+class Table(NamedTuple):
     """Every claim with its state before loading; what is known of those that may be used."""
 
     states: Mapping[Claim, State]

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = (
     "every_distribution",
-    "has_foreign_finders",
     "in_archive",
     "one_distribution",
     "owned_by",
@@ -38,13 +36,6 @@ def in_archive(path: str) -> tuple[Found, ...]:
 def every_distribution() -> tuple[Found, ...]:
     """Whatever the finders of this process find."""
     return tuple(_found(each) for each in _distributions())
-
-
-def has_foreign_finders() -> bool:
-    """Does something else than Python's own finder tell of distributions?"""
-    finders = [finder for finder in sys.meta_path if hasattr(finder, "find_distributions")]
-    names = {getattr(finder, "__name__", type(finder).__name__) for finder in finders}
-    return not names <= {"PathFinder", "MetadataPathFinder"}
 
 
 def owned_by(distribution: str) -> set[str]:

@@ -17,12 +17,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from types import FrameType
 
 __all__ = ("Guard", "Interrupts")
 
-_LISTS = ("path", "meta_path", "path_hooks", "argv")
+_LISTS = ("path", "argv")
+_FINDERS = ("meta_path", "path_hooks")
 _VALUES = ("stdin", "stdout", "stderr", "excepthook", "unraisablehook", "displayhook")
 
 
@@ -34,15 +35,18 @@ class Guard:
         for part in (_environment, _folder, _warnings, _limits, _signals, _locale):
             with suppress(Exception):
                 self._undo.append(part())
+        self._finders = [_Finders(name) for name in _FINDERS]
         self._undo += [_sys_list(name) for name in _LISTS]
         self._undo += [_attribute(sys, name) for name in _VALUES]
         self._undo.append(_attribute(threading, "excepthook"))
 
-    def restore(self) -> None:
-        """Put everything back."""
+    def restore(self, kept: Collection[str] = ()) -> None:
+        """Put everything back; what modules that are ``kept`` find others with stays."""
         for undo in self._undo:
             with suppress(Exception):
                 undo()
+        for finders in self._finders:
+            finders.restore(kept)
 
 
 def _environment() -> Callable[[], None]:
@@ -114,6 +118,30 @@ def _sys_list(name: str) -> Callable[[], None]:
         setattr(sys, name, whole)
 
     return undo
+
+
+class _Finders:
+    """A list of ``sys`` of what finds modules.
+
+    A library that the plugin imported stays, for many cannot be imported twice; so must its finder.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._whole: list[Any] = getattr(sys, name)
+        self._before = list(self._whole)
+
+    def restore(self, kept: Collection[str]) -> None:
+        now = [*self._whole, *getattr(sys, self._name)]
+        new = [each for each in now if all(each is not one for one in self._before)]
+        stay = {id(each): each for each in new if _home(each) in kept}
+        self._whole[:] = [*self._before, *stay.values()]
+        setattr(sys, self._name, self._whole)
+
+
+def _home(finder: Any) -> str:
+    """The module that a finder comes from."""
+    return str(getattr(finder, "__module__", ""))
 
 
 def _attribute(owner: Any, name: str) -> Callable[[], None]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multitap.registry import cache
 from multitap.registry.disk import stamp, unchanged
-from multitap.registry.exact import every_distribution, has_foreign_finders
 from multitap.registry.forks import renew_after_fork
 from multitap.registry.manifests import Manifest, read_manifest
 from multitap.registry.metadata import has_metadata, read_folder
@@ -69,7 +68,7 @@ class Installed:
         with self._lock:
             if quick and self._snapshot and self._folders_are_the_same():
                 return self._snapshot
-            if has_foreign_finders():
+            if _has_foreign_finders():
                 return self._exact()
             return self._looked()
 
@@ -103,6 +102,8 @@ class Installed:
         return snapshot
 
     def _exact(self) -> Snapshot:
+        from multitap.registry.exact import every_distribution
+
         self._folders = {}
         return self._noted(every_distribution(), moved=True, kept={})
 
@@ -143,6 +144,13 @@ class Installed:
                 RuntimeWarning,
                 stacklevel=2,
             )
+
+
+def _has_foreign_finders() -> bool:
+    """Does something else than Python's own finder tell of distributions?"""
+    finders = [finder for finder in sys.meta_path if hasattr(finder, "find_distributions")]
+    names = {getattr(finder, "__name__", type(finder).__name__) for finder in finders}
+    return not names <= {"PathFinder", "MetadataPathFinder"}
 
 
 def _paths() -> tuple[str, ...]:

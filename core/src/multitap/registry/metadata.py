@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 
 from multitap.registry.disk import ABSENT, names_in, read, stamp, unchanged
-from multitap.registry.exact import in_archive, one_distribution
 from multitap.registry.found import Entry, Folder, Found, key_of, stem_of
 
 __all__ = ("entries_of", "has_metadata", "headers_of", "read_folder")
@@ -17,7 +16,8 @@ __all__ = ("entries_of", "has_metadata", "headers_of", "read_folder")
 _ENTRY_POINTS_LIMIT = 1 << 20
 _HEAD_LIMIT = 1 << 14
 _LINE = re.compile(r"[!-9;-~]+:.*|[ \t].*")
-_HEADER = re.compile(r"^(name|version):[ \t]*([!-~]+)[ \t]*$(?!\n[ \t])", re.IGNORECASE | re.M)
+_HEADER = re.compile(r"^(name|version):(.*(?:\n[ \t].*)*)", re.IGNORECASE | re.MULTILINE)
+_WORD = re.compile(r"[!-~]+")
 
 
 def read_folder(path: str, known: Folder | None) -> Folder:
@@ -29,6 +29,8 @@ def read_folder(path: str, known: Folder | None) -> Folder:
     before = {found.path: found for found in known.found} if known else {}
     names = [] if same else names_in(path)
     if names is None or path.lower().endswith(".egg"):
+        from multitap.registry.exact import in_archive
+
         return Folder(now if names is None else None, in_archive(path), archive=True)
     paths = before if same else _metadata_folders(path, names)
     return Folder(now, tuple(_distribution(each, before.get(each)) for each in paths))
@@ -46,8 +48,14 @@ def _distribution(path: str, known: Found | None) -> Found:
     if text is None or b"multitap." not in text:
         return Found(path, key_of(stem_of(path)[0]), told=told, facts=ABSENT)
     facts = stamp(_metadata_file(path))
-    found = _usual(path, text) or one_distribution(path)
+    found = _usual(path, text) or _unusual(path)
     return found._replace(told=told, facts=facts)
+
+
+def _unusual(path: str) -> Found:
+    from multitap.registry.exact import one_distribution
+
+    return one_distribution(path)
 
 
 def _same_facts(path: str, known: Found) -> bool:
@@ -101,6 +109,8 @@ def headers_of(metadata: bytes) -> tuple[str, str] | None:
     text = head.decode("latin-1").rstrip("\n")
     if "\r" in text or not all(_LINE.fullmatch(line) for line in text.split("\n")):
         return None
-    found = [(name.lower(), value) for name, value in _HEADER.findall(text)]
+    found = [(name.lower(), value.strip()) for name, value in _HEADER.findall(text)]
     facts = dict(found)
-    return (facts["name"], facts["version"]) if len(found) == len(facts) == 2 else None
+    if len(found) != 2 or len(facts) != 2 or not all(map(_WORD.fullmatch, facts.values())):
+        return None
+    return facts["name"], facts["version"]

@@ -8,13 +8,15 @@ from contextlib import suppress
 from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
+    from types import ModuleType
 
 __all__ = ("abandon", "disown", "drop", "drop_bytecode", "of_packages", "own")
 
-_owned: set[str] = set()
+_owned: WeakValueDictionary[str, ModuleType] = WeakValueDictionary()
 
 
 def of_packages(packages: Collection[str]) -> set[str]:
@@ -24,7 +26,9 @@ def of_packages(packages: Collection[str]) -> set[str]:
 
 def own(names: Iterable[str]) -> None:
     """Note modules that the registry has imported."""
-    _owned.update(names)
+    for name in names:
+        with suppress(TypeError):  # what a module puts in its own place need not be one
+            _owned[name] = sys.modules[name]
 
 
 def disown(packages: Collection[str]) -> None:
@@ -32,10 +36,10 @@ def disown(packages: Collection[str]) -> None:
 
     A package that the application had imported itself keeps its modules.
     """
-    ours = {name for name in _owned if name.partition(".")[0] in packages}
+    found = of_packages(packages)
+    ours = {name for name in found if _owned.get(name) is sys.modules.get(name)}
     tops = {name for name in ours if "." not in name}
     drop(ours | of_packages(tops))
-    _owned.difference_update(ours)
 
 
 def drop(names: Iterable[str]) -> None:
@@ -50,17 +54,15 @@ def drop(names: Iterable[str]) -> None:
 
 
 def drop_bytecode(packages: Iterable[str]) -> None:
-    """Remove compiled files of which nobody can tell whether they are of the present source.
+    """Remove what is compiled of these packages; the next import compiles it anew.
 
-    Python compares the second of the change and the size; an edit within the second in which it
-    was compiled can leave both as they were.
+    Python compares the second of the change and the size of the source: an edit within the second
+    in which it was compiled can leave both as they were.
     """
     for package in packages:
         for source in _sources(package):
             with suppress(OSError, NotImplementedError):
-                compiled = Path(cache_from_source(str(source)))
-                if compiled.stat().st_mtime - source.stat().st_mtime < 2:
-                    compiled.unlink()
+                Path(cache_from_source(str(source))).unlink()
 
 
 def _sources(package: str) -> Iterator[Path]:

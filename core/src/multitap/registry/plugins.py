@@ -31,12 +31,9 @@ from multitap.registry.discovery import (
     claims_of,
     survey,
 )
-from multitap.registry.extensions import Extensions
 from multitap.registry.forks import renew_after_fork
 from multitap.registry.installed import Snapshot, installed
-from multitap.registry.modules import disown, drop_bytecode
 from multitap.registry.turns import Turns
-from multitap.registry.unusable import absence, blame, refuse_unusable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
@@ -44,7 +41,7 @@ if TYPE_CHECKING:
     import click
 
     from multitap.config import Plugins
-    from multitap.registry.extensions import Filter, Observed
+    from multitap.registry.extensions import Extensions, Filter, Observed
     from multitap.registry.loading import Hooks, Loader
     from multitap.work import Backend
 
@@ -89,7 +86,7 @@ class Registry:
         self._loader: Loader | None = None
         self._turns = Turns()
         self._built: dict[tuple[str, str], _Built] = {}
-        self._extensions = Extensions(self._current_table, self._loaded)
+        self._made_extensions: Extensions | None = None
         self._generation = 0
         renew_after_fork(self)
 
@@ -167,6 +164,8 @@ class Registry:
         in flight finish with what they have. Modules that the application has imported itself, and
         those of other packages, stay as they are.
         """
+        from multitap.registry.modules import disown, drop_bytecode
+
         with self._lock:
             claims = {*(self._loader.claims if self._loader else ()), *self._failures}
             packages = {claim.package for claim in claims if claim.plugin is None}
@@ -176,7 +175,7 @@ class Registry:
             installed.forget()
             self._loader = self._surveyed = None
             self._failures, self._built = {}, {}
-            self._extensions = Extensions(self._current_table, self._loaded)
+            self._made_extensions = None
 
     # ---- extensions ------------------------------------------------------------------------------
 
@@ -210,6 +209,15 @@ class Registry:
             PluginError: The plugin is broken; see ``failures``.
         """
         return self._extensions.command(name)
+
+    @property
+    def _extensions(self) -> Extensions:
+        made = self._made_extensions
+        if made is None:
+            from multitap.registry.extensions import Extensions
+
+            made = self._made_extensions = Extensions(self._current_table, self._loaded)
+        return made
 
     # ---- what is used ----------------------------------------------------------------------------
 
@@ -300,9 +308,11 @@ class Registry:
         here = table.states
         self._failures = {c: failure for c, failure in self._failures.items() if c in here}
         self._built = {key: built for key, built in self._built.items() if built.claim in here}
-        loader = self._loader
-        gone = [claim for claim in loader.claims if claim not in here] if loader else []
-        disown({claim.package for claim in gone if loader and loader.unload(claim)})
+        if self._loader is not None:
+            from multitap.registry.modules import disown
+
+            gone = [claim for claim in self._loader.claims if claim not in here]
+            disown({claim.package for claim in gone if self._loader.unload(claim)})
 
     def renew(self) -> None:
         """In a forked child: another thread may have held the lock."""
@@ -313,6 +323,8 @@ class Registry:
         return built.plugin if built and built.backend == backend else None
 
     def _claim(self, capability: str, backend: Backend) -> Claim:
+        from multitap.registry.unusable import absence, refuse_unusable
+
         table = self._table()
         claim = table.usable.get((_known_capability(capability), backend.provider))
         if claim is None:
@@ -344,6 +356,7 @@ class Registry:
     def _guarded(self, claim: Claim) -> Generator[None, None, None]:
         """One thread at a time in each package; who fails is quarantined, and leaves nothing."""
         from multitap.registry.quarantine import guarded
+        from multitap.registry.unusable import blame
 
         with self._turns.hold(claim.package):
             if claim in self._failures:

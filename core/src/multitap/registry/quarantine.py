@@ -32,9 +32,9 @@ def guarded(claim: Claim, failed: Callable[[Claim, Failure], None]) -> Generator
         try:
             yield
         except BaseException as error:
-            guard.restore()
-            packages = {claim.package, *owned_by(claim.distribution)}
-            drop(of_packages(packages) - before)
+            gone = of_packages({claim.package, *owned_by(claim.distribution)}) - before
+            guard.restore(kept=set(sys.modules) - before - gone)
+            drop(gone)
             if interrupts.came:
                 raise KeyboardInterrupt from error
             failed(claim, failure_of(claim, error, aside.text))

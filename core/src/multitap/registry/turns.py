@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from multitap.errors import PluginError
 from multitap.registry.forks import renew_after_fork
-from multitap.registry.modules import abandon
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -64,7 +63,10 @@ class Turns:
     def renew(self) -> None:
         """In a forked child: end the turns, and the imports, of threads that are no more."""
         here = threading.get_ident()
-        abandon(set(self._owners.values()) - {here})
+        if others := set(self._owners.values()) - {here}:
+            from multitap.registry.modules import abandon
+
+            abandon(others)
         self._changed = threading.Condition()
         self._owners = {key: owner for key, owner in self._owners.items() if owner == here}
         self._waiting = {}

@@ -92,6 +92,7 @@ class Base:
 
     def backends(self) -> Sequence[Backend]:
         """Configured backends, and the default one of each installed provider."""
+        self._parts.registry.notice()
         known = self._parts.providers
         sections = self._parts.sections.items()
         return [self._parts.backend(name) for name, s in sections if s.provider in known]
@@ -100,6 +101,14 @@ class Base:
     def observer_faults(self) -> Mapping[str, int]:
         """How often the observers of a distribution raised; it reached no call."""
         return self._parts.registry.observer_faults
+
+    def reload(self) -> None:
+        """Look at what is installed afresh, and import plugins anew when they are next used.
+
+        Plugins that were broken get another chance; calls in flight finish with what they have.
+        What is installed or removed is seen without it; files that are edited need it.
+        """
+        self._parts.reload()
 
     def resolve(self, reference: str | None = None) -> ResolvedModel:
         """The backend and model that a reference means; no network."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar, Union, cast
 
@@ -30,7 +29,7 @@ from multitap.capabilities.tokenize import (
     Tokens,
     TokenText,
 )
-from multitap.config import Config, Section, backends, build_backend, load_config, not_installed
+from multitap.config import Config, Section, load_config
 from multitap.engine.call import Call
 from multitap.engine.carrier import Clocks
 from multitap.errors import ConfigError, NotSupported
@@ -42,6 +41,7 @@ from multitap.policy.retry import Retry, RetryPolicy
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel, default_backend, resolve
 from multitap.runtime.extending import configured_filters, extended
+from multitap.runtime.view import View
 from multitap.work import Backend, Work
 
 __all__ = ("Composition", "ConfigSource")
@@ -61,51 +61,57 @@ class Composition:
     def __init__(self, config: ConfigSource = None, registry: Registry | None = None) -> None:
         self.config = config if isinstance(config, Config) else load_config(config)
         self.registry = registry or Registry.of(self.config.plugins)
-        self._built: dict[str, Backend] = {}
+        self._view: View | None = None
         self._retries: dict[str, Retry] = {}
         self._catalogs: dict[str, Sequence[Model]] = {}
 
     # ---- what there is -------------------------------------------------------------------------
 
-    @cached_property
+    @property
+    def view(self) -> View:
+        """Configuration and plugins as of the registry's last look."""
+        if self._view is None or self._view.generation != self.registry.generation:
+            self._view = View(self.config, self.registry)
+        return self._view
+
+    @property
     def providers(self) -> Mapping[str, ProviderInfo]:
         """Installed providers by name."""
-        return {info.name: info for info in self.registry.providers()}
+        return self.view.providers
 
-    @cached_property
+    @property
     def sections(self) -> Mapping[str, Section]:
         """Configured backends, and one for each installed provider that is not configured."""
-        return backends(self.config, self.providers)
+        return self.view.sections
 
-    @cached_property
+    @property
     def rows(self) -> Sequence[Row]:
         """The declared table."""
-        return self.registry.capabilities()
+        return self.view.rows
 
     def backend(self, name: str) -> Backend:
-        """A configured or default backend."""
-        if name not in self._built:
-            section = self.sections.get(name)
-            if section is None:
-                known = ", ".join(sorted(self.sections)) or "none"
-                raise ConfigError(
-                    f"There is no backend {name!r}; there are: {known}",
-                    hint="Add a section of that name to llm.toml, or install its plugin.",
-                )
-            info = self.providers.get(section.provider)
-            if info is None:
-                raise not_installed(section.provider)
-            self._built[name] = build_backend(section, info)
-        return self._built[name]
+        """A configured or default backend; for one that is not known a look is taken."""
+        if name not in self.view.sections:
+            self.registry.notice()
+        return self.view.backend(name)
+
+    def reload(self) -> None:
+        """Look at what is installed afresh, and import what is used anew."""
+        self.registry.reload()
+        self._view = None
 
     def offering(self, capability: str) -> list[str]:
         """The backends whose provider declares a capability, in order of name."""
+        self.registry.notice()
         usable = {"declared", "loaded"}
         able = {r.provider for r in self.rows if r.capability == capability and r.state in usable}
         return sorted(name for name, section in self.sections.items() if section.provider in able)
 
     def resolve(self, reference: str | None) -> ResolvedModel:
         """The backend and the model that a reference means; no network."""
+        backend, colon, _ = (reference or "").partition(":")
+        if colon and backend not in self.sections:
+            self.registry.notice(quick=True)
         catalogs = {name: [m.id for m in models] for name, models in self._catalogs.items()}
         return resolve(reference, self.config, self.sections, catalogs)
 

@@ -1,0 +1,50 @@
+"""What the configuration and the installed plugins are together, as long as neither changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from multitap.config import Section, backends, build_backend, not_installed
+from multitap.errors import ConfigError
+from multitap.manifest import ProviderInfo
+from multitap.registry import Registry, Row
+
+if TYPE_CHECKING:
+    from multitap.config import Config
+    from multitap.work import Backend
+
+__all__ = ("View",)
+
+
+class View:
+    """One look at the registry; ``generation`` is the registry's number of it."""
+
+    def __init__(self, config: Config, registry: Registry) -> None:
+        self.generation = registry.notice()
+        self.providers: Mapping[str, ProviderInfo] = {i.name: i for i in registry.providers()}
+        self.rows: Sequence[Row] = registry.capabilities()
+        self._config = config
+        self._built: dict[str, Backend] = {}
+
+    @cached_property
+    def sections(self) -> Mapping[str, Section]:
+        """Configured backends, and one for each installed provider that is not configured."""
+        return backends(self._config, self.providers)
+
+    def backend(self, name: str) -> Backend:
+        """A configured or default backend."""
+        if name not in self._built:
+            section = self.sections.get(name)
+            if section is None:
+                known = ", ".join(sorted(self.sections)) or "none"
+                raise ConfigError(
+                    f"There is no backend {name!r}; there are: {known}",
+                    hint="Add a section of that name to llm.toml, or install its plugin.",
+                )
+            info = self.providers.get(section.provider)
+            if info is None:
+                raise not_installed(section.provider, list(self.providers))
+            self._built[name] = build_backend(section, info)
+        return self._built[name]
