@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import textwrap
 
@@ -211,6 +212,34 @@ def test_an_observer_that_comes_or_goes_leaves_the_others_as_they_are(install):
     assert found.observers()[1] is first
     found.remove("silent")
     assert found.observers() == (first,)
+
+
+def test_extensions_come_and_go_while_the_process_runs(install, tmp_path):
+    found = registry(allow=["dist-a"])
+    assert found.observers() == ()
+
+    install("dist-a", "acme = acme_a", OBSERVER)
+    found.notice()
+    [observed] = found.observers()
+    assert [(row.capability, row.state) for row in found.entries() if row.provider == "acme"] == [
+        ("extension", "loaded")
+    ]
+
+    found.reload()
+    assert found.observers()[0] is not observed
+    shutil.rmtree(tmp_path / "dist_a-1.0.dist-info")
+    found.notice()
+    assert found.observers() == ()
+
+
+def test_a_quarantined_extension_is_shown_with_the_rows(install):
+    install("dist-a", "acme = acme_a", "1 / 0")
+    found = registry(allow=["dist-a"])
+    found.observers()
+
+    assert [(row.capability, row.state) for row in found.entries() if row.provider == "acme"] == [
+        ("extension", "quarantined")
+    ]
 
 
 def test_what_an_observer_raises_is_counted_and_logged_once_without_its_text(caplog):
