@@ -242,7 +242,7 @@ def test_a_removed_plugin_leaves_no_module_and_no_registration(site):
     assert rows_of(found) == []
 
     assert "acme_plugin" not in sys.modules
-    assert found._loader._manager.get_plugins() == set()
+    assert found._workshop._loader._manager.get_plugins() == set()
     assert kept.chat(None) is None
 
 
