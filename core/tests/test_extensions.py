@@ -6,6 +6,7 @@ import logging
 import shutil
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 
 import click
 import pytest
@@ -212,6 +213,27 @@ def test_an_observer_that_comes_or_goes_leaves_the_others_as_they_are(install):
     assert found.observers()[1] is first
     found.remove("silent")
     assert found.observers() == (first,)
+
+
+def test_several_threads_get_one_observer(install):
+    slow = """
+    import time
+    made = []
+
+    def make():
+        made.append(1)
+        time.sleep(0.05)  # long enough for the other threads to come
+        return Log()
+    """
+    source = OBSERVER.replace("return Log()", "return make()") + textwrap.dedent(slow)
+    install("dist-a", "acme = acme_a", source)
+    found = registry(allow=["dist-a"])
+
+    with ThreadPoolExecutor(4) as pool:
+        seen = list(pool.map(lambda _: found.observers(), range(4)))
+
+    assert {observed for observers in seen for observed in observers} == {seen[0][0]}
+    assert sys.modules["acme_a"].made == [1]
 
 
 def test_extensions_come_and_go_while_the_process_runs(install, tmp_path):

@@ -191,12 +191,14 @@ class Registry:
 
     @property
     def _extensions(self) -> Extensions:
-        made = self._made_extensions
-        if made is None:
-            from multitap.registry.extensions import Extensions
+        if self._made_extensions is not None:
+            return self._made_extensions
+        from multitap.registry.extensions import Extensions
 
-            made = self._made_extensions = Extensions(self._current_table, self._workshop.loaded)
-        return made
+        with self._lock:
+            if self._made_extensions is None:
+                self._made_extensions = Extensions(self._current_table, self._workshop.loaded)
+            return self._made_extensions
 
     # ---- what is used ----------------------------------------------------------------------------
 
