@@ -98,7 +98,7 @@ class Registry:
         states = self._table().states
         loaded: dict[Claim, State] = dict.fromkeys(self._workshop.claims, "loaded")
         broken: dict[Claim, State] = dict.fromkeys(self._workshop.failures, "quarantined")
-        now = {**states, **loaded, **broken}
+        now: dict[Claim, State] = {**states, **loaded, **broken}
         rows = [Row(c.capability, c.provider, c.distribution, c.version, now[c]) for c in states]
         return tuple(sorted(rows, key=_reading_order))
 
