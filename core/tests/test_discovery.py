@@ -308,6 +308,20 @@ def test_a_wheel_on_the_path_is_a_plugin_too(tmp_path, monkeypatch):
         sys.modules.pop("acme_plugin", None)
 
 
+@pytest.mark.parametrize("place", ["acme-1.0.egg/EGG-INFO", "acme.egg-info"])
+def test_the_metadata_of_older_tools_are_read(place, tmp_path, monkeypatch):
+    info = tmp_path / place
+    info.mkdir(parents=True)
+    (info / "PKG-INFO").write_text("Metadata-Version: 1.0\nName: acme\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[multitap.chat]\nacme = acme_plugin\n")
+    monkeypatch.syspath_prepend(str(info.parent))
+    found = Registry(environ={})
+
+    assert rows_of(found) == [("1.0", "declared")]
+    (info / "entry_points.txt").write_text("[console_scripts]\n")
+    assert rows_of(found) == []
+
+
 def test_a_finder_that_somebody_added_is_asked(site, tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
