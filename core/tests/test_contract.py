@@ -323,6 +323,23 @@ def test_the_work_is_told_to_stop_when_a_filter_breaks(world):
     assert plugin.stopped.wait(CEILING)
 
 
+class Same:
+    @hookimpl
+    def multitap_filter(self, call):
+        return self
+
+    def feed(self, events):
+        return events
+
+    def finish(self):
+        return ()
+
+
+def test_strict_holds_before_any_filter(world):
+    with pytest.raises(NotSupported, match="Only one at a time"):
+        world(Typist("Wa."), Same(), filters=["x0"]).call("chat", "hi", strict=True)
+
+
 # ---- what an application passes is left as it is -------------------------------------------------
 
 

@@ -242,7 +242,7 @@ def test_a_removed_plugin_leaves_no_module_and_no_registration(site):
     assert rows_of(found) == []
 
     assert "acme_plugin" not in sys.modules
-    assert found._loader._manager.get_plugins() == set()
+    assert found._workshop._loader._manager.get_plugins() == set()
     assert kept.chat(None) is None
 
 
@@ -306,6 +306,20 @@ def test_a_wheel_on_the_path_is_a_plugin_too(tmp_path, monkeypatch):
         assert found.build("chat", Backend(id="a", provider="acme"))
     finally:
         sys.modules.pop("acme_plugin", None)
+
+
+@pytest.mark.parametrize("place", ["acme-1.0.egg/EGG-INFO", "acme.egg-info"])
+def test_the_metadata_of_older_tools_are_read(place, tmp_path, monkeypatch):
+    info = tmp_path / place
+    info.mkdir(parents=True)
+    (info / "PKG-INFO").write_text("Metadata-Version: 1.0\nName: acme\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[multitap.chat]\nacme = acme_plugin\n")
+    monkeypatch.syspath_prepend(str(info.parent))
+    found = Registry(environ={})
+
+    assert rows_of(found) == [("1.0", "declared")]
+    (info / "entry_points.txt").write_text("[console_scripts]\n")
+    assert rows_of(found) == []
 
 
 def test_a_finder_that_somebody_added_is_asked(site, tmp_path, monkeypatch):
@@ -372,7 +386,8 @@ def test_entry_points_are_those_that_the_library_reads(made, text):
 
     ours = metadata.entries_of(text.encode())
 
-    assert ours is None or (ours, "") == (exact.entries, exact.problem)
+    if "Invalid object reference" not in exact.problem:  # some versions of it judge the values too
+        assert ours is None or (ours, "") == (exact.entries, exact.problem)
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 
 import click
 import pytest
@@ -211,6 +213,55 @@ def test_an_observer_that_comes_or_goes_leaves_the_others_as_they_are(install):
     assert found.observers()[1] is first
     found.remove("silent")
     assert found.observers() == (first,)
+
+
+def test_several_threads_get_one_observer(install):
+    slow = """
+    import time
+    made = []
+
+    def make():
+        made.append(1)
+        time.sleep(0.05)  # long enough for the other threads to come
+        return Log()
+    """
+    source = OBSERVER.replace("return Log()", "return make()") + textwrap.dedent(slow)
+    install("dist-a", "acme = acme_a", source)
+    found = registry(allow=["dist-a"])
+
+    with ThreadPoolExecutor(4) as pool:
+        seen = list(pool.map(lambda _: found.observers(), range(4)))
+
+    assert {observed for observers in seen for observed in observers} == {seen[0][0]}
+    assert sys.modules["acme_a"].made == [1]
+
+
+def test_extensions_come_and_go_while_the_process_runs(install, tmp_path):
+    found = registry(allow=["dist-a"])
+    assert found.observers() == ()
+
+    install("dist-a", "acme = acme_a", OBSERVER)
+    found.notice()
+    [observed] = found.observers()
+    assert [(row.capability, row.state) for row in found.entries() if row.provider == "acme"] == [
+        ("extension", "loaded")
+    ]
+
+    found.reload()
+    assert found.observers()[0] is not observed
+    shutil.rmtree(tmp_path / "dist_a-1.0.dist-info")
+    found.notice()
+    assert found.observers() == ()
+
+
+def test_a_quarantined_extension_is_shown_with_the_rows(install):
+    install("dist-a", "acme = acme_a", "1 / 0")
+    found = registry(allow=["dist-a"])
+    found.observers()
+
+    assert [(row.capability, row.state) for row in found.entries() if row.provider == "acme"] == [
+        ("extension", "quarantined")
+    ]
 
 
 def test_what_an_observer_raises_is_counted_and_logged_once_without_its_text(caplog):

@@ -430,6 +430,18 @@ def test_an_interrupt_by_the_user_passes_and_quarantines_nothing(install, tmp_pa
     assert list(states(found).values()) == ["quarantined"]
 
 
+def test_an_interrupt_that_a_plugin_hides_behind_another_error_passes_too(install):
+    hides = "import signal\ntry: signal.raise_signal(signal.SIGINT)\n"
+    hides += "except BaseException: raise ImportError('something else')\n"
+    install("multitap-acme", [("chat", "acme = acme_plugin")], {"acme_plugin": hides})
+    found = registry()
+
+    with pytest.raises(KeyboardInterrupt):
+        found.build("chat", acme())
+
+    assert list(states(found).values()) == ["declared"]
+
+
 def test_an_entry_point_that_names_no_module_is_the_plugins_error(install):
     install("multitap-acme", [("chat", "acme = acme_plugin:Chat")], {"acme_plugin": CHAT})
 

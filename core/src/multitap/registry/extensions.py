@@ -147,9 +147,8 @@ class Extensions:
         claims.sort(key=lambda claim: (claim.distribution, claim.provider))
         for gone in self._made.keys() - set(claims):
             self._made.pop(gone, None)
-        found = [(claim, self._observed(table, claim)) for claim in claims]
-        # of two threads that made one, the first one's counts
-        return tuple(self._made.setdefault(claim, one) for claim, one in found if one is not None)
+        found = [self._observed(table, claim) for claim in claims]
+        return tuple(observed for observed in found if observed is not None)
 
     def _observed(self, table: Table, claim: Claim) -> Observed | None:
         from multitap.extensions import Observer
@@ -159,15 +158,15 @@ class Extensions:
             return self._made[claim]
         try:
             refuse_unusable(table, claim)
-            with self._loaded(claim) as hooks:
-                if "multitap_observer" not in hooks:
-                    return None
-                observer: Any = call_hook(hooks["multitap_observer"])
-                check_methods(observer, "multitap_observer", Observer)
-                _refuse_coroutines(observer, Observer)
+            with self._loaded(claim) as hooks:  # one thread at a time
+                if "multitap_observer" in hooks and claim not in self._made:
+                    observer: Any = call_hook(hooks["multitap_observer"])
+                    check_methods(observer, "multitap_observer", Observer)
+                    _refuse_coroutines(observer, Observer)
+                    self._made[claim] = Observed(observer, claim.distribution or claim.module)
         except PluginError:  # it is in quarantine, with the reason
             return None
-        return Observed(observer, claim.distribution or claim.module)
+        return self._made.get(claim)
 
     # ---- filters and commands, by name -----------------------------------------------------------
 

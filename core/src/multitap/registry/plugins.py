@@ -12,13 +12,13 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import attrs
 
 from multitap.capabilities import CAPABILITIES, EXTENSIONS
-from multitap.errors import ConfigError, MultitapError, PluginError
+from multitap.errors import ConfigError, PluginError
 from multitap.manifest import ProviderInfo
 from multitap.registry.discovery import (
     KINDS,
@@ -33,28 +33,21 @@ from multitap.registry.discovery import (
 )
 from multitap.registry.forks import renew_after_fork
 from multitap.registry.installed import Snapshot, installed
-from multitap.registry.turns import Turns
+from multitap.registry.workshop import Workshop
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     import click
 
     from multitap.config import Plugins
     from multitap.registry.extensions import Extensions, Filter, Observed
-    from multitap.registry.loading import Hooks, Loader
     from multitap.work import Backend
 
 __all__ = ("Failure", "Registry", "Row", "State")
 
 
 _ORDER = {kind: place for place, kind in enumerate(KINDS.values())}
-
-
-class _Built(NamedTuple):
-    backend: Backend
-    claim: Claim
-    plugin: object
 
 
 class Registry:
@@ -82,10 +75,7 @@ class Registry:
         self._snapshot = Snapshot()
         self._added: tuple[Claim, ...] = ()
         self._surveyed: Table | None = None
-        self._failures: dict[Claim, Failure] = {}
-        self._loader: Loader | None = None
-        self._turns = Turns()
-        self._built: dict[tuple[str, str], _Built] = {}
+        self._workshop = Workshop()
         self._made_extensions: Extensions | None = None
         self._generation = 0
         renew_after_fork(self)
@@ -106,15 +96,11 @@ class Registry:
 
     def entries(self) -> tuple[Row, ...]:
         """Every row: also those of extensions and commands, whose ``capability`` says so."""
-        table = self._table()
-        loaded = self._loader.claims if self._loader else ()
-        rows = []
-        for claim, state in table.states.items():
-            now: State = "loaded" if claim in loaded else state
-            now = "quarantined" if claim in self._failures else now
-            rows.append(
-                Row(claim.capability, claim.provider, claim.distribution, claim.version, now)
-            )
+        states = self._table().states
+        loaded: dict[Claim, State] = dict.fromkeys(self._workshop.claims, "loaded")
+        broken: dict[Claim, State] = dict.fromkeys(self._workshop.failures, "quarantined")
+        now: dict[Claim, State] = {**states, **loaded, **broken}
+        rows = [Row(c.capability, c.provider, c.distribution, c.version, now[c]) for c in states]
         return tuple(sorted(rows, key=_reading_order))
 
     def providers(self) -> tuple[ProviderInfo, ...]:
@@ -141,7 +127,7 @@ class Registry:
     @property
     def failures(self) -> Mapping[tuple[str, str], Failure]:
         """Why rows are quarantined, by capability and provider."""
-        failures = {**self._table().failures, **self._failures}
+        failures = {**self._table().failures, **self._workshop.failures}
         return {claim.place: failure for claim, failure in failures.items()}
 
     def notice(self, *, quick: bool = False) -> int:
@@ -164,18 +150,12 @@ class Registry:
         in flight finish with what they have. Modules that the application has imported itself, and
         those of other packages, stay as they are.
         """
-        from multitap.registry.modules import disown, drop_bytecode
-
         with self._lock:
-            claims = {*(self._loader.claims if self._loader else ()), *self._failures}
-            packages = {claim.package for claim in claims if claim.plugin is None}
-            disown(packages)
-            drop_bytecode(packages)
+            self._workshop.abandon()
+            self._workshop = Workshop()
             importlib.invalidate_caches()
             installed.forget()
-            self._loader = self._surveyed = None
-            self._failures, self._built = {}, {}
-            self._made_extensions = None
+            self._surveyed = self._made_extensions = None
 
     # ---- extensions ------------------------------------------------------------------------------
 
@@ -212,12 +192,14 @@ class Registry:
 
     @property
     def _extensions(self) -> Extensions:
-        made = self._made_extensions
-        if made is None:
-            from multitap.registry.extensions import Extensions
+        if self._made_extensions is not None:
+            return self._made_extensions
+        from multitap.registry.extensions import Extensions
 
-            made = self._made_extensions = Extensions(self._current_table, self._loaded)
-        return made
+        with self._lock:
+            if self._made_extensions is None:
+                self._made_extensions = Extensions(self._current_table, self._workshop.loaded)
+            return self._made_extensions
 
     # ---- what is used ----------------------------------------------------------------------------
 
@@ -229,23 +211,14 @@ class Registry:
             NotSupported: The provider has no such capability.
             PluginError: The plugin is broken, or too old or new; see ``failures``.
         """
-        kept = self._kept(capability, backend)
-        if kept is not None:
-            return kept
-        with self._turns.hold(f"{capability} of {backend.id}"):
-            kept = self._kept(capability, backend)
-            if kept is None:
-                claim = self._claim(capability, backend)
-                kept = self._made(claim, backend)
-                self._built[backend.id, capability] = _Built(backend, claim, kept)
-            return kept
+        return self._workshop.build(capability, backend, lambda: self._claim(capability, backend))
 
     def load(self) -> None:
         """Import every plugin that may be used; what is broken is quarantined, see ``failures``."""
         table = self._table()
         for claim in table.usable.values():
             if table.states[claim] == "declared":
-                with suppress(PluginError), self._loaded(claim):
+                with suppress(PluginError), self._workshop.loaded(claim):
                     pass
         self.observers()
         for name in self.commands():
@@ -254,8 +227,7 @@ class Registry:
 
     def forget(self, backend_id: str) -> None:
         """Drop what was built for a backend; calls in flight go on with what they have."""
-        with self._lock:
-            self._built = {key: kept for key, kept in self._built.items() if key[0] != backend_id}
+        self._workshop.forget(backend_id)
 
     def add(
         self,
@@ -291,12 +263,7 @@ class Registry:
             gone = [claim for claim in self._added if claim.provider == provider]
             self._added = tuple(claim for claim in self._added if claim.provider != provider)
             self._surveyed = None
-            for claim in gone:
-                if self._loader is not None:
-                    self._loader.unload(claim)
-                self._failures.pop(claim, None)
-            kept = self._built.items()
-            self._built = {key: built for key, built in kept if built.claim not in gone}
+            self._workshop.keep(lambda claim: claim not in gone)
 
     # ---- the steps of it -------------------------------------------------------------------------
 
@@ -308,31 +275,16 @@ class Registry:
                 table = survey((*claims, *self._added), self._policy, snapshot.manifests)
                 self._snapshot, self._surveyed = snapshot, table
                 self._generation += 1
-                self._let_go(table)
+                self._workshop.keep(table.states.__contains__)
             return self._surveyed
 
     def _current_table(self) -> Table:
         """The table of the last look; to read it for every call costs nothing."""
         return self._surveyed or self._table(quick=True)
 
-    def _let_go(self, table: Table) -> None:
-        """Drop what is not installed any more, or not in this version."""
-        here = table.states
-        self._failures = {c: failure for c, failure in self._failures.items() if c in here}
-        self._built = {key: built for key, built in self._built.items() if built.claim in here}
-        if self._loader is not None:
-            from multitap.registry.modules import disown
-
-            gone = [claim for claim in self._loader.claims if claim not in here]
-            disown({claim.package for claim in gone if self._loader.unload(claim)})
-
     def renew(self) -> None:
         """In a forked child: another thread may have held the lock."""
         self._lock = threading.RLock()
-
-    def _kept(self, capability: str, backend: Backend) -> object:
-        built = self._built.get((backend.id, capability))
-        return built.plugin if built and built.backend == backend else None
 
     def _claim(self, capability: str, backend: Backend) -> Claim:
         from multitap.registry.unusable import absence, refuse_unusable
@@ -343,47 +295,6 @@ class Registry:
             raise absence(table, capability, backend)
         refuse_unusable(table, claim)
         return claim
-
-    def _made(self, claim: Claim, backend: Backend) -> object:
-        from multitap.registry.loading import answer_of
-
-        with self._loaded(claim) as hooks:
-            hook = hooks[f"multitap_{claim.capability}"]
-            answer = answer_of(hook, backend, claim.capability)
-        if isinstance(answer, MultitapError):
-            raise answer
-        return answer
-
-    @contextmanager
-    def _loaded(self, claim: Claim) -> Generator[Hooks, None, None]:
-        """The claim's hooks, to be called inside."""
-        from multitap.registry.loading import Loader
-
-        with self._lock:
-            loader = self._loader = self._loader or Loader()
-        with self._guarded(claim):
-            yield loader.load(claim)
-
-    @contextmanager
-    def _guarded(self, claim: Claim) -> Generator[None, None, None]:
-        """One thread at a time in each package; who fails is quarantined, and leaves nothing."""
-        from multitap.registry.quarantine import guarded
-        from multitap.registry.unusable import blame
-
-        with self._turns.hold(claim.package):
-            if claim in self._failures:
-                raise blame(claim, self._failures[claim].reason)
-            with guarded(claim, self._failed):
-                yield
-
-    def _failed(self, claim: Claim, failure: Failure) -> None:
-        """Quarantine the claim, unless it serves another backend: then this one is at fault."""
-        with self._lock:
-            if any(built.claim == claim for built in self._built.values()):
-                return
-            self._failures[claim] = failure
-            if self._loader is not None:
-                self._loader.unload(claim)
 
 
 def _reading_order(row: Row) -> tuple[int, str, str]:

@@ -10,7 +10,7 @@ from multitap.registry.aside import printed_aside
 from multitap.registry.exact import owned_by
 from multitap.registry.guard import Guard, Interrupts
 from multitap.registry.modules import drop, of_packages, own
-from multitap.registry.unusable import blame, failure_of, reason_of
+from multitap.registry.unusable import blame, failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -32,11 +32,12 @@ def guarded(claim: Claim, failed: Callable[[Claim, Failure], None]) -> Generator
         try:
             yield
         except BaseException as error:
+            failure = failure_of(claim, error, aside.text)  # Python may import anew to describe it
             gone = of_packages({claim.package, *owned_by(claim.distribution)}) - before
             guard.restore(kept=set(sys.modules) - before - gone)
             drop(gone)
             if interrupts.came:
                 raise KeyboardInterrupt from error
-            failed(claim, failure_of(claim, error, aside.text))
-            raise blame(claim, reason_of(error)) from error
+            failed(claim, failure)
+            raise blame(claim, failure.reason) from error
     own(of_packages({claim.package}) - before)
