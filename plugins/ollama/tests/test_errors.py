@@ -23,6 +23,7 @@ from multitap.errors import (
     ProviderDown,
     RateLimited,
     Timeout,
+    TLSFailed,
 )
 from multitap.work import HttpReply
 from multitap_ollama.errors import explain_ollama, line_error
@@ -258,7 +259,7 @@ VECTORS = {
     + NO_HOST.format("ollama.com"): (502, ProviderDown, "cloud_unreachable", "network"),
     "account unavailable": (503, ProviderDown, "cloud_unreachable", "network"),
     GET.format("https://" + TINY_MANIFEST.format(5055, "tiny"), NOT_TLS): (
-        *(None, ProviderDown, "registry_insecure"),
+        *(None, TLSFailed, "registry_insecure"),
         "insecure",
     ),
     GET.format("https://" + TINY_MANIFEST.format(9, "none"), REFUSED): (
