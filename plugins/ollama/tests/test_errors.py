@@ -6,7 +6,7 @@ import json
 
 import ollama_reader
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multitap import errors
@@ -385,6 +385,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.integers(400, 599), JSON | st.binary())
 def test_whatever_comes_is_some_backend_error(status, body):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -394,6 +395,7 @@ def test_whatever_comes_is_some_backend_error(status, body):
     assert errors.error_from_dict(error.to_dict()).message == error.message
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_whatever_a_line_says_is_some_backend_error(said):
     error = line_error(said)
