@@ -683,6 +683,24 @@ def test_unknown_name(direct, monkeypatch):
     assert "there is no such name" in str(error)
 
 
+@pytest.mark.parametrize("kind", ["direct", "direct-async", "httpx-async"])
+def test_one_read_may_bear_less_silence_than_the_clocks(kind):
+    driver = Driver(kind)
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel"
+    with Server([request, send(answer), client_closed]) as server:
+        transfer = driver.carrier(server.url).transfer()
+        driver.send(transfer)
+        body = b""
+        while body != b"hel":
+            body += driver.read(transfer)
+        with pytest.raises(errors.Timeout) as caught:
+            driver.run(transfer.read(TINY))
+        if driver.loop:
+            driver.run(settle())
+    driver.close()
+    assert facts(caught.value) == (errors.Timeout, "stall_timeout", "stream")
+
+
 # ---- TLS and processes ---------------------------------------------------------------------------
 
 CERTIFICATE = Path(__file__).parent / "data" / "localhost.pem"  # for tests alone; it names no one

@@ -6,7 +6,7 @@ import json
 
 import ollama_reader
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multitap import errors
@@ -23,6 +23,7 @@ from multitap.errors import (
     ProviderDown,
     RateLimited,
     Timeout,
+    TLSFailed,
 )
 from multitap.work import HttpReply
 from multitap_ollama.errors import explain_ollama, line_error
@@ -258,7 +259,7 @@ VECTORS = {
     + NO_HOST.format("ollama.com"): (502, ProviderDown, "cloud_unreachable", "network"),
     "account unavailable": (503, ProviderDown, "cloud_unreachable", "network"),
     GET.format("https://" + TINY_MANIFEST.format(5055, "tiny"), NOT_TLS): (
-        *(None, ProviderDown, "registry_insecure"),
+        *(None, TLSFailed, "registry_insecure"),
         "insecure",
     ),
     GET.format("https://" + TINY_MANIFEST.format(9, "none"), REFUSED): (
@@ -384,6 +385,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.integers(400, 599), JSON | st.binary())
 def test_whatever_comes_is_some_backend_error(status, body):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -393,6 +395,7 @@ def test_whatever_comes_is_some_backend_error(status, body):
     assert errors.error_from_dict(error.to_dict()).message == error.message
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_whatever_a_line_says_is_some_backend_error(said):
     error = line_error(said)

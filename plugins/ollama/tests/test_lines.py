@@ -162,11 +162,12 @@ def test_calls_whose_index_is_always_0_are_several(in_one_line):
     ]
 
 
+@pytest.mark.parametrize("in_one_line", [True, False])
 @pytest.mark.parametrize("given_id", [None, "", "c1"])
-def test_calls_without_an_id_of_their_own_get_one(given_id):
-    events = read(
-        says(tool_calls=[call({}, id=given_id)]), says(tool_calls=[call({}, id=given_id)])
-    )
+def test_calls_without_an_id_of_their_own_get_one(given_id, in_one_line):
+    calls = [call({}, id=given_id), call({}, id=given_id)]
+    lines = [calls] if in_one_line else [[one] for one in calls]
+    events = read(*(says(tool_calls=line) for line in lines))
     ids = [event.tool_call_id for event in events if isinstance(event, ToolCallStart)]
     assert len(set(ids)) == 2
     assert all(ids)
@@ -199,6 +200,13 @@ def test_log_probabilities_go_with_the_text_that_they_are_of():
     texts = [event for event in events if isinstance(event, Text)]
     assert [(text.content, len(text.logprobs)) for text in texts] == [("a", 2), ("", 1)]
     assert texts[0].logprobs[0].top[0].token == "b"
+
+
+def test_log_probabilities_of_an_answer_that_breaks_off_are_not_lost():
+    token = {"token": "a", "logprob": -1.0}
+    text, failed = read(says(logprobs=[token]))
+    assert [entry.token for entry in text.logprobs] == ["a"]
+    assert isinstance(failed.error, TruncatedStream)
 
 
 def test_an_image_is_its_bytes_and_their_type():
@@ -248,8 +256,8 @@ def stage():
     return NdjsonDecoder(Line, records.record, finish=records.finish)
 
 
-@settings(max_examples=50)
-@given(st.lists(LINES | st.just({"error": "no"}), max_size=6))
+@settings(max_examples=50, deadline=None)
+@given(st.lists(LINES | st.just({"error": "no"}), max_size=4))
 def test_a_stream_keeps_the_grammar_however_it_is_cut(lines):
     body = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     assert_stream_grammar(assert_chunking_invariant(stage, body))

@@ -17,6 +17,7 @@ from multitap.errors import (
     NotSupported,
     ProtocolError,
     ProviderDown,
+    TLSFailed,
     TruncatedStream,
 )
 from multitap.events import Failed
@@ -180,8 +181,8 @@ def test_a_stream_that_ends_before_success_is_none(name):
         ("pull_corrupt", "hash_mismatch", ProtocolError),
         ("pull_no_internet", "registry_unreachable", ProviderDown),
         ("pull_unreachable", "registry_unreachable", ProviderDown),
-        ("pull_not_insecure", "registry_insecure", ProviderDown),
-        ("pull_http_not_insecure", "registry_insecure", ProviderDown),
+        ("pull_not_insecure", "registry_insecure", TLSFailed),
+        ("pull_http_not_insecure", "registry_insecure", TLSFailed),
         ("pull_abort", "truncated_stream", TruncatedStream),
         ("create_error_not_gguf", "model_recipe_invalid", BadRequest),
         ("create_error_missing_blob", "blob_missing", BadRequest),

@@ -274,6 +274,12 @@ def test_only_several_answers_cannot_be_asked_for():
     assert set(asked) - set(options) == {"n"}
 
 
+def test_a_whole_answer_may_be_written_over_several_lines():
+    decoder = chat(stream=False).decoder(Head(200, {}))
+    decoder.feed(json.dumps({"message": {"content": "Hi"}, "done": True}, indent=2).encode())
+    assert [event.type for event in decoder.finish()] == ["text", "stop"]
+
+
 def test_silence_while_the_model_loads_is_waited_for():
     assert SILENCE > 300
     assert chat().call.first_byte == SILENCE

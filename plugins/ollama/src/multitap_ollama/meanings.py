@@ -17,6 +17,7 @@ from multitap.errors import (
     ProtocolError,
     ProviderDown,
     Timeout,
+    TLSFailed,
 )
 
 __all__ = ("MEANINGS", "Meaning")
@@ -222,8 +223,8 @@ MEANINGS = (
         r"account unavailable|(?:post|get) \"https://ollama\.com",
         "Check the network of the Ollama server, or use a model that it has itself.",
     ),
-    Meaning(ProviderDown, "registry_insecure", r"look like a TLS handshake|to HTTPS", INSECURE),
-    Meaning(ProviderDown, "registry_insecure", r"insecure protocol", INSECURE),
+    Meaning(TLSFailed, "registry_insecure", r"look like a TLS handshake|to HTTPS", INSECURE),
+    Meaning(TLSFailed, "registry_insecure", r"insecure protocol", INSECURE),
     Meaning(
         ProviderDown,
         "registry_unreachable",
