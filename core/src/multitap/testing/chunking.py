@@ -103,7 +103,7 @@ def _same(found: list[Any], expected: list[Any], words: str) -> None:
         return
     shown, wanted = _shown(found), _shown(expected)
     if shown != wanted:
-        lines = "\n".join(ndiff(wanted, shown))
+        lines = "\n".join(line for line in ndiff(wanted, shown) if line[0] != "?")
         raise AssertionError(
             f"Fed {words}, the outputs (+) are not those of the whole (-):\n{lines}"
         )
