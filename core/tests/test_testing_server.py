@@ -508,6 +508,7 @@ def test_steps_show_as_they_were_written():
     shown = "[request, send(b'a'), drip(b'ab', size=2), drip(b'ab', cuts=[1]), sleep(1), turn]"
     assert repr(steps) == shown
     assert repr(repeat(*steps[:2], times=2)) == "repeat(request, send(b'a'), times=2)"
+    assert repr(repeat([reset, [with_fault]])) == "repeat([reset, [with_fault]])"
     assert repr(when({"/a": [], "/b": []})) == "when({'/a', '/b'})"
     assert repr(send(bytes(100))).endswith("… 100 bytes)")
     assert repr(Server()) == "<Server not started, 0 connections, 0 faults>"
