@@ -417,6 +417,20 @@ def test_a_step_after_the_end_is_a_fault():
         with_fault([close, send("x")], b"")
 
 
+def test_a_step_that_blocks_the_server_is_said(monkeypatch):
+    monkeypatch.setattr("multitap.testing.server.CEILING", 0.05)
+    event = threading.Event()
+    with pytest.raises(AssertionError, match="a step blocks its event loop"):
+        with_blocked_server(event)
+    event.set()
+
+
+def with_blocked_server(event):
+    with Server(lambda _: event.wait(CEILING) and None) as server:
+        connect(server).close()
+        server.connection(0)
+
+
 def test_nothing_is_left_behind():
     before = threading.active_count()
     with Server() as server:

@@ -107,6 +107,8 @@ class Server:
     ) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(CEILING)
+        if self._thread.is_alive():
+            self.faults.append(AssertionError("The server is stuck: a step blocks its event loop"))
         if self.faults and error is None:
             raise AssertionError("\n".join(map(str, self.faults))) from self.faults[0]
         if error is not None and sys.version_info >= (3, 11):
