@@ -115,6 +115,17 @@ class StopsAfterAnything(DecodesHalfACharacter):
         return [Stop("complete")] if self.seen else []
 
 
+class JoinsTwoPiecesAlone(DecodesHalfACharacter):
+    held = ()
+
+    def feed(self, data):
+        self.held = (*self.held[-1:], data)
+        return []
+
+    def finish(self):
+        return [Text(b"".join(self.held).decode())]
+
+
 class GoesOnAfterItFailed(DecodesHalfACharacter):
     def finish(self):
         return [Failed(EngineError("It broke")), Text("more")]
@@ -130,6 +141,7 @@ class GoesOnAfterItFailed(DecodesHalfACharacter):
             RaisesAtTheEnd,
             r"Fed whole, the stage raises EngineError: It broke.*in its last output|as",
         ),
+        (JoinsTwoPiecesAlone, "Fed one by one, the outputs"),
         (MindsEmptyPieces, "one by one, with nothing in between, the outputs"),
         (GoesOnAfterItFailed, "goes on after it has failed"),
     ],

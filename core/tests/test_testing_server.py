@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import socket
 import ssl
 import struct
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -173,6 +175,16 @@ def test_a_step_is_any_function_of_the_connection():
 
     with Server([request, shout, choose, [[], [lambda _: None]]]) as server:
         assert exchange(server) == b"/A/B!?"
+
+
+def test_a_step_may_take_bytes_as_they_are():
+    async def take(connection):
+        await connection.send(await connection.take(3))
+
+    with Server([take, take]) as server, connect(server) as client:
+        for byte in b"abcdef":
+            client.sendall(bytes([byte]))
+        assert rest(client) == b"abcdef"
 
 
 # ---- HTTP ----------------------------------------------------------------------------------------
@@ -432,21 +444,32 @@ def with_blocked_server(event):
 
 
 def test_nothing_is_left_behind():
-    before = threading.active_count()
+    before = {*threading.enumerate()}
     with Server() as server:
         client = connect(server)
         server.connection(0)
     assert client.recv(1) == b""
     client.close()
-    assert threading.active_count() == before
+    assert {*threading.enumerate()} <= before
     with pytest.raises(ConnectionRefusedError):
         connect(server)
     gc.collect()
 
 
+@contextmanager
+def open_files(most):
+    """While this process may have so many."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
 def test_a_thousand_connections_at_once():
     gate, clients = Gate(), []
-    with Server([request, hold(gate), send("x")]) as server:
+    with open_files(3000), Server([request, hold(gate), send("x")]) as server:
         for _ in range(1000):
             clients.append(connect(server))
             clients[-1].sendall(GET)
@@ -456,6 +479,17 @@ def test_a_thousand_connections_at_once():
         for client in clients:
             client.close()
     assert len(server.connections) == 1000
+
+
+def with_no_file_left():
+    with Server() as server, socket.socket() as client, open_files(client.fileno() + 1):
+        client.connect(("127.0.0.1", server.port))
+        server.wait_until(lambda: server.faults)
+
+
+def test_a_connection_that_cannot_be_accepted_is_a_fault():
+    with pytest.raises(AssertionError, match=r"No further connection .*: .*open files"):
+        with_no_file_left()
 
 
 def test_a_path_in_the_place_of_a_port(tmp_path):
