@@ -271,6 +271,11 @@ def test_a_request_that_no_route_takes_is_a_fault_that_names_it():
         with_fault(when({"/one": [], "/two": []}))
 
 
+def test_what_is_repeated_leaves_time_for_others():
+    with Server(repeat(lambda _: None), send("x")) as server, connect(server):
+        assert exchange(server, b"") == b"x"
+
+
 def test_repeat_so_many_times():
     with Server(repeat(request, send("x"), times=3)) as server:
         assert exchange(server, GET * 5)[:3] == b"xxx"

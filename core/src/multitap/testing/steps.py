@@ -185,6 +185,7 @@ def repeat(*script: Script, times: int | None = None) -> Step:
         left = times
         while left is None or left > 0:
             await play(connection, script)
+            await asyncio.sleep(0)  # other connections, and the end of the server, have their turn
             left = None if left is None else left - 1
 
     return Step(f"repeat({words})", act)
