@@ -240,6 +240,58 @@ def test_a_hook_page_has_an_implementation_that_is_tried(capability: str) -> Non
     assert "print(" in code
 
 
+def wire_rows(capability: str) -> list[list[str]]:
+    """The cells of the tables below ``On the wire``, the heads included."""
+    section = hook_page(capability).split("\n## On the wire\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith(("| `", "| field"))]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def carried_by(capability: str) -> set[type]:
+    """The attrs classes that cross the border: requests, results, and what they are made of."""
+    found: set[type] = set()
+    for name in methods_of(capability):
+        hints = typing.get_type_hints(getattr(protocol_of(capability), name))
+        for hint in hints.values():
+            _carry(hint, f"multitap.capabilities.{capability}", found)
+    return found - {events.Unknown}
+
+
+def _carry(hint: object, module: str, found: set[type]) -> None:
+    for part in typing.get_args(hint):
+        _carry(part, module, found)
+    if not isinstance(hint, type) or not attrs.has(hint) or hint in found:
+        return
+    if hint.__module__ in (module, "multitap.events", "multitap.messages", "multitap.usage"):
+        found.add(hint)
+        for field in typing.get_type_hints(hint).values():
+            _carry(field, module, found)
+
+
+def fields_of(cls: type) -> list[str]:
+    """Its fields as the tables name them; what all events may have is said once."""
+    if not issubclass(cls, events._Event):
+        return [f"{cls.__name__}.{field.name}" for field in attrs.fields(cls)]
+    own = _own_fields(cls)
+    shared = [f.name for f in attrs.fields(cls) if f.name not in own]
+    return [*(f"{cls.__name__}.{name}" for name in own), *(f"Event.{name}" for name in shared)]
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_a_hook_page_says_how_every_field_is_written_by_three_formats(capability: str) -> None:
+    head, *rows = wire_rows(capability)
+    assert len(head) >= 4
+    fields = {name for cls in carried_by(capability) for name in fields_of(cls)}
+    shown = [cells[0].strip("`") for cells in rows if cells[0] != "field"]
+    assert sorted(set(shown) - methods_of(capability)) == sorted(fields)
+    assert len(shown) == len(set(shown))
+    for cells in rows:
+        assert len(cells) == len(head), cells
+        assert all(cells), cells
+    for column in zip(*rows, strict=True):
+        assert any(not cell.startswith("—") for cell in column), column[0]
+
+
 # ---- tables --------------------------------------------------------------------------------------
 
 
