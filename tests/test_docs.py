@@ -34,6 +34,8 @@ HERE = Path(__file__).parent.parent
 RUNNABLE = [HERE / "README.md", HERE / "core/README.md", *sorted(HERE.glob("docs/**/*.md"))]
 OF_PLUGINS = sorted(HERE.glob("plugins/*/README.md"))
 PAGES = [*RUNNABLE, *OF_PLUGINS]
+TUTORIAL = HERE / "docs/tutorial-plugin.md"
+RUNNABLE.remove(TUTORIAL)  # tests/test_tutorial.py follows it with a server
 FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 TABLE_ROW = re.compile(r"^\| `([^`]+)`", re.MULTILINE)
 
@@ -98,8 +100,8 @@ def test_python_examples_run_and_print_what_is_shown(
                 printed = None
 
 
-@pytest.mark.parametrize("page", OF_PLUGINS, ids=title)
-def test_python_examples_of_a_plugin_compile(page: Path) -> None:
+@pytest.mark.parametrize("page", [*OF_PLUGINS, TUTORIAL], ids=title)
+def test_python_examples_that_need_more_compile(page: Path) -> None:
     """They may need a server, or a model's file."""
     for language, text, line in blocks(page):
         if language == "python":
