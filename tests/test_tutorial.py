@@ -1,4 +1,4 @@
-"""The tutorial is true: its files are written, built, installed and run, and print what it shows."""
+"""The tutorial is true: its files are written, built, installed and run as the page shows."""
 
 from __future__ import annotations
 
