@@ -151,6 +151,27 @@ def test_what_a_provider_says_of_itself_needs_no_import(site):
     assert "multitap_magpie.provider" not in sys.modules
 
 
+# ---- packages and providers ----------------------------------------------------------------------
+
+
+def test_several_providers_in_one_package(site):
+    install("two-providers", site)
+    with Runtime({}, registry=Registry(allow=["multitap-finches"])) as rt:
+        answers = [rt.chat("hear me", model=f"{name}:one").text for name in ("finch", "linnet")]
+    assert answers == ["hear me ", "me hear "]
+
+
+def test_one_provider_in_two_packages(site):
+    install("two-providers", site)
+    install("half-a-provider", site)
+    names = ["multitap-finches", "multitap-finch-vectors"]
+    with Runtime({}, registry=Registry(allow=names)) as rt:
+        assert rt.chat("hear me", model="finch:one").text == "hear me "
+        assert list(rt.embed("banana", model="finch:one").vectors[0]) == [3, 0, 0, 0, 0]
+        with pytest.raises(NotSupported):
+            rt.embed("banana", model="linnet:one")
+
+
 # ---- every hook, beside the echo -----------------------------------------------------------------
 
 PIECES = [
