@@ -20,7 +20,7 @@ LAYERS = (
     {"errors"},
     {"messages", "events", "usage"},
     {"work", "headers", "excerpt", "framing"},
-    {"capabilities"},
+    {"capabilities", "extensions"},
     {"hookspecs", "manifest", "dialects", "filters"},
     {"registry"} | {"config", "resolve", "plan", "policy", "answer"},
     {"engine"},

@@ -1,4 +1,4 @@
-"""The hooks that a plugin implements: one for each capability.
+"""The hooks that a plugin implements: one for each capability, and three for extensions.
 
 A plugin is a distribution with entry points. The group names the hook, the entry's name is the
 provider, its value is a module that holds the implementation::
@@ -16,19 +16,29 @@ provider, its value is a module that holds the implementation::
 A hook is called once for each configured backend, on its first use. It does no I/O: it returns an
 object with the capability's methods, which describe work (see ``multitap.work``). A module is
 imported only when its capability is first used.
+
+Extensions cut across all plugins. Their entry points have a name of their own choice::
+
+    [project.entry-points."multitap.extension"]
+    stopwatch = "acme_stopwatch.observer"   # multitap_observer, multitap_filter, or both
+    [project.entry-points."multitap.command"]
+    cost = "acme_stopwatch.command"         # multitap_command: `multitap cost`
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pluggy
 
 from multitap.capabilities import API, CAPABILITIES, PROTOCOLS
-from multitap.work import Backend
+from multitap.work import Backend, Stage
 
 if TYPE_CHECKING:
+    import click
+
     from multitap.capabilities.catalog import Catalog
     from multitap.capabilities.chat import ChatModel
     from multitap.capabilities.embedding import EmbeddingModel
@@ -40,6 +50,8 @@ if TYPE_CHECKING:
     from multitap.capabilities.speech import SpeechModel
     from multitap.capabilities.tokenize import Tokenizer
     from multitap.capabilities.transcription import TranscriptionModel
+    from multitap.events import Event
+    from multitap.extensions import CallInfo, Observer
 
 __all__ = (
     "API",
@@ -57,7 +69,7 @@ hookimpl = pluggy.HookimplMarker("multitap")
 
 
 class Specs(Protocol):
-    """Every hook; each gets the backend that it is to serve."""
+    """Every hook; that of a capability gets the backend that it is to serve."""
 
     @hookspec
     def multitap_chat(self, backend: Backend) -> ChatModel:
@@ -112,6 +124,21 @@ class Specs(Protocol):
     @hookspec
     def multitap_provider(self, backend: Backend) -> Provider:
         """Prove that the endpoint and the key are good."""
+        ...
+
+    @hookspec
+    def multitap_observer(self) -> Observer:
+        """Be told of every call and attempt: when it starts, and how it ends."""
+        ...
+
+    @hookspec
+    def multitap_filter(self, call: CallInfo) -> Stage[Sequence[Event], Event] | None:
+        """Change the events of an answer; made for each attempt, ``None``: not of this call."""
+        ...
+
+    @hookspec
+    def multitap_command(self) -> click.Command:
+        """Add a command to ``multitap``, under the entry point's name."""
         ...
 
 

@@ -45,6 +45,7 @@ def chat_request(
     think: bool | str | None = None,
     logprobs: bool | int | None = None,
     extra: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> ChatRequest:
     """The request that these arguments mean; a wrong one is a ``ConfigError`` that names it.
@@ -63,6 +64,7 @@ def chat_request(
         think=think_level(think),
         logprobs=_logprobs(logprobs),
         extra=dict(extra or {}),
+        metadata=_opaque(metadata),
         **_numbers(options),
     )
 
@@ -133,6 +135,13 @@ def _logprobs(value: bool | int | None) -> int | None:
     if value is None or value is False:
         return None
     return 0 if value is True else _at_least("logprobs", value, 0)
+
+
+def _opaque(metadata: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The same object, which nobody but the application and extensions looks into."""
+    if metadata is None or isinstance(metadata, Mapping):
+        return metadata
+    raise ConfigError(f"metadata is {type(metadata).__name__}, not a mapping")
 
 
 _PLAIN = frozenset(

@@ -80,6 +80,7 @@ class ChatRequest:
         shift: Drop the oldest turns of a prompt that is too long.
         stream: Whether the caller reads the answer as it comes.
         extra: Options of this provider alone, sent as they are.
+        metadata: The application's own notes on the call, for extensions; never sent.
     """
 
     model: str
@@ -99,10 +100,11 @@ class ChatRequest:
     shift: bool = False
     stream: bool = True
     extra: Mapping[str, Any] = attrs.field(factory=dict)
+    metadata: Mapping[str, Any] | None = attrs.field(default=None, repr=False)
 
     def asked(self) -> Sequence[str]:
         """Names of the options that differ from "not asked for"."""
-        fixed = {"model", "messages", "stream", "extra"}
+        fixed = {"model", "messages", "stream", "extra", "metadata"}
         fields = [f for f in attrs.fields(ChatRequest) if f.name not in fixed]
         return [f.name for f in fields if getattr(self, f.name) != f.default]
 

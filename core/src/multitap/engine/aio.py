@@ -127,6 +127,7 @@ class AsyncStream(Generic[T]):
                 return await step()
         except _Ended:
             self._end(aborted=False)
+            self.outcome.finished()
         except BaseException as error:
             self._end(aborted=True)
             if not (self._closed and isinstance(error, BackendError)):
@@ -161,8 +162,7 @@ class AsyncStream(Generic[T]):
             return await self._send(command)
         if isinstance(command, Start):
             self._loop = asyncio.get_running_loop()
-            self._local = LocalWork(command.run, notify=self._notify)
-            self._local.start()
+            self._start(LocalWork(command.run, notify=self._notify))
         elif isinstance(command, Sleep):
             await self._sleep(command.seconds)
         elif isinstance(command, Done):
@@ -176,6 +176,12 @@ class AsyncStream(Generic[T]):
         if self._closed:
             transfer.abort()
         return await transfer.send(prepare(self._call.backend, command.call), self._call.clocks)
+
+    def _start(self, local: LocalWork) -> None:
+        self._local = local
+        if self._closed:  # before there was anything to abort
+            local.abort()
+        local.start()
 
     async def _take(self) -> Sequence[T] | None:
         assert self._local is not None

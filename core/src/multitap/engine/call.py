@@ -7,15 +7,18 @@ from typing import Generic, TypeVar
 
 import attrs
 
+from multitap.answer import stop_reason_of
 from multitap.engine.carrier import Clocks
+from multitap.engine.watch import Watch
 from multitap.errors import BackendError, MultitapError, PluginError
 from multitap.events import Event
 from multitap.policy.retry import Retry
 from multitap.work import Backend, Stage, Work
 
-__all__ = ("Call",)
+__all__ = ("Call", "EventFilter")
 
 T = TypeVar("T")
+M = TypeVar("M", bound=MultitapError)
 EventFilter = Stage[Sequence[Event], Event]
 
 
@@ -28,6 +31,7 @@ class Call(Generic[T]):
         filters: Makes the filters of one attempt, in order.
         ends_with_stop: The results are events, and without a ``Stop`` the answer was cut.
         streamed: The caller reads as it comes, so a lost first attempt is not billed work.
+        watch: Tells the observers; ``None``: there are none.
     """
 
     backend: Backend
@@ -40,18 +44,27 @@ class Call(Generic[T]):
     streamed: bool = True
     clocks: Clocks = attrs.field(factory=Clocks)
     retry: Retry = attrs.field(factory=Retry)
+    watch: Watch | None = None
 
     def described(self, describe: Callable[[], Work[T]]) -> Call[T]:
         """This call with the work that the plugin describes; what it raises there is located."""
         try:
             return attrs.evolve(self, work=describe())
         except BackendError as error:
-            self.located(error)
+            self._refused(self.located(error))
             raise
-        except MultitapError:
+        except MultitapError as error:
+            self._refused(error)
             raise
         except Exception as error:
-            raise self.broken(error) from error
+            raise self._refused(self.broken(error)) from error
+
+    def _refused(self, error: M) -> M:
+        """The observers are told of a call that ends before its first attempt."""
+        if self.watch is not None:
+            self.watch.call_started()
+            self.watch.call_ended(error, stop_reason=stop_reason_of(error))
+        return error
 
     def located(self, error: BackendError) -> BackendError:
         """The error with the backend's and model's names, and without the backend's key."""

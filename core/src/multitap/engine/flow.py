@@ -28,7 +28,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from multitap.engine.call import Call
+from multitap.engine.call import Call, EventFilter
 from multitap.errors import BackendError, MultitapError, ProtocolError, TruncatedStream
 from multitap.events import Failed, Stop
 from multitap.headers import request_id, retry_after
@@ -90,7 +90,7 @@ class Drop:
     """Give up this attempt."""
 
 
-_READ, _TAKE = Read(), Take()
+_READ, _TAKE, _DONE, _DROP = Read(), Take(), Done(), Drop()
 
 Command = Union[Send, Read, Start[T], Take, Done, Drop, Sleep, Out[T]]
 Steps = Generator[Command[T], Any, Any]
@@ -101,12 +101,15 @@ class Flow(Generic[T]):
 
     def __init__(self, call: Call[T]) -> None:
         self._call = call
-        self._filters = call.filters()
+        self._watch = call.watch
+        self._filters: Sequence[EventFilter] = ()
         self._committed = False
         self.attempts: list[Attempt] = []
 
     def run(self) -> Steps[T]:
         """Commands until the call is over; its failure is raised after the last ``Out``."""
+        if self._watch is not None:
+            self._watch.call_started()
         if self._call.notices:
             yield Out(self._call.notices)
         try:
@@ -118,33 +121,46 @@ class Flow(Generic[T]):
 
     def _work(self, work: Work[T]) -> Steps[T]:
         if isinstance(work, Operation):
-            yield from self._operation(work)
+            yield from self._afresh(self._operation, work)
         elif isinstance(work, LocalExchange):
-            yield from self._retried(partial(self._local, work), idempotent=True)
+            attempt = partial(self._afresh, self._local, work)
+            yield from self._retried(attempt, idempotent=True)
         elif isinstance(work, Exchange):
-            yield from self._retried(partial(self._exchange, work), _idempotent(work.call))
+            attempt = partial(self._afresh, self._exchange, work)
+            yield from self._retried(attempt, _idempotent(work.call))
         else:
             raise TypeError(f"{type(work).__name__} is no work")
 
     # ---- attempts ------------------------------------------------------------------------------
 
+    def _afresh(self, shape: Callable[[Any], Steps[T]], work: Work[T]) -> Steps[T]:
+        """With filters that have seen nothing; an operation has the same ones to its end."""
+        self._filters = self._call.filters()
+        yield from shape(work)
+
     def _retried(self, attempt: Callable[[], Steps[T]], idempotent: bool) -> Steps[T]:
         for number in count(1):
+            if self._watch is not None:
+                self._watch.attempt_started(number)
             try:
                 result = yield from attempt()
             except BackendError as error:
                 self._call.located(error)
                 yield Drop()
                 delay = self._delay(error, number, idempotent)
-                self.attempts.append(Attempt(number, error, delay))
+                self._ended(Attempt(number, error, delay))
                 if delay is None:
                     raise
                 yield Sleep(delay)
-                self._filters = self._call.filters()
             else:
                 self._call.retry.budget.succeeded()
-                self.attempts.append(Attempt(number))
+                self._ended(Attempt(number))
                 return result
+
+    def _ended(self, attempt: Attempt) -> None:
+        self.attempts.append(attempt)
+        if self._watch is not None:
+            self._watch.attempt_ended(attempt)
 
     def _delay(self, error: BackendError, number: int, idempotent: bool) -> float | None:
         harmless = idempotent or self._call.streamed or error.kind not in MAY_HAVE_RUN
@@ -160,8 +176,8 @@ class Flow(Generic[T]):
             raise (yield from self._refusal(head, work.explain))
         decoder = work.decoder(head)
         while data := (yield from self._input(_READ)):
-            if (yield from self._deliver(decoder.feed(data))):
-                yield Done()
+            if ending := (yield from self._deliver(decoder.feed(data))):
+                yield ending
                 return
         if not (yield from self._deliver(decoder.finish())):
             yield from self._unended()
@@ -170,8 +186,8 @@ class Flow(Generic[T]):
     def _local(self, work: LocalExchange[T]) -> Steps[T]:
         yield Start(work.run)
         while (items := (yield from self._input(_TAKE))) is not None:
-            if (yield from self._deliver(items)):
-                yield Done()
+            if ending := (yield from self._deliver(items)):
+                yield ending
                 return
         yield from self._unended()
 
@@ -197,7 +213,7 @@ class Flow(Generic[T]):
             reply = partial(self._reply, step, explain)
             return (yield from self._retried(reply, _idempotent(step))), False
         if isinstance(step, Out):
-            return None, (yield from self._deliver(step.items))
+            return None, bool((yield from self._deliver(step.items)))
         if isinstance(step, Sleep):
             yield step
             return None, False
@@ -213,7 +229,13 @@ class Flow(Generic[T]):
             yield from self._deliver([Failed(self._call.located(error))])
 
     def _deliver(self, items: Sequence[T | Failed]) -> Steps[T]:
-        """Hand over results through the filters; returns whether they end the call."""
+        """Hand over results through the filters.
+
+        Returns how to leave the attempt where they end the call: what a filter has ended goes on.
+        """
+        came = items
+        if not self._committed and any(map(_semantic, items)):
+            self._commit()
         for stage in self._filters:
             items = stage.feed(items)  # type: ignore[arg-type, assignment]
         kinds = set(map(type, items))
@@ -221,11 +243,18 @@ class Flow(Generic[T]):
         if Failed in kinds or Stop in kinds:
             items, error = _until_the_end(items)
         if items:
-            self._committed = self._committed or any(map(_semantic, items))
             yield Out(items)
         if error is not None:
             raise error
-        return bool(items) and _terminal(items[-1])
+        if not items or not _terminal(items[-1]):
+            return None
+        return _DONE if any(map(_terminal, came)) else _DROP
+
+    def _commit(self) -> None:
+        """From here on nothing is tried again, whatever the filters still hold."""
+        self._committed = True
+        if self._watch is not None:
+            self._watch.result_came()
 
     def _unended(self) -> Steps[T]:
         if self._call.ends_with_stop:

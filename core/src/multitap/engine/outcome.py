@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from multitap.answer import Answer, fold, stop_reason_of
 from multitap.engine.call import Call
 from multitap.errors import BackendError, PluginError
-from multitap.events import Event, StopReason
+from multitap.events import Event, Stop, StopReason, Usage, UsageReport
 from multitap.policy.retry import Attempt
 
 __all__ = ("ChatOutcome", "Outcome")
@@ -23,19 +23,41 @@ class Outcome(Generic[T]):
         self.call = call
         self.attempts: Sequence[Attempt] = ()
         self.stopped: StopReason | None = None
+        self._usage: Usage | None = None
 
     def add(self, items: Sequence[T]) -> None:
         """Results have come."""
+        if items:
+            self._usage = getattr(items[-1], "usage", None)
+
+    def finished(self) -> None:
+        """Everything has come."""
+        self._tell(None)
 
     def cancelled(self) -> None:
         """The application closed the stream before its end."""
         self.stopped = "cancelled"
+        self._tell(None)
 
     def failed(self, error: BaseException) -> None:
         """The call ends with this error: note on it every attempt, and what had come before."""
         self.stopped = stop_reason_of(error)
         if isinstance(error, (BackendError, PluginError)):
             error.attempts = tuple(self.attempts)
+            error.partial = self._partial()
+        self._tell(error)
+
+    def _partial(self) -> Answer | None:
+        return None
+
+    def _tell(self, error: BaseException | None) -> None:
+        """Tell the observers of the end; only the first one counts."""
+        if self.call.watch is not None:
+            usage, stop_reason = self._end()
+            self.call.watch.call_ended(error, usage, stop_reason)
+
+    def _end(self) -> tuple[Usage | None, StopReason | None]:
+        return self._usage, self.stopped
 
 
 class ChatOutcome(Outcome[Event]):
@@ -49,11 +71,13 @@ class ChatOutcome(Outcome[Event]):
         """Events have come."""
         self._events.extend(items)
 
-    def failed(self, error: BaseException) -> None:
-        """The call ends with this error, which takes the partial answer along."""
-        super().failed(error)
-        if isinstance(error, (BackendError, PluginError)):
-            error.partial = self.answer()
+    def _partial(self) -> Answer:
+        return self.answer()
+
+    def _end(self) -> tuple[Usage | None, StopReason | None]:
+        reports = (event.usage for event in reversed(self._events) if type(event) is UsageReport)
+        last = self._events[-1] if self._events else None
+        return next(reports, None), last.stop_reason if isinstance(last, Stop) else self.stopped
 
     def answer(self, unread: int = 0) -> Answer:
         """The answer so far, without the last events that the application has not read yet."""

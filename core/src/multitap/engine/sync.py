@@ -122,6 +122,7 @@ class Stream(Generic[T]):
                 return step()
         except StopIteration:
             self._end(aborted=False)
+            self.outcome.finished()
         except BaseException as error:
             self._end(aborted=True)
             if not (self._closed.is_set() and isinstance(error, BackendError)):
@@ -155,8 +156,7 @@ class Stream(Generic[T]):
         if isinstance(command, Send):
             return self._send(command)
         if isinstance(command, Start):
-            self._local = LocalWork(command.run, notify=_nothing)
-            self._local.start()
+            self._start(LocalWork(command.run, notify=_nothing))
         elif isinstance(command, Sleep):
             self._closed.wait(command.seconds)
         elif isinstance(command, Done):
@@ -170,6 +170,12 @@ class Stream(Generic[T]):
         if self._closed.is_set():
             transfer.abort()
         return transfer.send(prepare(self._call.backend, command.call), self._call.clocks)
+
+    def _start(self, local: LocalWork) -> None:
+        self._local = local
+        if self._closed.is_set():  # before there was anything to abort
+            local.abort()
+        local.start()
 
     def _take(self) -> Sequence[T] | None:
         local = self._local

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from multitap.capabilities import API, CAPABILITIES
+from multitap.capabilities import API, CAPABILITIES, EXTENSIONS
 from multitap.manifest import ProviderInfo, provider_from_table
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ __all__ = ("Claim", "Failure", "Policy", "Row", "State", "Table", "declared", "s
 
 State = Literal["declared", "loaded", "quarantined", "conflict", "denied", "incompatible"]
 
-_GROUPS = {f"multitap.{capability}": capability for capability in CAPABILITIES}
+_GROUPS = {f"multitap.{name}": name for name in (*CAPABILITIES, *EXTENSIONS)}
 
 
 @attrs.frozen
@@ -51,7 +51,7 @@ class Row:
 
 @attrs.frozen
 class Claim:
-    """One entry point.
+    """One entry point; of an extension or a command ``provider`` is its name.
 
     ``plugin`` and ``info`` are set where an application registered an object itself.
     """

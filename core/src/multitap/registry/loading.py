@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from multitap.hookspecs import Specs, methods_of, protocol_of
+from multitap.capabilities import EXTENSIONS
+from multitap.hookspecs import Specs, protocol_of
 from multitap.registry.unusable import ContractError
 
 if TYPE_CHECKING:
     from multitap.registry.discovery import Claim
-    from multitap.work import Backend
 
-__all__ = ("Loader", "call_hook", "check_result")
+__all__ = ("Hooks", "Loader", "call_hook", "check_methods", "check_result")
+
+Hooks = Mapping[str, pluggy.HookImpl]
+"""The hooks that one module has for one entry point, by name."""
 
 
 class Loader:
@@ -29,15 +32,15 @@ class Loader:
     def __init__(self) -> None:
         self._manager = pluggy.PluginManager("multitap")
         self._manager.add_hookspecs(Specs)
-        self._hooks: dict[Claim, pluggy.HookImpl] = {}
+        self._hooks: dict[Claim, Hooks] = {}
         self._lock = threading.Lock()
 
     def loaded(self, claim: Claim) -> bool:
-        """Whether its module is registered, and has its hook."""
+        """Whether its module is registered, and has a hook of its group."""
         return claim in self._hooks
 
-    def load(self, claim: Claim) -> pluggy.HookImpl:
-        """Import the claim's module, register it once, and find its hook; or leave no trace."""
+    def load(self, claim: Claim) -> Hooks:
+        """Import the claim's module, register it once, and find its hooks; or leave no trace."""
         if claim in self._hooks:
             return self._hooks[claim]
         plugin = claim.plugin if claim.plugin is not None else _imported(claim.module)
@@ -45,17 +48,21 @@ class Loader:
             self._check_hooks(plugin, claim)
             if not self._manager.is_registered(plugin):
                 self._register(plugin)
-            caller: pluggy.HookCaller = getattr(self._manager.hook, f"multitap_{claim.capability}")
-            hooks = {id(hook.plugin): hook for hook in caller.get_hookimpls()}
-            self._hooks[claim] = hooks[id(plugin)]
+            found = {name: self._implementation(plugin, name) for name in _hooks_of(claim)}
+            self._hooks[claim] = {name: hook for name, hook in found.items() if hook is not None}
             return self._hooks[claim]
 
     def unload(self, claim: Claim) -> None:
         """Forget the claim, and its module if nothing else uses it."""
         with self._lock:
-            hook = self._hooks.pop(claim, None)
-            if hook and all(other.plugin is not hook.plugin for other in self._hooks.values()):
-                self._manager.unregister(hook.plugin)
+            plugin = next((hook.plugin for hook in self._hooks.pop(claim, {}).values()), None)
+            used = [hook.plugin for hooks in self._hooks.values() for hook in hooks.values()]
+            if plugin is not None and all(other is not plugin for other in used):
+                self._manager.unregister(plugin)
+
+    def _implementation(self, plugin: object, name: str) -> pluggy.HookImpl | None:
+        caller: pluggy.HookCaller = getattr(self._manager.hook, name)
+        return next((hook for hook in caller.get_hookimpls() if hook.plugin is plugin), None)
 
     def _register(self, plugin: object) -> None:
         try:
@@ -69,7 +76,7 @@ class Loader:
 
     def _check_hooks(self, plugin: object, claim: Claim) -> None:
         """Before anything is registered: a misspelt hook would never be called."""
-        wanted, found = f"multitap_{claim.capability}", set()
+        wanted, found = _hooks_of(claim), set[str]()
         for name in dir(plugin):
             options = self._manager.parse_hookimpl_opts(plugin, name)
             if options is None:
@@ -78,13 +85,18 @@ class Loader:
             if not options.get("optionalhook") and not hasattr(Specs, hook):
                 raise ContractError(
                     f"{claim.module} implements {hook}, which is no hook of this version;"
-                    f" for this entry point it is {wanted}"
+                    f" for this entry point it is {' or '.join(wanted)}"
                 )
-        if wanted not in found:
+        if found.isdisjoint(wanted):
             raise ContractError(
-                f"{claim.module} has no {wanted}, which its entry point in"
+                f"{claim.module} has no {' and no '.join(wanted)}, which its entry point in"
                 f" multitap.{claim.capability} promises; is it marked with @hookimpl?"
             )
+
+
+def _hooks_of(claim: Claim) -> tuple[str, ...]:
+    """The hooks that its entry-point group is for."""
+    return EXTENSIONS.get(claim.capability) or (f"multitap_{claim.capability}",)
 
 
 def _imported(module: str) -> object:
@@ -93,26 +105,29 @@ def _imported(module: str) -> object:
     return import_module(module)
 
 
-def call_hook(hook: pluggy.HookImpl, backend: Backend) -> object:
+def call_hook(hook: pluggy.HookImpl, **given: object) -> object:
     """Call one implementation, and no other's, with the arguments that it asks for."""
-    given = {"backend": backend}
     result: object = hook.function(*(given[name] for name in hook.argnames))
     return result
 
 
 def check_result(result: object, capability: str) -> None:
     """Raise a ``ContractError`` unless the hook gave an object with the capability's methods."""
-    hook = f"multitap_{capability}"
+    check_methods(result, f"multitap_{capability}", protocol_of(capability))
+
+
+def check_methods(result: object, hook: str, protocol: Any) -> None:
+    """Raise a ``ContractError`` unless what the hook gave has the protocol's methods."""
     if isinstance(result, (Coroutine, Generator)):
         result.close()
         raise ContractError(f"{hook} is a coroutine or a generator; make it a plain function")
     if result is None:
         raise ContractError(f"{hook} returned None; did you forget `return`?")
-    for name in sorted(methods_of(capability)):
+    for name in sorted(n for n in vars(protocol) if not n.startswith("_")):
         method = getattr(result, name, None)
         if not callable(method):
             raise ContractError(f"what {hook} returned ({_kind(result)}) has no method {name}()")
-        _check_arguments(method, f"{_kind(result)}.{name}", getattr(protocol_of(capability), name))
+        _check_arguments(method, f"{_kind(result)}.{name}", getattr(protocol, name))
 
 
 def _check_arguments(method: Any, title: str, wanted: Any) -> None:

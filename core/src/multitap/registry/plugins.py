@@ -16,20 +16,22 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from multitap.capabilities import CAPABILITIES
+from multitap.capabilities import CAPABILITIES, EXTENSIONS
 from multitap.errors import ConfigError, MultitapError
 from multitap.manifest import ProviderInfo
 from multitap.registry.discovery import Claim, Failure, Policy, Row, State, Table, declared, survey
+from multitap.registry.extensions import Extensions
 from multitap.registry.turns import Turns
-from multitap.registry.unusable import absence, blame, failure_of, incompatible, reason_of
+from multitap.registry.unusable import absence, blame, failure_of, reason_of, refuse_unusable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    import pluggy
+    import click
 
     from multitap.config import Plugins
-    from multitap.registry.loading import Loader
+    from multitap.registry.extensions import Filter, Observed
+    from multitap.registry.loading import Hooks, Loader
     from multitap.work import Backend
 
 __all__ = ("Failure", "Registry", "Row", "State")
@@ -59,11 +61,14 @@ class Registry:
         self._lock = threading.RLock()
         self._installed: tuple[Claim, ...] | None = None
         self._added: tuple[Claim, ...] = ()
-        self._surveyed: Table | None = None
+        self._surveyed: tuple[Table, Table] | None = None
         self._failures: dict[Claim, Failure] = {}
         self._loader: Loader | None = None
         self._turns = Turns()
         self._built: dict[tuple[str, str], tuple[Backend, object]] = {}
+        self._extensions = Extensions(
+            lambda: self._tables()[1], self._hooks, self._failures, self._turns
+        )
 
     @classmethod
     def of(cls, plugins: Plugins) -> Registry:
@@ -102,8 +107,9 @@ class Registry:
 
     @property
     def failures(self) -> Mapping[tuple[str, str], Failure]:
-        """Why rows are quarantined, by capability and provider."""
-        failures = {**self._table().failures, **self._failures}
+        """Why rows are quarantined, by capability and provider, or by kind and name."""
+        of_capabilities, of_extensions = self._tables()
+        failures = {**of_capabilities.failures, **of_extensions.failures, **self._failures}
         return {claim.place: failure for claim, failure in failures.items()}
 
     def refresh(self) -> None:
@@ -114,7 +120,40 @@ class Registry:
         importlib.invalidate_caches()
         with self._lock:
             self._installed = self._surveyed = None
-            self._failures = {}
+            self._failures.clear()
+
+    # ---- extensions ------------------------------------------------------------------------------
+
+    def observers(self) -> tuple[Observed, ...]:
+        """Who is told of calls, in order of distribution; a broken one is quarantined instead."""
+        return self._extensions.observers()
+
+    @property
+    def observer_faults(self) -> Mapping[str, int]:
+        """How often an observer raised, by distribution; what it raised reached no call."""
+        return self._extensions.faults()
+
+    def filters(self, names: Iterable[str]) -> tuple[Filter, ...]:
+        """The filters of these names, in this order.
+
+        Raises:
+            ConfigError: No installed extension has the name, or it is none of a filter.
+            PluginError: The extension is broken; see ``failures``.
+        """
+        return tuple(map(self._extensions.filter, names))
+
+    def commands(self) -> tuple[str, ...]:
+        """The names of the commands that plugins add; nothing is imported."""
+        return self._extensions.commands()
+
+    def command(self, name: str) -> click.Command:
+        """One command that a plugin adds.
+
+        Raises:
+            ConfigError: There is none of this name.
+            PluginError: The plugin is broken; see ``failures``.
+        """
+        return self._extensions.command(name)
 
     # ---- what is used ----------------------------------------------------------------------------
 
@@ -157,7 +196,7 @@ class Registry:
         """
         known = info or ProviderInfo(name=provider, title=provider)
         module = getattr(plugin, "__name__", None) or type(plugin).__name__
-        names = [_known_capability(name) for name in capabilities]
+        names = [name if name in EXTENSIONS else _known_capability(name) for name in capabilities]
         claims = [
             Claim(name, provider, distribution, version, module, plugin, known) for name in names
         ]
@@ -185,11 +224,18 @@ class Registry:
     # ---- the steps of it -------------------------------------------------------------------------
 
     def _table(self) -> Table:
+        return self._tables()[0]
+
+    def _tables(self) -> tuple[Table, Table]:
+        """Of the capabilities, and of the extensions."""
         with self._lock:
             if self._surveyed is None:
                 if self._installed is None:
                     self._installed = declared()
-                self._surveyed = survey((*self._installed, *self._added), self._policy)
+                claims = (*self._installed, *self._added)
+                extensions = [claim for claim in claims if claim.capability in EXTENSIONS]
+                others = [claim for claim in claims if claim.capability not in EXTENSIONS]
+                self._surveyed = survey(others, self._policy), survey(extensions, self._policy)
             return self._surveyed
 
     def _state(self, claim: Claim, before: State) -> State:
@@ -207,18 +253,15 @@ class Registry:
         claim = table.usable.get((_known_capability(capability), backend.provider))
         if claim is None:
             raise absence(table, capability, backend)
-        if claim in table.failures:
-            raise blame(claim, table.failures[claim].reason)
-        if table.states[claim] == "incompatible":
-            raise incompatible(claim, table.infos[claim].api)
+        refuse_unusable(table, claim)
         return claim
 
     def _made(self, claim: Claim, backend: Backend) -> object:
         from multitap.registry.loading import call_hook, check_result
 
-        hook = self._hook(claim)
+        hook = self._hooks(claim)[f"multitap_{claim.capability}"]
         try:
-            result = call_hook(hook, backend)
+            result = call_hook(hook, backend=backend)
             check_result(result, claim.capability)
         except MultitapError:
             raise
@@ -226,7 +269,7 @@ class Registry:
             raise blame(claim, reason_of(error)) from error
         return result
 
-    def _hook(self, claim: Claim) -> pluggy.HookImpl:
+    def _hooks(self, claim: Claim) -> Hooks:
         from multitap.registry.loading import Loader
 
         with self._lock:

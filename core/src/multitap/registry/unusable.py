@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from multitap.capabilities import API
+from multitap.capabilities import API, EXTENSIONS
 from multitap.errors import ConfigError, MultitapError, NotSupported, PluginError
 from multitap.registry.discovery import Failure
 
@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from multitap.registry.discovery import Claim, Table
     from multitap.work import Backend
 
-__all__ = ("ContractError", "absence", "blame", "failure_of", "incompatible", "reason_of")
+__all__ = (
+    "ContractError",
+    "absence",
+    "absent_extension",
+    "blame",
+    "failure_of",
+    "incompatible",
+    "reason_of",
+    "refuse_unusable",
+)
 
 _OURS = ("echo", "llamacpp", "lmstudio", "ollama", "tgi", "vllm")
 
@@ -38,13 +47,26 @@ def blame(claim: Claim, reason: str) -> PluginError:
     """A plugin that is broken, and how to get rid of it."""
     name = claim.distribution
     return PluginError(
-        f"The plugin {name or claim.module} cannot serve {claim.capability}"
-        f" of {claim.provider}: {reason}",
+        f"The plugin {name or claim.module} cannot serve {_role(claim)}: {reason}",
         distribution=name,
         hint=f"Run `pip install --upgrade {name}`, or `pip uninstall {name}`."
         if name
         else f"Correct what was added as {claim.provider}.",
     )
+
+
+def _role(claim: Claim) -> str:
+    if claim.capability in EXTENSIONS:
+        return f"as the {claim.capability} {claim.provider!r}"
+    return f"{claim.capability} of {claim.provider}"
+
+
+def refuse_unusable(table: Table, claim: Claim) -> None:
+    """Raise the ``PluginError`` of a claim that is known to be broken, or too old or new."""
+    if claim in table.failures:
+        raise blame(claim, table.failures[claim].reason)
+    if table.states[claim] == "incompatible":
+        raise incompatible(claim, table.infos[claim].api)
 
 
 def incompatible(claim: Claim, api: int) -> PluginError:
@@ -82,6 +104,29 @@ def absence(table: Table, capability: str, backend: Backend) -> MultitapError:
         f"{provider} has no {capability}",
         backend=backend.id,
         hint=f"{who}; `multitap capabilities` lists them all.",
+    )
+
+
+def absent_extension(table: Table, kind: str, name: str) -> ConfigError:
+    """Why there is no extension, or command, of this name to use."""
+    from multitap.config.packages import did_you_mean
+
+    rivals = {c.distribution: s for c, s in table.states.items() if c.place == (kind, name)}
+    dists = ", ".join(sorted(rivals))
+    if "conflict" in rivals.values():
+        return ConfigError(
+            f"Several distributions have the {kind} {name!r}: {dists}",
+            hint=f'Choose one in llm.toml: `{name} = "{min(rivals)}"` under [plugins.choose].',
+        )
+    if rivals:
+        return ConfigError(
+            f"The configuration denies {dists}, which has the {kind} {name!r}",
+            hint="See MULTITAP_PLUGINS, and allow and deny under [plugins] in llm.toml.",
+        )
+    known = sorted(other for found, other in table.usable if found == kind)
+    return ConfigError(
+        f"There is no {kind} {name!r}{did_you_mean(name, known)}",
+        hint=f"Install the package that has it; installed: {', '.join(known) or 'none'}.",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar, Union
 
 import attrs
@@ -95,6 +95,11 @@ class Base:
         known = self._parts.providers
         sections = self._parts.sections.items()
         return [self._parts.backend(name) for name, s in sections if s.provider in known]
+
+    @property
+    def observer_faults(self) -> Mapping[str, int]:
+        """How often the observers of a distribution raised; it reached no call."""
+        return self._parts.registry.observer_faults
 
     def resolve(self, reference: str | None = None) -> ResolvedModel:
         """The backend and model that a reference means; no network."""

@@ -9,7 +9,8 @@ import os
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, Union, cast
+from types import MappingProxyType
+from typing import Any, TypeVar, Union, cast
 
 from multitap.capabilities.catalog import Catalog, Model
 from multitap.capabilities.chat import ChatModel
@@ -40,16 +41,15 @@ from multitap.plan import Prompt, chat_request, check_length, fit_to_model, hono
 from multitap.policy.retry import Retry, RetryPolicy
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel, default_backend, resolve
+from multitap.runtime.extending import configured_filters, extended
 from multitap.work import Backend, Work
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ("Composition", "ConfigSource")
 
 T = TypeVar("T")
 ConfigSource = Union[None, str, "os.PathLike[str]", Mapping[str, Any], Config]
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 WHOLE_CALL = 600.0
 SHORT_CALL_FIRST_BYTE = 60.0
 STREAM_FIRST_BYTE = 120.0
@@ -127,11 +127,12 @@ class Composition:
         stream: bool,
         timeout: float | None = None,
         strict: bool = False,
+        metadata: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Call[Event]:
         """Answer a prompt."""
         target = self.resolve(model)
-        request = chat_request(target.model, prompt, stream=stream, **options)
+        request = chat_request(target.model, prompt, stream=stream, metadata=metadata, **options)
         section = self.sections[target.backend]
         check_length(request, section.max_input_tokens, backend=target.backend)
         plugin = cast(ChatModel, self._plugin("chat", target.backend))
@@ -149,6 +150,11 @@ class Composition:
             ends_with_stop=True,
             streamed=stream,
             first_byte=STREAM_FIRST_BYTE if stream else WHOLE_CALL,
+            extensions={
+                "filters": configured_filters(self.registry, self.config.plugins),
+                "streamed": stream,
+                "metadata": metadata,
+            },
         )
 
     def embed(
@@ -271,6 +277,7 @@ class Composition:
         work: Any,
         timeout: float | None,
         first_byte: float = SHORT_CALL_FIRST_BYTE,
+        extensions: Mapping[str, Any] = NOTHING,
         **facts: Any,
     ) -> Call[Any]:
         """The call of some work; what the plugin raises while describing it is the plugin's say."""
@@ -286,7 +293,7 @@ class Composition:
             clocks=Clocks(first_byte=first_byte, deadline=time.monotonic() + seconds),
             **rules,
         )
-        return call.described(work)
+        return extended(call, capability, self.registry, **extensions).described(work)
 
     def _distribution(self, capability: str, provider: str) -> str:
         found = (r for r in self.rows if (r.capability, r.provider) == (capability, provider))

@@ -113,7 +113,8 @@ class Runtime(Base):
             timeout: Seconds for the whole call.
             strict: Raise ``NotSupported`` where an option would only be a warning.
             options: ``messages, system, tools, tool_choice, response_format, max_tokens,
-                temperature, top_p, seed, stop, think, logprobs, n, truncate, shift, extra``.
+                temperature, top_p, seed, stop, think, logprobs, n, truncate, shift, extra,
+                metadata``.
 
         Raises:
             ConfigError: A wrong argument, an unknown model or backend.
