@@ -6,12 +6,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from grammar import broken_rules
-from loopback import CEILING
-from worlds import WORLDS
 
 from multitap.errors import BackendError, DeadlineExceeded
 from multitap.events import Stop, Text
+from multitap.testing import CEILING, WORLDS, broken_rules
 
 WEATHER = {
     "type": "function",

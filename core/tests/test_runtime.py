@@ -11,8 +11,6 @@ from contextlib import closing
 import letters
 import pytest
 from letters import OverHttp, Poller, Typist
-from loopback import CEILING, Loopback, client_closed, close, hold, request, send
-from worlds import WORLDS
 
 from multitap.errors import (
     ConfigError,
@@ -25,6 +23,7 @@ from multitap.errors import (
 )
 from multitap.events import Stop, Text
 from multitap.runtime import AsyncRuntime, Runtime
+from multitap.testing import CEILING, WORLDS, Server, client_closed, close, hold, request, send
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -60,28 +59,28 @@ def text(events):
 
 
 def test_a_whole_answer(world):
-    with Loopback([request, whole(b"Hello.")]) as server:
+    with Server([request, whole(b"Hello.")]) as server:
         answer = world(OverHttp(), server.url).call("chat", "hi")
     assert (answer.text, answer.stop_reason) == ("Hello", "complete")
     assert (answer.backend, answer.model) == ("acme", "tiny")
     assert [attempt.error for attempt in answer.attempts] == [None]
     assert answer.usage.source == "unknown"
-    assert b'"stream":false' in server.requests[0]
+    assert server.requests[0].json()["stream"] is False
 
 
 def test_a_stream_gives_events_and_the_answer(world):
-    with Loopback([request, whole(b"Hello.")]) as server:
+    with Server([request, whole(b"Hello.")]) as server:
         events, stream = world(OverHttp(), server.url).stream("hi")
     assert (text(events), events[-1]) == ("Hello", Stop("complete"))
     assert stream.answer.text == "Hello"
-    assert b'"stream":true' in server.requests[0]
+    assert server.requests[0].json()["stream"] is True
 
 
 def test_a_deadline_is_not_needed_for_a_kept_connection(world):
-    with Loopback([request, whole(b"a."), request, whole(b"b.")]) as server:
+    with Server([request, whole(b"a."), request, whole(b"b.")]) as server:
         here = world(OverHttp(), server.url)
         assert [here.call("chat", "hi").text for _ in range(2)] == ["a", "b"]
-    assert len(server.peers) == 1
+    assert len(server.connections) == 1
 
 
 def test_events_come_before_the_end(world):
@@ -92,7 +91,7 @@ def test_events_come_before_the_end(world):
         hold(seen_first),
         send(chunk(b"b.") + b"0\r\n\r\n"),
     ]
-    with Loopback(script) as server:
+    with Server(script) as server:
         events, _ = world(OverHttp(), server.url).stream(
             "hi", after=lambda seen, stream: seen_first.set() or True
         )
@@ -100,13 +99,13 @@ def test_events_come_before_the_end(world):
 
 
 def test_tool_calls_are_put_together(world):
-    with Loopback([request, whole(b"T.")]) as server:
+    with Server([request, whole(b"T.")]) as server:
         call = world(OverHttp(), server.url).call("chat", "hi").tool_calls[0]
     assert (call.id, call.name, call.arguments) == ("c1", "weather", {"city": "Oslo"})
 
 
 def test_arguments_that_are_no_object_are_kept_with_a_warning(world):
-    with Loopback([request, whole(b"I.")]) as server:
+    with Server([request, whole(b"I.")]) as server:
         answer = world(OverHttp(), server.url).call("chat", "hi")
     assert (answer.tool_calls[0].arguments, answer.tool_calls[0].arguments_text) == (None, "{")
     assert [notice.code for notice in answer.warnings] == ["invalid_tool_arguments"]
@@ -119,17 +118,17 @@ def test_a_local_answer(world):
 
 def test_an_operation(world):
     ok = send(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-    with Loopback([request, ok, request, whole(b"Hello.")]) as server:
+    with Server([request, ok, request, whole(b"Hello.")]) as server:
         answer = world(Poller(), server.url).call("chat", "hi")
     assert answer.text == "Hello"
-    assert [line.split()[1] for line in server.requests] == [b"/ready", b"/chat"]
+    assert [asked.path for asked in server.requests] == ["/ready", "/chat"]
 
 
 # ---- failures ------------------------------------------------------------------------------------
 
 
 def test_a_cut_answer_is_an_error_with_what_had_come(world):
-    with Loopback([request, whole(b"Hel")]) as server, pytest.raises(TruncatedStream) as caught:
+    with Server([request, whole(b"Hel")]) as server, pytest.raises(TruncatedStream) as caught:
         world(OverHttp(), server.url).stream("hi")
     error = caught.value
     assert (error.partial.text, error.partial.stop_reason) == ("Hel", "error")
@@ -137,13 +136,13 @@ def test_a_cut_answer_is_an_error_with_what_had_come(world):
 
 
 def test_an_error_inside_the_answer(world):
-    with Loopback([request, whole(b"Hel!")]) as server, pytest.raises(EngineError) as caught:
+    with Server([request, whole(b"Hel!")]) as server, pytest.raises(EngineError) as caught:
         world(OverHttp(), server.url).call("chat", "hi")
     assert caught.value.partial.text == "Hel"
 
 
 def test_a_retry_starts_from_the_beginning(world):
-    with Loopback([request, close], [request, whole(b"Hello.")]) as server:
+    with Server([request, close], [request, whole(b"Hello.")]) as server:
         events, stream = world(OverHttp(), server.url).stream("hi")
     assert text(events) == "Hello"
     assert [type(a.error) for a in stream.answer.attempts] == [ProviderDown, type(None)]
@@ -169,18 +168,18 @@ def held_open(*, first=b"a"):
 
 
 def test_break_ends_the_request(world):
-    with Loopback(held_open()) as server:
+    with Server(held_open()) as server:
         events, stream = world(OverHttp(), server.url).stream(
             "hi", after=lambda seen, stream: False
         )
-        assert server.peer(0).closed_by_client.wait(CEILING)
+        assert server.connection(0).closed_by_client.wait(CEILING)
     assert text(events) == "a"
     assert stream.answer.text == "a"
     assert stream.answer.stop_reason == "cancelled"
 
 
 def test_the_answer_so_far_is_what_was_read(world):
-    with Loopback([request, whole(b"Hello.")]) as server:
+    with Server([request, whole(b"Hello.")]) as server:
         events, stream = world(OverHttp(), server.url).stream(
             "hi", after=lambda seen, stream: len(seen) < 2
         )
@@ -189,11 +188,11 @@ def test_the_answer_so_far_is_what_was_read(world):
 
 
 def test_close_ends_the_request_and_the_iteration(world):
-    with Loopback(held_open()) as server:
+    with Server(held_open()) as server:
         events, stream = world(OverHttp(), server.url).stream(
             "hi", after=lambda seen, stream: stream.close() or True
         )
-        assert server.peer(0).closed_by_client.wait(CEILING)
+        assert server.connection(0).closed_by_client.wait(CEILING)
     assert text(events) == "a"
     assert stream.answer.stop_reason == "cancelled"
 
@@ -203,17 +202,17 @@ def test_close_from_another_thread_wakes_the_reader(world):
         threading.Thread(target=stream.close).start()
         return True
 
-    with Loopback(held_open()) as server:
+    with Server(held_open()) as server:
         events, stream = world(OverHttp(), server.url).stream("hi", after=close_elsewhere)
-        assert server.peer(0).closed_by_client.wait(CEILING)
+        assert server.connection(0).closed_by_client.wait(CEILING)
     assert (text(events), stream.answer.stop_reason) == ("a", "cancelled")
 
 
 def test_the_deadline_ends_the_request(world):
-    with Loopback(held_open()) as server:
+    with Server(held_open()) as server:
         with pytest.raises(DeadlineExceeded) as caught:
             world(OverHttp(), server.url).stream("hi", timeout=0.2)
-        assert server.peer(0).closed_by_client.wait(CEILING)
+        assert server.connection(0).closed_by_client.wait(CEILING)
     assert caught.value.partial.text == "a"
 
 
@@ -269,14 +268,14 @@ def test_a_cancelled_task_ends_the_request():
         assert events.answer.stop_reason == "cancelled"
         rt.close()
 
-    with Loopback(held_open()) as server:
+    with Server(held_open()) as server:
         asyncio.run(run(server.url))
-        assert server.peer(0).closed_by_client.wait(CEILING)
+        assert server.connection(0).closed_by_client.wait(CEILING)
 
 
 def test_a_forgotten_stream_ends_its_request_and_says_so():
     with (
-        Loopback(held_open()) as server,
+        Server(held_open()) as server,
         closing(
             Runtime(
                 {"defaults": {"model": "acme:tiny"}, "acme": {"endpoint": server.url}},
@@ -290,7 +289,7 @@ def test_a_forgotten_stream_ends_its_request_and_says_so():
         del stream
         with pytest.warns(ResourceWarning, match="not closed"):
             held.clear()
-        assert server.peer(0).closed_by_client.wait(CEILING)
+        assert server.connection(0).closed_by_client.wait(CEILING)
 
 
 def test_a_stream_that_was_never_begun_is_no_leak():
@@ -302,7 +301,7 @@ def test_a_stream_that_was_never_begun_is_no_leak():
 
 
 def test_closing_the_runtime_ends_its_streams():
-    with Loopback(held_open()) as server:
+    with Server(held_open()) as server:
         rt = Runtime(
             {"defaults": {"model": "acme:tiny"}, "acme": {"endpoint": server.url}},
             registry=letters.registry(acme=OverHttp()),
@@ -311,14 +310,14 @@ def test_closing_the_runtime_ends_its_streams():
         assert next(stream).content == "a"
         rt.close()
         assert list(stream) == []
-        assert server.peer(0).closed_by_client.wait(CEILING)
+        assert server.connection(0).closed_by_client.wait(CEILING)
 
 
 # ---- options and models --------------------------------------------------------------------------
 
 
 def test_an_option_that_cannot_be_honoured_is_a_warning(world):
-    with Loopback([request, whole(b"a.")]) as server:
+    with Server([request, whole(b"a.")]) as server:
         answer = world(OverHttp(), server.url).call("chat", "hi", temperature=0.0, seed=0)
     assert [(n.code, n.option) for n in answer.warnings] == [("unsupported_option", "temperature")]
 
@@ -329,14 +328,14 @@ def test_strict_raises_instead(world):
 
 
 def test_strict_holds_for_what_only_the_answer_tells(world):
-    with Loopback([request, whole(b"Wa.")]) as server:
+    with Server([request, whole(b"Wa.")]) as server:
         here = world(OverHttp(), server.url)
         with pytest.raises(NotSupported, match="Only one at a time"):
             here.call("chat", "hi", strict=True)
 
 
 def test_more_tokens_than_the_model_has_are_cut_with_a_warning(world):
-    with Loopback([request, whole(b"tiny"), request, whole(b"a.")]) as server:
+    with Server([request, whole(b"tiny"), request, whole(b"a.")]) as server:
         here = world(OverHttp(), server.url)
         here.call("models")
         answer = here.call("chat", "hi", max_tokens=100)
@@ -352,7 +351,7 @@ def test_a_prompt_over_the_sections_limit_is_not_sent(world):
 
 
 def test_models_are_listed_with_their_references(world):
-    with Loopback([request, whole(b"tiny big")]) as server:
+    with Server([request, whole(b"tiny big")]) as server:
         models = world(OverHttp(), server.url).call("models")
     assert [(m.id, m.backend, m.ref) for m in models] == [
         ("tiny", "acme", "acme:tiny"),
@@ -366,7 +365,7 @@ def test_a_backend_that_is_down_is_a_warning_of_the_list(world):
 
 
 def test_probe_tells_who_is_there(world):
-    with Loopback([request, whole(b"tiny")]) as server:
+    with Server([request, whole(b"tiny")]) as server:
         probe = world(OverHttp(), server.url).call("probe")[0]
     assert (probe.backend, probe.reachable, [m.id for m in probe.models]) == (
         "acme",
@@ -376,7 +375,7 @@ def test_probe_tells_who_is_there(world):
 
 
 def test_check_fails_on_an_empty_answer(world):
-    with Loopback([request, whole(b".")]) as server:
+    with Server([request, whole(b".")]) as server:
         check = world(OverHttp(), server.url).call("check")
     assert (check.ok, check.error.kind) == (False, "empty_response")
 
@@ -387,7 +386,7 @@ def test_a_capability_that_is_not_offered(world):
 
 
 def test_a_handle_asks_its_own_model(world):
-    with Loopback([request, whole(b"Hello.")]) as server:
+    with Server([request, whole(b"Hello.")]) as server:
         here = world(OverHttp(), server.url)
         events, stream = here.stream("hi", model="acme:big")
         handle = here.rt.model("acme:other")
@@ -396,7 +395,7 @@ def test_a_handle_asks_its_own_model(world):
 
 
 def test_a_handle_has_the_runtimes_verbs(world):
-    with Loopback([request, whole(b"Hello.")]) as server:
+    with Server([request, whole(b"Hello.")]) as server:
         here = world(OverHttp(), server.url)
         here.rt.verb = lambda: here.rt.model("acme:other").chat("hi")
         assert here.call("verb").model == "other"

@@ -21,7 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 import attrs
-from attrs.validators import in_, instance_of, optional
+from attrs.validators import deep_iterable, in_, instance_of, matches_re, optional
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +71,7 @@ class ProviderInfo:
     Attributes:
         local: Does it run on this machine? ``None``: either.
         endpoint: The default base URL; empty where it needs none.
+        suffixes: Ends of an endpoint that make no difference, beside ``/v1``: ``["/api"]``.
         api: The version of the hooks that it was written for.
         capabilities: What its entry points name, in the order of the documentation.
     """
@@ -81,6 +82,9 @@ class ProviderInfo:
     version: str = ""
     local: bool | None = attrs.field(default=None, validator=optional(instance_of(bool)))
     endpoint: str = attrs.field(default="", validator=_TEXT)
+    suffixes: tuple[str, ...] = attrs.field(
+        default=(), converter=tuple[str, ...], validator=deep_iterable(matches_re(r"/.+"))
+    )
     docs: str = attrs.field(default="", validator=_TEXT)
     icon: str = attrs.field(default="", validator=_TEXT)
     api: int = attrs.field(default=1, validator=instance_of(int))

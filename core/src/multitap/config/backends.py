@@ -86,7 +86,7 @@ def build_backend(section: Section, provider: ProviderInfo) -> Backend:
     return Backend(
         id=section.name,
         provider=provider.name,
-        endpoint=base_url(section.endpoint or provider.endpoint),
+        endpoint=base_url(section.endpoint or provider.endpoint, provider.suffixes),
         settings=_settings(section, provider),
         auth=_auth(section, provider),
     )

@@ -6,7 +6,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,13 +90,14 @@ def is_loopback(endpoint: str) -> bool:
         return False
 
 
-def base_url(endpoint: str) -> str:
-    """The endpoint without a trailing slash and without a dialect's ``/v1``.
+def base_url(endpoint: str, suffixes: Iterable[str] = ()) -> str:
+    """The endpoint without a trailing slash, a dialect's ``/v1``, or one of the suffixes.
 
-    >>> base_url("http://127.0.0.1:8000/v1/")
-    'http://127.0.0.1:8000'
+    >>> base_url("http://127.0.0.1:8000/v1/"), base_url("http://127.0.0.1:11434/api", ["/api"])
+    ('http://127.0.0.1:8000', 'http://127.0.0.1:11434')
     """
-    return re.sub(r"(?<=[^/:])/+v1$", "", endpoint.rstrip("/"))
+    ends = "|".join(re.escape(suffix.strip("/")) for suffix in ("v1", *suffixes))
+    return re.sub(rf"(?<=[^/:])/+(?:{ends})$", "", endpoint.rstrip("/"))
 
 
 def _integer(text: str) -> Any:

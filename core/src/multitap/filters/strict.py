@@ -17,10 +17,15 @@ class Strict:
     'error'
     """
 
+    _failed = False
+
     def feed(self, events: Sequence[Event]) -> Sequence[Event]:
-        """The events, up to the first option that was not honoured."""
+        """The events, up to the first option that was not honoured; then nothing more."""
+        if self._failed:
+            return ()
         for place, event in enumerate(events):
             if isinstance(event, Notice) and event.code == "unsupported_option":
+                self._failed = True
                 return [*events[:place], Failed(_refusal(event))]
         return events
 

@@ -1,0 +1,1 @@
+"""Ollama over its own API, as a provider for Multitap."""

@@ -1,0 +1,191 @@
+r"""Lines of ``/api/chat``, and what they say: events.
+
+A streamed answer is one JSON object a line, an unstreamed one is a single such object, so the same
+``ChatLines`` reads both:
+
+>>> from multitap.framing import NdjsonDecoder
+>>> lines = ChatLines()
+>>> decoder = NdjsonDecoder(Line, lines.record, finish=lines.finish)
+>>> [event.type for event in decoder.feed(b'{"message": {"content": "Hi"}, "done": true}\n')]
+['text', 'stop']
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from multitap.dialects.openai.tool_calls import Calls, ToolCallDelta
+from multitap.errors import EngineError, ProtocolError, TruncatedStream
+from multitap.events import (
+    Event,
+    Failed,
+    ImageData,
+    Reasoning,
+    Stop,
+    Text,
+    TokenLogprob,
+    Usage,
+    UsageReport,
+)
+from multitap_ollama.errors import line_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from multitap.events import Notice, StopReason
+
+__all__ = ("ChatLines", "Line")
+
+_REASONS: dict[str, StopReason] = {"stop": "complete", "length": "max_tokens"}
+_TIMES = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
+_MEDIA_TYPES = {b"\xff\xd8": "image/jpeg", b"RI": "image/webp", b"GI": "image/gif"}
+
+
+class Logprob(msgspec.Struct, gc=False):
+    """One token; of an emoji in several tokens there is one entry."""
+
+    token: str | None = None
+    logprob: float | None = None
+    bytes: list[int] | None = None
+    top_logprobs: list[Logprob] | None = None
+
+
+class LineMessage(msgspec.Struct, gc=False):
+    """What is new; of an unstreamed answer, the whole message."""
+
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
+    images: list[str] | None = None
+
+
+class Line(msgspec.Struct, gc=False):
+    """A line, a whole body, or an error in the place of either; durations are nanoseconds."""
+
+    message: LineMessage | None = None
+    done: bool | None = None
+    done_reason: str | None = None
+    logprobs: list[Logprob] | None = None
+    prompt_eval_count: int | None = None
+    eval_count: int | None = None
+    total_duration: int | None = None
+    load_duration: int | None = None
+    prompt_eval_duration: int | None = None
+    eval_duration: int | None = None
+    error: Any = None
+    signin_url: str | None = None
+
+
+class ChatLines:
+    """The ``record`` and ``finish`` of one answer; make a new one for each attempt.
+
+    The line with ``done`` ends it. So does ``done_reason`` without ``done``, once no more comes;
+    with neither, the answer is a ``TruncatedStream``: Ollama leaves the last line out where a model
+    repeats itself. Each tool call stands whole in one line, maybe in the last; it is told apart by
+    its id, or made up one, as ``index`` is 0 for all of them with some models.
+
+    Args:
+        notices: What could not be asked for; said first.
+        backend: The backend's id, for the commands that a hint names.
+    """
+
+    def __init__(self, notices: Iterable[Notice] = (), backend: str = "ollama") -> None:
+        self._notices = list(notices)
+        self._backend = backend
+        self._calls = Calls(0, set())
+        self._logprobs: list[TokenLogprob] = []  # of tokens that have shown no text yet
+        self._reason: Line | None = None
+        self._over = False
+
+    def record(self, line: Line, /) -> list[Event]:
+        """The events of one line, or of a whole body."""
+        if self._over:
+            return []
+        events: list[Event] = []
+        if self._notices:
+            events, self._notices = [*self._notices], []
+        if line.error is not None:
+            self._over = True
+            error = line_error(line.error, backend=self._backend, signin_url=line.signin_url)
+            return [*events, Failed(error)]
+        if line.logprobs:
+            self._logprobs += _logprobs(line.logprobs)
+        if line.message is not None:
+            self._read(line.message, events)
+        if line.done:
+            self._end(line, events)
+        elif line.done_reason:
+            self._reason = line
+        return events
+
+    def finish(self) -> list[Event]:
+        """The end where no line said ``done``."""
+        events: list[Event] = []
+        if self._over:
+            return events
+        if self._reason is not None:
+            self._end(self._reason, events)
+            return events
+        error = TruncatedStream(
+            "Ollama ended the answer without its last line",
+            hint="It does so where a model repeats itself, or was killed: try again, or raise"
+            " repeat_penalty with extra={…}.",
+            phase="stream",
+        )
+        return [*self._pending(), Failed(error)]
+
+    def _read(self, message: LineMessage, events: list[Event]) -> None:
+        if message.thinking:
+            events.append(Reasoning(message.thinking))
+        if message.content:
+            events.append(self._text(message.content))
+        if message.tool_calls:
+            events += self._calls.read(message.tool_calls, whole=True)
+            events += self._calls.end(cut=False)
+        for image in message.images or ():
+            events.append(_image(image))
+
+    def _text(self, content: str) -> Text:
+        if not self._logprobs:
+            return Text(content)
+        logprobs, self._logprobs = tuple(self._logprobs), []
+        return Text(content, logprobs=logprobs)
+
+    def _pending(self) -> list[Event]:
+        return [self._text("")] if self._logprobs else []
+
+    def _end(self, line: Line, events: list[Event]) -> None:
+        self._over = True
+        events += self._pending()
+        usage = Usage.reported(line.prompt_eval_count, line.eval_count)
+        times = {name: value for name in _TIMES if (value := getattr(line, name)) is not None}
+        if usage.source == "reported" or times:
+            events.append(UsageReport(usage, times or None))
+        events.append(self._stop(line.done_reason or "stop"))
+
+    def _stop(self, reason: str) -> Stop | Failed:
+        known = _REASONS.get(reason)
+        if known is None:
+            said = f"Ollama ended the answer with {reason!r} and no answer"
+            return Failed(EngineError(said, kind="provider_finish_other", phase="stream"))
+        return Stop("tool_use" if self._calls.any and known == "complete" else known)
+
+
+def _logprobs(tokens: Iterable[Logprob]) -> list[TokenLogprob]:
+    return [
+        TokenLogprob(t.token, t.logprob, t.bytes, tuple(_logprobs(t.top_logprobs or ())))
+        for t in tokens
+        if t.token is not None and t.logprob is not None
+    ]
+
+
+def _image(text: str) -> ImageData:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ProtocolError("Ollama sent an image that is no base64", phase="parse") from error
+    return ImageData(data, _MEDIA_TYPES.get(data[:2], "image/png"))

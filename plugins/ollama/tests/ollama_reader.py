@@ -1,0 +1,117 @@
+"""Reads the recordings in the plainest way; imports nothing of Multitap.
+
+``recorded`` gives what was asked and answered; ``expected`` what a chat answer says, computed with
+``json.loads`` and loops alone.
+"""
+
+import base64
+import json
+from fnmatch import fnmatch
+from pathlib import Path
+from types import SimpleNamespace
+
+RECORDINGS = Path(__file__).parent / "recordings"
+TIMES = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
+
+CLAIMED = {
+    # every refusal and every error line is a vector of `explain_ollama` or `line_error`
+    "test_errors": lambda r: r.status >= 400 or "error" in last_object(r.body),
+    # `/api/generate` is not called, but its lines have the same ends, counts and errors
+    "test_recordings": lambda r: (
+        r.path in ("/api/chat", "/api/generate") and not r.name.endswith("debug_render")
+    ),
+    # the old `/api/embeddings` and `/v1/embeddings` say which numbers are right
+    "test_embedding": lambda r: r.path in ("/api/embed", "/api/embeddings", "/v1/embeddings"),
+    # by name: models and their management
+    "management": lambda r: any(fnmatch(r.name, pattern) for pattern in MANAGEMENT),
+}
+MANAGEMENT = (
+    *(
+        "auth_ignored",
+        "api_status",
+        "cloud_disabled_status",
+        "cloud_disabled_recommendations",
+        "recommendations",
+    ),
+    *("blob_*", "copy*", "create_*", "cors_*", "delete*", "host_*", "ps_*", "pull*", "push_*"),
+    *("root*", "show*", "tags*", "version*", "shared_6_tags", "*_slash", "*_debug_render"),
+)
+
+
+def names(used_by):
+    """The recordings that a test module uses."""
+    return [name for name in all_names() if CLAIMED[used_by](recorded(name))]
+
+
+def all_names():
+    return sorted(path.stem for path in RECORDINGS.glob("*.json"))
+
+
+def recorded(name):
+    """Method, path and body of the request; status, headers, body and raw bytes of the answer."""
+    data = json.loads(RECORDINGS.joinpath(f"{name}.json").read_text("utf-8"))
+    asked, _, request_body = octets(data["request"]).partition(b"\r\n\r\n")
+    method, path, _ = asked.split(b"\r\n")[0].decode().split(" ")
+    raw = b"".join(map(octets, data["response"]["reads"]))
+    head, _, rest = raw.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    headers = {k.strip().lower(): v.strip() for k, _, v in (x.partition(":") for x in lines[1:])}
+    chunked = headers.get("transfer-encoding") == "chunked"
+    return SimpleNamespace(
+        name=name,
+        method=method,
+        path=path,
+        request=request_body,
+        raw=raw,
+        status=int(lines[0].split()[1]) if raw else 0,
+        headers=headers,
+        body=dechunk(rest) if chunked else rest,
+        ended=data["response"]["ended"],
+        whole=rest.endswith(b"0\r\n\r\n") if chunked else bool(raw),
+    )
+
+
+def octets(data):
+    return data["text"].encode() if "text" in data else base64.b64decode(data["b64"])
+
+
+def dechunk(data):
+    whole = b""
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        length = int(size, 16)
+        whole, data = whole + data[:length], data[length + 2 :]
+        if not length:
+            break
+    return whole
+
+
+def objects(body):
+    """The JSON values of a body: one a line, or one in all."""
+    return [json.loads(line) for line in body.decode("utf-8").splitlines() if line.strip()]
+
+
+def last_object(body):
+    try:
+        return objects(body)[-1]
+    except (IndexError, ValueError):
+        return {}
+
+
+def expected(body):
+    """Text, reasoning, calls (name and arguments), tokens, counts, times, finish, and error."""
+    found = SimpleNamespace(text="", reasoning="", calls=[], tokens=[], finish=None, error=None)
+    found.counts, found.times = (None, None), {}
+    for line in objects(body):
+        message = line.get("message") or {}
+        found.text += message.get("content") or ""
+        found.reasoning += message.get("thinking") or ""
+        for call in message.get("tool_calls") or []:
+            found.calls.append((call["function"]["name"], call["function"]["arguments"]))
+        found.tokens += [entry["token"] for entry in line.get("logprobs") or []]
+        found.error = line.get("error", found.error)
+        if line.get("done"):
+            found.finish = line.get("done_reason") or "stop"
+            found.counts = (line.get("prompt_eval_count"), line.get("eval_count"))
+            found.times = {name: line[name] for name in TIMES if name in line}
+    return found
