@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
+from json import loads
 
 import attrs
 import pytest
-from replies import Replies, Reply
 from sample_plugins import CORE, SAMPLES, install, package, project, run, write_metadata
 
 from multitap import Runtime
@@ -20,6 +19,8 @@ from multitap.engine.call import Call
 from multitap.errors import AuthenticationError, BackendError, ModelNotFound, NotSupported
 from multitap.hookspecs import CAPABILITIES, methods_of, protocol_of
 from multitap.registry import Registry
+from multitap.testing import Server, ndjson, repeat, respond, sse, when
+from multitap.testing import json as reply
 from multitap.work import File
 
 CLI = "import sys; from multitap.cli import main; sys.exit(main())"
@@ -44,15 +45,9 @@ def runtime(server, provider, **section):
     return Runtime(config, registry=registry)
 
 
-def stream_of(*records):
-    """Server-sent events."""
-    text = "".join(f"data: {json.dumps(record)}\n\n" for record in records)
-    return Reply(text, headers={"Content-Type": "text/event-stream"})
-
-
-def lines_of(*records):
-    """NDJSON."""
-    return Reply("".join(f"{json.dumps(record)}\n" for record in records))
+def serving(replies):
+    """A server that has an answer for each call, as often as it is asked."""
+    return Server(repeat(when(replies)))
 
 
 # ---- all of them ---------------------------------------------------------------------------------
@@ -76,7 +71,7 @@ def test_a_sample_is_found_as_it_declares_itself(name, site):
 def test_a_sample_is_listed_by_the_command(name, site):
     install(name, site)
     done = run(site, "-c", CLI, "capabilities", "--json", MULTITAP_PLUGINS=project(name)["name"])
-    rows = [row for row in json.loads(done.stdout) if row["state"] != "denied"]
+    rows = [row for row in loads(done.stdout) if row["state"] != "denied"]
     groups = project(name)["entry-points"]
     assert {f"multitap.{row['capability']}" for row in rows} == set(groups), done.stderr
 
@@ -88,12 +83,12 @@ def test_a_sample_has_the_file_that_says_it_is_typed(name):
 
 # ---- one hook alone ------------------------------------------------------------------------------
 
-TUNE = stream_of({"note": "la"}, {"note": " la"}, {"rest": True, "notes": 2})
+TUNE = sse([{"note": "la"}, {"note": " la"}, {"rest": True, "notes": 2}], done=None)
 
 
 def test_a_plugin_that_can_only_chat(site):
     install("chat-only", site)
-    with Replies({"POST /tunes": [TUNE]}) as server, runtime(server, "wren") as rt:
+    with serving({"POST /tunes": TUNE}) as server, runtime(server, "wren") as rt:
         answer = rt.chat("sing", model="wren:small", temperature=0, seed=7)
         with rt.stream("sing", model="wren:small") as events:
             kinds = [event.type for event in events]
@@ -101,31 +96,31 @@ def test_a_plugin_that_can_only_chat(site):
         assert [notice.option for notice in answer.warnings] == ["seed"]
         assert kinds == ["text", "text", "usage", "stop"]
         heard = [{"by": "user", "text": "sing"}]
-        assert json.loads(server.asked[0].body) == {"tune": "small", "heard": heard, "warmth": 0}
+        assert server.requests[0].json() == {"tune": "small", "heard": heard, "warmth": 0}
         with pytest.raises(NotSupported):
             rt.embed("sing", model="wren:small")
 
 
 def test_a_plugin_that_can_only_chat_on_the_command_line(site):
     install("chat-only", site)
-    with Replies({"POST /tunes": [TUNE]}) as server:
+    with serving({"POST /tunes": TUNE}) as server:
         words = ("-c", CLI, "chat", "-m", "wren:small", "sing")
         done = run(site, *words, MULTITAP_WREN__ENDPOINT=server.url)
     assert (done.returncode, done.stdout, done.stderr) == (0, "la la\n", "")
 
 
-NEST = Reply(json.dumps({"owner": "Ada", "coins": 2.5, "shiny": ["ring"]}))
+NEST = reply({"owner": "Ada", "coins": 2.5, "shiny": ["ring"]})
 
 
 def test_a_plugin_that_can_only_validate(site):
     install("provider-only", site)
     with (
-        Replies({"GET /nests/church": [NEST]}) as server,
+        serving({"GET /nests/church": NEST}) as server,
         runtime(server, "magpie", api_key="s3same-and-long", nest="church") as rt,
     ):
         found = rt.validate("magpie", model="ring")
         assert (found.account, found.remaining, found.unit) == ("Ada", 2.5, "coins")
-        assert server.asked[0].headers["x-nest-key"] == "s3same-and-long"
+        assert server.requests[0].headers["x-nest-key"] == "s3same-and-long"
         with pytest.raises(ModelNotFound, match="Ada has no crown"):
             rt.validate("magpie", model="crown")
         with pytest.raises(NotSupported):
@@ -134,9 +129,9 @@ def test_a_plugin_that_can_only_validate(site):
 
 def test_a_refused_key_is_told_by_its_class_and_not_shown(site):
     install("provider-only", site)
-    refused = Reply('{"squawk": "what is s3same-and-long to me?"}', 401)
+    refused = reply({"squawk": "what is s3same-and-long to me?"}, 401)
     with (
-        Replies({"GET /nests/old%20oak": [refused]}) as server,
+        serving({"GET /nests/old%20oak": refused}) as server,
         runtime(server, "magpie", api_key="s3same-and-long") as rt,
         pytest.raises(AuthenticationError) as caught,
     ):
@@ -180,37 +175,35 @@ PIECES = [
     {"errand": {"id": "e1", "name": "look", "with": '{"at": "map"}'}},
     {"end": "errand", "read": 4, "written": 3},
 ]
+HEARD = [
+    {"piece": "go", "since": 0, "until": 1},
+    {"text": "go", "language": "en", "until": 1},
+]
 ATLAS = {
-    "POST /chat": [stream_of(*PIECES), stream_of({"text": "Th"}, {"fault": "torn"})],
-    "POST /vectors": [Reply('{"rows": [[1, 2], [3, 4]], "read": 5}')],
-    "POST /order": [Reply('{"scores": [0.1, 0.9]}')],
-    "POST /split": [Reply('{"ids": [7, 8]}')],
-    "POST /join": [Reply('{"text": "a map"}')],
-    "POST /judge": [Reply('{"verdicts": [{"scores": {"rude": 0.9}}, {"scores": {}}]}')],
-    "POST /hear": [
-        lines_of(
-            {"piece": "go", "since": 0, "until": 1}, {"text": "go", "language": "en", "until": 1}
-        )
-    ],
-    "POST /say": [Reply(b"\1\2\3\4\5", headers={"Content-Type": "audio/pcm", "X-Rate": "8000"})],
-    "GET /voices/map": [Reply('{"voices": {"n": "North"}}')],
-    "POST /draw": [Reply('{"id": "j1", "state": "waiting"}')],
-    "GET /jobs/j1": [
-        Reply('{"id": "j1", "state": "drawing"}'),
-        Reply('{"id": "j1", "state": "done", "pictures": ["iVBORw=="]}'),
-    ],
-    "GET /models": [Reply('{"models": [{"id": "map", "pages": 4096, "can": ["chat"]}]}')],
-    "PUT /models/map": [lines_of({"doing": "carrying", "bytes": 1, "of": 2}, {"doing": "done"})],
-    "POST /models/map/open": [Reply("{}")],
-    "POST /models/map/close": [Reply("{}")],
-    "GET /me": [Reply('{"name": "Ada", "left": 0, "server": "Atlas 3"}')],
+    "POST /chat": sse(PIECES, done=None),
+    "POST /vectors": reply({"rows": [[1, 2], [3, 4]], "read": 5}),
+    "POST /order": reply({"scores": [0.1, 0.9]}),
+    "POST /split": reply({"ids": [7, 8]}),
+    "POST /join": reply({"text": "a map"}),
+    "POST /judge": reply({"verdicts": [{"scores": {"rude": 0.9}}, {"scores": {}}]}),
+    "POST /hear": ndjson(HEARD),
+    "POST /say": respond(200, {"content-type": "audio/pcm", "x-rate": "8000"}, b"\1\2\3\4\5"),
+    "GET /voices/map": reply({"voices": {"n": "North"}}),
+    "POST /draw": reply({"id": "begun", "state": "waiting"}),
+    "GET /jobs/begun": reply({"id": "half", "state": "drawing"}),
+    "GET /jobs/half": reply({"id": "half", "state": "done", "pictures": ["iVBORw=="]}),
+    "GET /models": reply({"models": [{"id": "map", "pages": 4096, "can": ["chat"]}]}),
+    "PUT /models/map": ndjson([{"doing": "carrying", "bytes": 1, "of": 2}, {"doing": "done"}]),
+    "POST /models/map/open": reply({}),
+    "POST /models/map/close": reply({}),
+    "GET /me": reply({"name": "Ada", "left": 0, "server": "Atlas 3"}),
 }
 
 
 @pytest.fixture
 def atlas(site):
     install("everything", site)
-    with Replies(ATLAS) as server, runtime(server, "atlas", model="map") as rt:
+    with serving(ATLAS) as server, runtime(server, "atlas", model="map") as rt:
         rt.server = server
         yield rt
 
@@ -235,16 +228,25 @@ def test_chat(atlas):
     answer = atlas.chat("where?", tools=[tool], max_tokens=9)
     assert (answer.text, answer.reasoning, answer.stop_reason) == ("There.", "where?", "tool_use")
     assert answer.tool_calls[0].arguments == {"at": "map"}
-    assert json.loads(atlas.server.asked[0].body)["most"] == 9
-    with pytest.raises(BackendError) as caught:
-        atlas.chat("where?")
+    assert atlas.server.requests[0].json()["most"] == 9
+
+
+def test_a_fault_in_the_middle_of_an_answer(site):
+    install("everything", site)
+    torn = sse([{"text": "Th"}, {"fault": "torn"}], done=None)
+    with (
+        serving({"POST /chat": torn}) as server,
+        runtime(server, "atlas", model="map") as rt,
+        pytest.raises(BackendError) as caught,
+    ):
+        rt.chat("where?")
     assert (caught.value.message, caught.value.partial.text) == ("torn", "Th")
 
 
 def test_embedding(atlas):
     found = atlas.embed(["a", "b"], dimensions=2, input_type="query")
     assert [list(row) for row in found.vectors] == [[1.0, 2.0], [3.0, 4.0]]
-    sent = json.loads(atlas.server.asked[0].body)
+    sent = atlas.server.requests[0].json()
     assert sent == {"model": "map", "texts": ["a", "b"], "size": 2, "kind": "query"}
 
 
@@ -269,7 +271,7 @@ def test_transcription(atlas):
     *pieces, whole = results(atlas, "transcription", "transcribe", asked)
     assert pieces == [TranscriptDelta("go"), Segment(0, 1, "go")]
     assert (whole.text, whole.language, whole.duration) == ("go", "en", 1)
-    assert b"RIFF" in atlas.server.asked[0].body
+    assert b"RIFF" in atlas.server.requests[0].body
 
 
 def test_speech(atlas):
@@ -283,8 +285,8 @@ def test_speech(atlas):
 def test_image(atlas):
     (picture,) = results(atlas, "image", "draw", ImageRequest(model="map", prompt="here"))
     assert (picture.data, picture.mime_type) == (b"\x89PNG", "image/png")
-    calls = [asked.call for asked in atlas.server.asked]
-    assert calls == ["POST /draw", "GET /jobs/j1", "GET /jobs/j1"]
+    paths = [asked.path for asked in atlas.server.requests]
+    assert paths == ["/draw", "/jobs/begun", "/jobs/half"]
 
 
 def test_catalog(atlas):
@@ -329,6 +331,8 @@ TRY = """
 import sys, multitap
 from multitap.hookspecs import CAPABILITIES, Backend
 from multitap.registry import Registry
+from multitap.testing import Server, ndjson, repeat, respond, sse, when
+from multitap.testing import json as reply
 assert "telepathy" in CAPABILITIES and multitap.__file__.startswith(sys.argv[2])
 registry = Registry(allow=["multitap-wren", "multitap-seer"])
 seer = registry.build("telepathy", Backend(id="seer", provider="seer"))
@@ -347,7 +351,7 @@ def test_an_old_plugin_works_with_a_core_that_has_more_hooks(tmp_path, site):
     install("chat-only", site)
     (site / "seer.py").write_text(SEER, "utf-8")
     write_metadata(site, "multitap-seer", "1.0", {"multitap.telepathy": {"seer": "seer"}})
-    with Replies({"POST /tunes": [TUNE]}) as server:
+    with serving({"POST /tunes": TUNE}) as server:
         done = run(site, "-c", TRY, server.url, str(newer), core=newer)
     assert (done.stdout, done.stderr) == ("la la nothing {}\n", "")
 
