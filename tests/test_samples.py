@@ -8,6 +8,7 @@ from json import loads
 
 import attrs
 import pytest
+from click.testing import CliRunner
 from sample_plugins import CORE, SAMPLES, install, package, project, run, write_metadata
 
 from multitap import Runtime
@@ -24,6 +25,7 @@ from multitap.testing import json as reply
 from multitap.work import File
 
 CLI = "import sys; from multitap.cli import main; sys.exit(main())"
+BESIDE = {"multitap.extension", "multitap.command"}
 OURS = tuple(package(name).name for name in SAMPLES)
 
 
@@ -59,9 +61,9 @@ def test_a_sample_is_found_as_it_declares_itself(name, site):
     facts = project(name)
     rows = Registry(allow=[facts["name"]]).capabilities()
     declared = {
-        (group.removeprefix("multitap."), provider, facts["name"], facts["version"], "declared")
-        for group, entries in facts["entry-points"].items()
-        for provider in entries
+        (capability, provider, facts["name"], facts["version"], "declared")
+        for capability in CAPABILITIES
+        for provider in facts["entry-points"].get(f"multitap.{capability}", ())
     }
     assert {attrs.astuple(row) for row in rows if row.state != "denied"} == declared
     assert package(name).name not in sys.modules
@@ -72,8 +74,8 @@ def test_a_sample_is_listed_by_the_command(name, site):
     install(name, site)
     done = run(site, "-c", CLI, "capabilities", "--json", MULTITAP_PLUGINS=project(name)["name"])
     rows = [row for row in loads(done.stdout) if row["state"] != "denied"]
-    groups = project(name)["entry-points"]
-    assert {f"multitap.{row['capability']}" for row in rows} == set(groups), done.stderr
+    groups = {f"multitap.{row['capability']}" for row in rows}
+    assert groups == set(project(name)["entry-points"]) - BESIDE, done.stderr
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -217,8 +219,8 @@ def results(rt, capability, verb, *arguments):
 
 
 def test_the_echo_and_a_sample_have_every_hook():
-    groups = {f"multitap.{name}" for name in CAPABILITIES}
-    assert groups <= set(project("everything")["entry-points"])
+    groups = {f"multitap.{name}" for name in CAPABILITIES} | BESIDE
+    assert groups == set(project("everything")["entry-points"])
     rows = Registry(allow=["multitap-echo"]).capabilities()
     assert {row.capability for row in rows if row.provider == "echo"} >= set(CAPABILITIES)
 
@@ -304,6 +306,26 @@ def test_provider(atlas):
     assert (found.server, found.account, found.remaining) == ("Atlas 3", "Ada", 0)
     with pytest.raises(ModelNotFound, match="no globe"):
         atlas.validate("atlas", model="globe")
+
+
+def test_observer(atlas, caplog):
+    caplog.set_level("INFO", logger="multitap_atlas")
+    atlas.chat("where?")
+    assert caplog.messages == ["chat of atlas:map: tool_use"]
+
+
+def test_filter(site):
+    install("everything", site)
+    registry = Registry(allow=["multitap-atlas", "multitap-echo"])
+    config = {"plugins": {"filters": ["atlas-loud"]}}
+    with Runtime(config, registry=registry) as rt:
+        assert rt.chat("where?", model="echo:echo").text == "WHERE?"
+
+
+def test_command(site):
+    install("everything", site)
+    done = CliRunner().invoke(Registry(allow=["multitap-atlas"]).command("compass"), [])
+    assert done.output == "north\n"
 
 
 # ---- a plugin of today, and a core of tomorrow ---------------------------------------------------
