@@ -294,6 +294,37 @@ def test_a_hook_page_says_how_every_field_is_written_by_three_formats(capability
         assert any(not cell.startswith("—") for cell in column), column[0]
 
 
+# ---- which hook ----------------------------------------------------------------------------------
+
+PATHS = rows("which-hook.md", "From what you have to what you write")
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda cells: cells[0])
+def test_every_path_has_an_example_that_is_tried(path: list[str]) -> None:
+    """A sample that a test installs, or a page (or its section) whose Python runs."""
+    link = re.search(r"\]\(([^)#]*)#?([^)]*)\)", path[-1])
+    assert link is not None
+    target, anchor = link.groups()
+    sample = re.match(r"\.\./tests/samples/([\w-]+)/", target)
+    if sample is not None:
+        tests = (HERE / "tests/test_samples.py").read_text("utf-8")
+        assert f'install("{sample[1]}", site)' in tests
+    else:
+        assert "```python\n" in section(read(target or "which-hook.md"), anchor)
+
+
+def section(page: str, anchor: str) -> str:
+    """What stands below the heading that the anchor means; all, where there is none."""
+    if not anchor:
+        return page
+    parts = {_slug(part.partition("\n")[0]): part for part in page.split("\n## ")}
+    return parts[anchor]
+
+
+def _slug(heading: str) -> str:
+    return re.sub(r"[^\w -]", "", heading).replace(" ", "-").lower()
+
+
 # ---- tables --------------------------------------------------------------------------------------
 
 
