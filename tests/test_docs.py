@@ -19,6 +19,7 @@ import pytest
 import multitap
 from multitap import errors, events
 from multitap.answer import Answer
+from multitap.capabilities import EXTENSIONS
 from multitap.capabilities.chat import ChatRequest
 from multitap.cli.failures import INTERRUPTED, exit_code
 from multitap.cli.invocation import Invocation
@@ -26,6 +27,7 @@ from multitap.cli.root import COMMANDS, root
 from multitap.cli.words import repeat_llm
 from multitap.config.sections import SECTION_KEYS
 from multitap.config.values import parse_toml
+from multitap.extensions import AttemptEnd, CallEnd, CallInfo, Observer
 from multitap.hookspecs import CAPABILITIES, Specs, methods_of, protocol_of
 from multitap.plan import chat_request
 from multitap.registry import State
@@ -38,6 +40,8 @@ TUTORIAL = HERE / "docs/tutorial-plugin.md"
 RUNNABLE.remove(TUTORIAL)  # tests/test_tutorial.py follows it with a server
 FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 TABLE_ROW = re.compile(r"^\| `([^`]+)`", re.MULTILINE)
+OF_EXTENSIONS = [h.removeprefix("multitap_") for hooks in EXTENSIONS.values() for h in hooks]
+HOOKS = (*CAPABILITIES, *OF_EXTENSIONS)
 
 
 def title(page: Path) -> str:
@@ -187,14 +191,19 @@ def hook_page(capability: str) -> str:
 
 def test_there_is_one_page_for_each_hook() -> None:
     hooks = {name for name in vars(Specs) if name.startswith("multitap_")}
-    assert {f"multitap_{name}" for name in PAGES_OF_HOOKS} == hooks
-    assert {p.stem for p in HERE.glob("docs/hooks/*.md")} == set(PAGES_OF_HOOKS)
+    assert {f"multitap_{name}" for name in HOOKS} == hooks
+    assert {p.stem for p in HERE.glob("docs/hooks/*.md")} == set(HOOKS)
 
 
-@pytest.mark.parametrize("capability", CAPABILITIES)
+def shown_signature(function: object) -> str:
+    """As it stands on a page: without ``self``, and without the quotes of late annotations."""
+    signature = str(inspect.signature(function))  # type: ignore[arg-type]
+    return signature.replace("self, ", "").replace("(self)", "()").replace("'", "")
+
+
+@pytest.mark.parametrize("capability", HOOKS)
 def test_a_hook_page_opens_with_the_hook_as_it_is(capability: str) -> None:
-    signature = inspect.signature(getattr(Specs, f"multitap_{capability}"))
-    shown = str(signature).replace("self, ", "").replace("'", "")
+    shown = shown_signature(getattr(Specs, f"multitap_{capability}"))
     assert hook_page(capability).splitlines()[0] == f"# `multitap_{capability}{shown}`"
 
 
@@ -202,9 +211,17 @@ def test_a_hook_page_opens_with_the_hook_as_it_is(capability: str) -> None:
 def test_a_hook_page_has_every_method_as_it_is(capability: str) -> None:
     page = hook_page(capability)
     for name in methods_of(capability):
-        signature = inspect.signature(getattr(protocol_of(capability), name))
-        shown = str(signature).replace("self, ", "").replace("(self)", "()").replace("'", "")
+        shown = shown_signature(getattr(protocol_of(capability), name))
         assert f"`{name}{shown}`" in page
+
+
+def test_the_page_of_observers_has_every_method_and_field_as_it_is() -> None:
+    page = hook_page("observer")
+    for name in (name for name in vars(Observer) if not name.startswith("_")):
+        assert f"`{name}{shown_signature(getattr(Observer, name))}`" in page
+    for cls in (CallInfo, AttemptEnd, CallEnd):
+        section = page.split(f"\n## `{cls.__name__}`\n")[1].split("\n## ")[0]
+        assert TABLE_ROW.findall(section) == [field.name for field in attrs.fields(cls)]
 
 
 def classes_of(capability: str) -> set[type]:
@@ -231,7 +248,7 @@ def test_a_hook_page_has_every_field_in_order(capability: str) -> None:
         assert TABLE_ROW.findall(section) == [field.name for field in attrs.fields(cls)]
 
 
-@pytest.mark.parametrize("capability", CAPABILITIES)
+@pytest.mark.parametrize("capability", HOOKS)
 def test_a_hook_page_has_an_implementation_that_is_tried(capability: str) -> None:
     code = "".join(
         text

@@ -372,12 +372,12 @@ def test_a_broken_module_is_quarantined_alone(install, source):
     assert "pip uninstall multitap-acme" in str(caught.value)
     assert found.build("chat", acme("acme-b", name="b"))
     assert list(states(found).values()) == ["quarantined", "loaded"]
-    found.refresh()
+    found.reload()
     with pytest.raises(PluginError, match=f"(?s){BROKEN[source]}"):  # nothing stayed registered
         found.build("chat", acme())
 
 
-def test_a_quarantined_module_is_not_run_again_until_a_refresh(install, tmp_path):
+def test_a_quarantined_module_is_not_run_again_until_a_reload(install, tmp_path):
     source = "import builtins; builtins.acme_runs = getattr(builtins, 'acme_runs', 0) + 1; 1 / 0"
     install("multitap-acme", [("chat", "acme = acme_plugin")], {"acme_plugin": source})
     found = registry()
@@ -390,7 +390,7 @@ def test_a_quarantined_module_is_not_run_again_until_a_refresh(install, tmp_path
     del builtins.acme_runs
 
     (tmp_path / "acme_plugin.py").write_text(CHAT)
-    found.refresh()
+    found.reload()
     assert found.build("chat", acme())
     assert found.failures == {}
 
@@ -408,9 +408,17 @@ def test_a_module_that_failed_leaves_its_neighbours_registration_alone(install):
     assert found.build("chat", acme(name="second"))
 
 
+INTERRUPTED = """
+import signal, threading
+if threading.current_thread() is threading.main_thread():
+    signal.raise_signal(signal.SIGINT)
+raise KeyboardInterrupt
+"""
+
+
 def test_an_interrupt_by_the_user_passes_and_quarantines_nothing(install, tmp_path):
     install("multitap-acme", [("chat", "acme = acme_plugin")])
-    (tmp_path / "acme_plugin.py").write_text("raise KeyboardInterrupt")
+    (tmp_path / "acme_plugin.py").write_text(INTERRUPTED)
     found = registry()
 
     with pytest.raises(KeyboardInterrupt):

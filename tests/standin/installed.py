@@ -1,4 +1,4 @@
-"""The stand-in made known to Multitap without pip, in this process or in another."""
+"""The stand-in, or another folder of a project, made known to Multitap without pip."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ HOME = Path(__file__).parent
 CORE = HOME.parents[1] / "core" / "src"
 
 
-def _read(*path: str) -> Any:
-    return tomllib.loads(HOME.joinpath(*path).read_text("utf-8"))
+def _read(home: Path, *path: str) -> Any:
+    return tomllib.loads(home.joinpath(*path).read_text("utf-8"))
 
 
-def _entry_points() -> Iterator[tuple[str, str, str]]:
+def _entry_points(home: Path) -> Iterator[tuple[str, str, str]]:
     """Group, provider and module of each."""
-    for group, entries in _read("pyproject.toml")["project"]["entry-points"].items():
+    for group, entries in _read(home, "pyproject.toml")["project"]["entry-points"].items():
         for provider, module in entries.items():
             yield group, provider, module
 
@@ -35,8 +35,8 @@ def _entry_points() -> Iterator[tuple[str, str, str]]:
 def standin_registry() -> Registry:
     """A registry of the stand-in alone."""
     registry = Registry(environ={"MULTITAP_PLUGINS": "none"})
-    manifest = _read("src", "multitap_standin", "provider.toml")
-    for group, provider, module in _entry_points():
+    manifest = _read(HOME, "src", "multitap_standin", "provider.toml")
+    for group, provider, module in _entry_points(HOME):
         registry.add(
             import_module(module),
             provider,
@@ -47,16 +47,16 @@ def standin_registry() -> Registry:
     return registry
 
 
-def write_metadata(folder: Path) -> None:
+def write_metadata(folder: Path, home: Path = HOME) -> None:
     """Write what pip would have written: a ``.dist-info`` with the entry points."""
-    project = _read("pyproject.toml")["project"]
-    metadata = folder / f"multitap_standin-{project['version']}.dist-info"
-    metadata.mkdir()
+    project = _read(home, "pyproject.toml")["project"]
     name, version = project["name"], project["version"]
+    metadata = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    metadata.mkdir()
     text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     (metadata / "METADATA").write_text(text, "utf-8")
     groups: dict[str, str] = {}
-    for group, provider, module in _entry_points():
+    for group, provider, module in _entry_points(home):
         groups.setdefault(group, f"[{group}]\n")
         groups[group] += f"{provider} = {module}\n"
     (metadata / "entry_points.txt").write_text("\n".join(groups.values()), "utf-8")

@@ -204,6 +204,9 @@ class Flow(Generic[T]):
                     outcome = error
         except StopIteration:
             yield from self._unended()
+        except BackendError as error:
+            yield from self._deliver([Failed(self._call.located(error))])
+            raise
         finally:
             steps.close()
 

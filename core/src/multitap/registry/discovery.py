@@ -1,35 +1,34 @@
-"""What installed distributions declare, read without importing any of them.
+"""What installed distributions claim, and which of it may be used; nothing of them is imported.
 
 A *claim* is one entry point: a distribution says that a module of its own offers a capability of a
-provider. ``declared`` finds them all; ``survey`` decides which of them may be used: by the user's
-policy, by asking whether two of them want the same place, and by what ``provider.toml`` says.
+provider, an extension, or a command. ``survey`` judges the claims: by the user's policy, by asking
+whether two of them want the same place, and by what ``provider.toml`` says.
 """
 
 from __future__ import annotations
 
-import re
-import sys
 from collections import defaultdict
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
 from multitap.capabilities import API, CAPABILITIES, EXTENSIONS
+from multitap.config.packages import canonical
 from multitap.manifest import ProviderInfo, provider_from_table
+from multitap.registry.found import key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from importlib_metadata import EntryPoint
+    from multitap.registry.installed import Declaration
+    from multitap.registry.manifests import Manifest
 
-__all__ = ("Claim", "Failure", "Policy", "Row", "State", "Table", "declared", "survey")
+__all__ = ("KINDS", "Claim", "Failure", "Policy", "Row", "State", "Table", "claims_of", "survey")
 
 State = Literal["declared", "loaded", "quarantined", "conflict", "denied", "incompatible"]
 
-_GROUPS = {f"multitap.{name}": name for name in (*CAPABILITIES, *EXTENSIONS)}
+KINDS = {f"multitap.{name}": name for name in (*CAPABILITIES, *EXTENSIONS)}
+"""What a row is about, by its group of entry points."""
 
 
 @attrs.frozen
@@ -37,6 +36,8 @@ class Row:
     """One line of the table of who offers what; ``attrs.asdict`` is its JSON form.
 
     Attributes:
+        capability: Its name, or ``extension`` or ``command``.
+        provider: The entry's name: the provider, the extension or the command.
         state: ``declared`` (installed, not imported yet), ``loaded``, ``quarantined`` (broken),
             ``conflict`` (two distributions claim it), ``denied`` (by the user's configuration) or
             ``incompatible`` (written for another version of the hooks).
@@ -69,6 +70,11 @@ class Claim:
         """What at most one claim can have: capability and provider."""
         return self.capability, self.provider
 
+    @property
+    def package(self) -> str:
+        """The top-level package of its module."""
+        return self.module.partition(".")[0]
+
 
 @attrs.frozen
 class Failure:
@@ -79,77 +85,15 @@ class Failure:
     traceback: str = attrs.field(default="", repr=False)
 
 
-def _normal(distribution: str) -> str:
-    """A distribution's name in the spelling that compares.
-
-    >>> _normal("Multitap_Acme")
-    'multitap-acme'
-    """
-    return re.sub(r"[-_.]+", "-", distribution.strip()).lower()
-
-
-# ---- what is installed ---------------------------------------------------------------------------
-
-
-def declared() -> tuple[Claim, ...]:
-    """Every claim of every installed distribution, in one pass over their entry points."""
-    names: dict[int, tuple[str, str]] = {}
+def claims_of(declarations: Iterable[Declaration]) -> tuple[Claim, ...]:
+    """The entry points whose group is known; what is declared twice counts once."""
     claims: dict[tuple[str, ...], Claim] = {}
-    for entry in _entry_points():
-        capability, owner = _GROUPS.get(entry.group), entry.dist
-        if capability is None or owner is None:
-            continue
-        if id(owner) not in names:
-            names[id(owner)] = _name_and_version(owner)
-        name, version = names[id(owner)]
-        claim = Claim(capability, entry.name, name, version, entry.value)
-        claims.setdefault((*claim.place, _normal(name), claim.module), claim)
+    for each in declarations:
+        if kind := KINDS.get(each.group):
+            name = canonical(each.name)
+            claim = Claim(kind, name, each.distribution, each.version, each.value)
+            claims.setdefault((*claim.place, key_of(each.distribution), each.value), claim)
     return tuple(claims.values())
-
-
-def _entry_points() -> Iterable[EntryPoint]:
-    from importlib_metadata import entry_points
-
-    try:
-        return entry_points()
-    except Exception:  # one malformed file, of any distribution, ends the library's own pass
-        return _readable_entry_points()
-
-
-def _readable_entry_points() -> Iterator[EntryPoint]:
-    from importlib_metadata import distributions
-
-    seen: set[str] = set()
-    for distribution in distributions():
-        name = _normal(_name_and_version(distribution)[0])
-        if name in seen:
-            continue
-        seen.add(name)
-        try:
-            yield from distribution.entry_points
-        except Exception as error:
-            _warn_unreadable(name, error)
-
-
-def _warn_unreadable(name: str, error: Exception) -> None:
-    import warnings
-
-    warnings.warn(
-        f"entry_points.txt of {name} cannot be read ({error}); its plugins are left out."
-        f" Reinstall it: `pip install --force-reinstall {name}`.",
-        RuntimeWarning,
-        stacklevel=2,
-    )
-
-
-def _name_and_version(distribution: Any) -> tuple[str, str]:
-    try:
-        facts = distribution.metadata
-        return str(facts["Name"]), str(facts["Version"])
-    except Exception:  # no METADATA, or not readable: the folder's name says as much
-        folder = str(getattr(distribution, "_path", "unknown"))
-        name, _, version = Path(folder).name.rpartition(".")[0].partition("-")
-        return name, version
 
 
 # ---- what may be used ----------------------------------------------------------------------------
@@ -182,14 +126,14 @@ class Policy:
         if wanted:
             allowed.append([word for word in wanted if word != "none"])
         return cls(
-            tuple(frozenset(map(_normal, names)) for names in allowed),
-            frozenset(map(_normal, [*deny, *(w[1:] for w in words if w.startswith("-"))])),
-            {provider: _normal(name) for provider, name in choose.items()},
+            tuple(frozenset(map(key_of, names)) for names in allowed),
+            frozenset(map(key_of, [*deny, *(w[1:] for w in words if w.startswith("-"))])),
+            {canonical(provider): key_of(name) for provider, name in choose.items()},
         )
 
     def permits(self, distribution: str) -> bool:
         """May this distribution be used at all?"""
-        name = _normal(distribution)
+        name = key_of(distribution)
         return name not in self.denied and all(name in names for names in self.allowed)
 
 
@@ -202,17 +146,23 @@ class Table:
     failures: Mapping[Claim, Failure]
     usable: Mapping[tuple[str, str], Claim]
 
+    @property
+    def of_capabilities(self) -> tuple[Claim, ...]:
+        """The claims of providers; extensions and commands are none."""
+        return tuple(claim for claim in self.states if claim.capability in CAPABILITIES)
 
-def survey(claims: Iterable[Claim], policy: Policy) -> Table:
+
+def survey(
+    claims: Iterable[Claim], policy: Policy, manifests: Mapping[str, Manifest] | None = None
+) -> Table:
     """Judge the claims; what an application registered itself comes before what is installed."""
     states = _settled(claims, policy)
     usable = {claim.place: claim for claim, state in states.items() if state == "declared"}
     infos: dict[Claim, ProviderInfo] = {}
     failures: dict[Claim, Failure] = {}
-    read = cache(_provider_tables)
     for claim in usable.values():
         try:
-            infos[claim] = claim.info or _manifest(claim, read)
+            infos[claim] = claim.info or _info(claim, manifests or {})
         except Exception as error:
             infos[claim] = ProviderInfo(name=claim.provider, title=claim.provider)
             failures[claim] = Failure(claim.distribution, f"its provider.toml is wrong: {error}")
@@ -238,25 +188,13 @@ def _settled(claims: Iterable[Claim], policy: Policy) -> dict[Claim, State]:
 
 def _preferred(rivals: list[Claim], chosen: str | None) -> list[Claim]:
     added = [claim for claim in rivals if claim.plugin is not None]
-    named = [claim for claim in rivals if _normal(claim.distribution) == chosen]
+    named = [claim for claim in rivals if key_of(claim.distribution) == chosen]
     return added or named or rivals
 
 
-def _manifest(claim: Claim, read: Callable[[str], Mapping[str, Any]]) -> ProviderInfo:
-    table = read(claim.module.partition(".")[0]).get(claim.provider, {})
-    return provider_from_table(claim.provider, table)
-
-
-def _provider_tables(package: str) -> Mapping[str, Any]:
-    """What the ``provider.toml`` beside a top-level package says; imports nothing of it."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-
-    spec = find_spec(package)
-    for folder in (spec and spec.submodule_search_locations) or ():
-        path = Path(folder, "provider.toml")
-        if path.is_file():
-            return tomllib.loads(path.read_text("utf-8"))
-    return {}
+def _info(claim: Claim, manifests: Mapping[str, Manifest]) -> ProviderInfo:
+    manifest = manifests[claim.package]
+    if manifest.problem:
+        raise ValueError(manifest.problem)
+    tables = {canonical(name): table for name, table in manifest.tables.items()}
+    return provider_from_table(claim.provider, tables.get(claim.provider, {}))

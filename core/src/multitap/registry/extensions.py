@@ -6,17 +6,17 @@ filter was asked for by the user, so that one that cannot be had is an error of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from multitap.config.packages import canonical
 from multitap.errors import ConfigError, PluginError
 from multitap.registry.unusable import (
     ContractError,
     absent_extension,
-    blame,
-    failure_of,
     reason_of,
     refuse_unusable,
 )
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
     from multitap.events import Event
     from multitap.extensions import CallInfo, Observer
-    from multitap.registry.discovery import Claim, Failure, Table
+    from multitap.registry.discovery import Claim, Table
     from multitap.registry.loading import Hooks
-    from multitap.registry.turns import Turns
     from multitap.work import Stage
 
 __all__ = ("Extensions", "Filter", "Observed")
@@ -97,71 +96,76 @@ class Filter:
         )
 
 
+@attrs.define(eq=False)
+class _Known:
+    """What was made of one table."""
+
+    table: Table | None
+    observers: tuple[Observed, ...] | None = None
+    filters: dict[str, Filter] = attrs.field(factory=dict)
+
+
 class Extensions:
     """The extensions of one registry.
 
     Args:
-        table: What is installed now.
-        hooks: Loads a claim's module, or quarantines it and raises a ``PluginError``.
-        failures: Where a quarantine is noted.
-        turns: One thread at a time makes the observers.
+        table: What is installed, as far as somebody has looked.
+        loaded: A claim's hooks; what fails inside is quarantined, and a ``PluginError``.
     """
 
     def __init__(
         self,
         table: Callable[[], Table],
-        hooks: Callable[[Claim], Hooks],
-        failures: MutableMapping[Claim, Failure],
-        turns: Turns,
+        loaded: Callable[[Claim], AbstractContextManager[Hooks]],
     ) -> None:
         self._table = table
-        self._hooks = hooks
-        self._failures = failures
-        self._turns = turns
+        self._loaded = loaded
         self._made: dict[Claim, Observed] = {}
-        self._observers: tuple[Table | None, tuple[Observed, ...]] = (None, ())
+        self._known = _Known(None)
 
     # ---- observers -------------------------------------------------------------------------------
 
     def observers(self) -> tuple[Observed, ...]:
         """Those of all extensions that work, made once, in order of distribution."""
         table = self._table()
-        if self._observers[0] is not table:
-            with self._turns.hold("the observers"):
-                if self._observers[0] is not table:
-                    self._observers = table, self._gathered(table)
-        return self._observers[1]
+        known = self._of(table)
+        if known.observers is None:
+            known.observers = self._gathered(table)
+        return known.observers
 
     def faults(self) -> Mapping[str, int]:
         """Faults by distribution, of those that had any."""
-        return {o.distribution: o.faults for o in self._made.values() if o.faults}
+        return {each.distribution: each.faults for each in self._made.values() if each.faults}
+
+    def _of(self, table: Table) -> _Known:
+        if self._known.table is not table:  # plugins came or went
+            self._known = _Known(table)
+        return self._known
 
     def _gathered(self, table: Table) -> tuple[Observed, ...]:
         claims = [claim for claim in table.usable.values() if claim.capability == "extension"]
-        known, self._made = self._made, {}
-        for claim in sorted(claims, key=lambda claim: (claim.distribution, claim.provider)):
-            observed = known.get(claim) or self._observed(table, claim)
-            if observed is not None:
-                self._made[claim] = observed
-        return tuple(self._made.values())
+        claims.sort(key=lambda claim: (claim.distribution, claim.provider))
+        for gone in self._made.keys() - set(claims):
+            self._made.pop(gone, None)
+        found = [(claim, self._observed(table, claim)) for claim in claims]
+        # of two threads that made one, the first one's counts
+        return tuple(self._made.setdefault(claim, one) for claim, one in found if one is not None)
 
     def _observed(self, table: Table, claim: Claim) -> Observed | None:
         from multitap.extensions import Observer
         from multitap.registry.loading import call_hook, check_methods
 
+        if claim in self._made:
+            return self._made[claim]
         try:
             refuse_unusable(table, claim)
-            hook = self._hooks(claim).get("multitap_observer")
+            with self._loaded(claim) as hooks:
+                if "multitap_observer" not in hooks:
+                    return None
+                observer: Any = call_hook(hooks["multitap_observer"])
+                check_methods(observer, "multitap_observer", Observer)
+                _refuse_coroutines(observer, Observer)
         except PluginError:  # it is in quarantine, with the reason
-            return None
-        if hook is None:
-            return None
-        try:
-            observer: Any = call_hook(hook)
-            check_methods(observer, "multitap_observer", Observer)
-            _refuse_coroutines(observer, Observer)
-        except (Exception, SystemExit) as error:
-            self._failures[claim] = failure_of(claim, error)
             return None
         return Observed(observer, claim.distribution or claim.module)
 
@@ -169,14 +173,22 @@ class Extensions:
 
     def filter(self, name: str) -> Filter:
         """The filter of this name."""
-        claim, hooks = self._loaded("extension", name)
+        known = self._of(self._table())
+        if name not in known.filters:
+            known.filters[name] = self._found(name)
+        return known.filters[name]
+
+    def _found(self, name: str) -> Filter:
+        claim = self._claim("extension", name)
         distribution = claim.distribution or claim.module
-        if "multitap_filter" not in hooks:
+        with self._loaded(claim) as hooks:
+            hook = hooks.get("multitap_filter")
+        if hook is None:
             raise ConfigError(
                 f"The extension {name!r} of {distribution} is no filter",
                 hint="Take it out of filters under [plugins]; an observer needs no configuration.",
             )
-        return Filter(name, distribution, hooks["multitap_filter"])
+        return Filter(name, distribution, hook)
 
     def commands(self) -> tuple[str, ...]:
         """Their names."""
@@ -188,23 +200,19 @@ class Extensions:
 
         from multitap.registry.loading import call_hook
 
-        claim, hooks = self._loaded("command", name)
-        try:
+        with self._loaded(self._claim("command", name)) as hooks:
             command = call_hook(hooks["multitap_command"])
             if not isinstance(command, click.Command):
                 raise ContractError(f"multitap_command gave {command!r}, which is no click command")
-        except (Exception, SystemExit) as error:
-            self._failures[claim] = failure_of(claim, error)
-            raise blame(claim, reason_of(error)) from error
         return command
 
-    def _loaded(self, kind: str, name: str) -> tuple[Claim, Hooks]:
+    def _claim(self, kind: str, name: str) -> Claim:
         table = self._table()
-        claim = table.usable.get((kind, name))
+        claim = table.usable.get((kind, canonical(name)))
         if claim is None:
             raise absent_extension(table, kind, name)
         refuse_unusable(table, claim)
-        return claim, self._hooks(claim)
+        return claim
 
 
 def _refuse_coroutines(observer: object, protocol: type) -> None:

@@ -6,6 +6,7 @@ Everything here raises plainly; ``multitap.registry`` says whose fault it was, a
 from __future__ import annotations
 
 import inspect
+import sys
 import threading
 from collections.abc import Coroutine, Generator, Mapping
 from importlib import import_module
@@ -14,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from multitap.capabilities import EXTENSIONS
+from multitap.errors import MultitapError
 from multitap.hookspecs import Specs, protocol_of
+from multitap.registry.forks import renew_after_fork
 from multitap.registry.unusable import ContractError
 
 if TYPE_CHECKING:
     from multitap.registry.discovery import Claim
+    from multitap.work import Backend
 
-__all__ = ("Hooks", "Loader", "call_hook", "check_methods", "check_result")
+__all__ = ("Hooks", "Loader", "answer_of", "call_hook", "check_methods", "check_result")
 
 Hooks = Mapping[str, pluggy.HookImpl]
 """The hooks that one module has for one entry point, by name."""
@@ -34,10 +38,12 @@ class Loader:
         self._manager.add_hookspecs(Specs)
         self._hooks: dict[Claim, Hooks] = {}
         self._lock = threading.Lock()
+        renew_after_fork(self)
 
-    def loaded(self, claim: Claim) -> bool:
-        """Whether its module is registered, and has a hook of its group."""
-        return claim in self._hooks
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """Those whose module is registered, and has its hook."""
+        return tuple(self._hooks)
 
     def load(self, claim: Claim) -> Hooks:
         """Import the claim's module, register it once, and find its hooks; or leave no trace."""
@@ -52,13 +58,25 @@ class Loader:
             self._hooks[claim] = {name: hook for name, hook in found.items() if hook is not None}
             return self._hooks[claim]
 
-    def unload(self, claim: Claim) -> None:
-        """Forget the claim, and its module if nothing else uses it."""
+    def unload(self, claim: Claim) -> bool:
+        """Forget the claim, and its module if nothing else uses it.
+
+        Was that module the one that an import gives now, and does nothing else need its package?
+        """
         with self._lock:
-            plugin = next((hook.plugin for hook in self._hooks.pop(claim, {}).values()), None)
-            used = [hook.plugin for hooks in self._hooks.values() for hook in hooks.values()]
-            if plugin is not None and all(other is not plugin for other in used):
+            hooks = self._hooks.pop(claim, None)
+            if not hooks:
+                return False
+            plugin = next(iter(hooks.values())).plugin
+            others = [hook.plugin for each in self._hooks.values() for hook in each.values()]
+            if all(other is not plugin for other in others):
                 self._manager.unregister(plugin)
+            current = sys.modules.get(claim.module) is plugin
+            return current and all(other.package != claim.package for other in self._hooks)
+
+    def renew(self) -> None:
+        """In a forked child: another thread may have held the lock."""
+        self._lock = threading.Lock()
 
     def _implementation(self, plugin: object, name: str) -> pluggy.HookImpl | None:
         caller: pluggy.HookCaller = getattr(self._manager.hook, name)
@@ -108,6 +126,19 @@ def _imported(module: str) -> object:
 def call_hook(hook: pluggy.HookImpl, **given: object) -> object:
     """Call one implementation, and no other's, with the arguments that it asks for."""
     result: object = hook.function(*(given[name] for name in hook.argnames))
+    return result
+
+
+def answer_of(hook: pluggy.HookImpl, backend: Backend, capability: str) -> object:
+    """What a capability's hook gives for a backend.
+
+    An error of ours is its answer too: it says what is wrong with the backend, not with the plugin.
+    """
+    try:
+        result = call_hook(hook, backend=backend)
+    except MultitapError as error:
+        return error
+    check_result(result, capability)
     return result
 
 

@@ -12,20 +12,34 @@ from __future__ import annotations
 import importlib
 import os
 import threading
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
 from multitap.capabilities import CAPABILITIES, EXTENSIONS
 from multitap.errors import ConfigError, MultitapError
 from multitap.manifest import ProviderInfo
-from multitap.registry.discovery import Claim, Failure, Policy, Row, State, Table, declared, survey
+from multitap.registry.discovery import (
+    KINDS,
+    Claim,
+    Failure,
+    Policy,
+    Row,
+    State,
+    Table,
+    claims_of,
+    survey,
+)
 from multitap.registry.extensions import Extensions
+from multitap.registry.forks import renew_after_fork
+from multitap.registry.installed import Snapshot, installed
+from multitap.registry.modules import disown, drop_bytecode
 from multitap.registry.turns import Turns
-from multitap.registry.unusable import absence, blame, failure_of, reason_of, refuse_unusable
+from multitap.registry.unusable import absence, blame, refuse_unusable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Generator, Iterable, Mapping
 
     import click
 
@@ -35,6 +49,15 @@ if TYPE_CHECKING:
     from multitap.work import Backend
 
 __all__ = ("Failure", "Registry", "Row", "State")
+
+
+_ORDER = {kind: place for place, kind in enumerate(KINDS.values())}
+
+
+class _Built(NamedTuple):
+    backend: Backend
+    claim: Claim
+    plugin: object
 
 
 class Registry:
@@ -59,16 +82,16 @@ class Registry:
         variable = environ.get("MULTITAP_PLUGINS", "")
         self._policy = Policy.of(allow, deny, choose or {}, variable)
         self._lock = threading.RLock()
-        self._installed: tuple[Claim, ...] | None = None
+        self._snapshot = Snapshot()
         self._added: tuple[Claim, ...] = ()
-        self._surveyed: tuple[Table, Table] | None = None
+        self._surveyed: Table | None = None
         self._failures: dict[Claim, Failure] = {}
         self._loader: Loader | None = None
         self._turns = Turns()
-        self._built: dict[tuple[str, str], tuple[Backend, object]] = {}
-        self._extensions = Extensions(
-            lambda: self._tables()[1], self._hooks, self._failures, self._turns
-        )
+        self._built: dict[tuple[str, str], _Built] = {}
+        self._extensions = Extensions(self._current_table, self._loaded)
+        self._generation = 0
+        renew_after_fork(self)
 
     @classmethod
     def of(cls, plugins: Plugins) -> Registry:
@@ -80,12 +103,21 @@ class Registry:
     def capabilities(self) -> tuple[Row, ...]:
         """Who offers what, by capability, provider and distribution.
 
-        Looks at what is installed once; see ``refresh``.
+        What was installed, upgraded or removed since the last call is seen.
         """
-        rows = [
-            Row(c.capability, c.provider, c.distribution, c.version, self._state(c, state))
-            for c, state in self._table().states.items()
-        ]
+        return tuple(row for row in self.entries() if row.capability in CAPABILITIES)
+
+    def entries(self) -> tuple[Row, ...]:
+        """Every row: also those of extensions and commands, whose ``capability`` says so."""
+        table = self._table()
+        loaded = self._loader.claims if self._loader else ()
+        rows = []
+        for claim, state in table.states.items():
+            now: State = "loaded" if claim in loaded else state
+            now = "quarantined" if claim in self._failures else now
+            rows.append(
+                Row(claim.capability, claim.provider, claim.distribution, claim.version, now)
+            )
         return tuple(sorted(rows, key=_reading_order))
 
     def providers(self) -> tuple[ProviderInfo, ...]:
@@ -94,7 +126,11 @@ class Registry:
         Of one whose file is wrong only the name is known; its rows are quarantined.
         """
         found: dict[tuple[str, str], ProviderInfo] = {}
-        for claim, info in self._table().infos.items():
+        table = self._table()
+        for claim in table.usable.values():
+            if claim.capability not in CAPABILITIES:
+                continue
+            info = table.infos[claim]
             known = found.get((claim.provider, claim.distribution), info)
             names = {*known.capabilities, claim.capability}
             found[claim.provider, claim.distribution] = attrs.evolve(
@@ -107,20 +143,40 @@ class Registry:
 
     @property
     def failures(self) -> Mapping[tuple[str, str], Failure]:
-        """Why rows are quarantined, by capability and provider, or by kind and name."""
-        of_capabilities, of_extensions = self._tables()
-        failures = {**of_capabilities.failures, **of_extensions.failures, **self._failures}
+        """Why rows are quarantined, by capability and provider."""
+        failures = {**self._table().failures, **self._failures}
         return {claim.place: failure for claim, failure in failures.items()}
 
-    def refresh(self) -> None:
-        """Look again at what is installed, and give quarantined rows another chance.
+    def notice(self, *, quick: bool = False) -> int:
+        """Look whether plugins came or went; the number changes when the table did.
 
-        A module that Python has imported already stays as it is.
+        ``quick`` looks at the folders of ``sys.path`` alone, in some microseconds.
         """
-        importlib.invalidate_caches()
+        self._table(quick=quick)
+        return self._generation
+
+    @property
+    def generation(self) -> int:
+        """The number that ``notice`` gave last; no look is taken."""
+        return self._generation
+
+    def reload(self) -> None:
+        """Look at everything afresh: quarantined plugins get another chance, loaded ones go.
+
+        What was built is built anew, from modules that are imported anew, on its next use; calls
+        in flight finish with what they have. Modules that the application has imported itself, and
+        those of other packages, stay as they are.
+        """
         with self._lock:
-            self._installed = self._surveyed = None
-            self._failures.clear()
+            claims = {*(self._loader.claims if self._loader else ()), *self._failures}
+            packages = {claim.package for claim in claims if claim.plugin is None}
+            disown(packages)
+            drop_bytecode(packages)
+            importlib.invalidate_caches()
+            installed.forget()
+            self._loader = self._surveyed = None
+            self._failures, self._built = {}, {}
+            self._extensions = Extensions(self._current_table, self._loaded)
 
     # ---- extensions ------------------------------------------------------------------------------
 
@@ -171,8 +227,9 @@ class Registry:
         with self._turns.hold(f"{capability} of {backend.id}"):
             kept = self._kept(capability, backend)
             if kept is None:
-                kept = self._made(self._claim(capability, backend), backend)
-                self._built[backend.id, capability] = (backend, kept)
+                claim = self._claim(capability, backend)
+                kept = self._made(claim, backend)
+                self._built[backend.id, capability] = _Built(backend, claim, kept)
             return kept
 
     def forget(self, backend_id: str) -> None:
@@ -219,34 +276,41 @@ class Registry:
                     self._loader.unload(claim)
                 self._failures.pop(claim, None)
             kept = self._built.items()
-            self._built = {key: k for key, k in kept if not gone or k[0].provider != provider}
+            self._built = {key: built for key, built in kept if built.claim not in gone}
 
     # ---- the steps of it -------------------------------------------------------------------------
 
-    def _table(self) -> Table:
-        return self._tables()[0]
-
-    def _tables(self) -> tuple[Table, Table]:
-        """Of the capabilities, and of the extensions."""
+    def _table(self, *, quick: bool = False) -> Table:
         with self._lock:
-            if self._surveyed is None:
-                if self._installed is None:
-                    self._installed = declared()
-                claims = (*self._installed, *self._added)
-                extensions = [claim for claim in claims if claim.capability in EXTENSIONS]
-                others = [claim for claim in claims if claim.capability not in EXTENSIONS]
-                self._surveyed = survey(others, self._policy), survey(extensions, self._policy)
+            snapshot = installed.look(quick=quick)
+            if self._surveyed is None or snapshot is not self._snapshot:
+                claims = claims_of(snapshot.declarations)
+                table = survey((*claims, *self._added), self._policy, snapshot.manifests)
+                self._snapshot, self._surveyed = snapshot, table
+                self._generation += 1
+                self._let_go(table)
             return self._surveyed
 
-    def _state(self, claim: Claim, before: State) -> State:
-        if claim in self._failures:
-            return "quarantined"
-        loaded = self._loader is not None and self._loader.loaded(claim)
-        return "loaded" if loaded else before
+    def _current_table(self) -> Table:
+        """The table of the last look; to read it for every call costs nothing."""
+        return self._surveyed or self._table(quick=True)
+
+    def _let_go(self, table: Table) -> None:
+        """Drop what is not installed any more, or not in this version."""
+        here = table.states
+        self._failures = {c: failure for c, failure in self._failures.items() if c in here}
+        self._built = {key: built for key, built in self._built.items() if built.claim in here}
+        loader = self._loader
+        gone = [claim for claim in loader.claims if claim not in here] if loader else []
+        disown({claim.package for claim in gone if loader and loader.unload(claim)})
+
+    def renew(self) -> None:
+        """In a forked child: another thread may have held the lock."""
+        self._lock = threading.RLock()
 
     def _kept(self, capability: str, backend: Backend) -> object:
-        kept = self._built.get((backend.id, capability))
-        return kept[1] if kept and kept[0] == backend else None
+        built = self._built.get((backend.id, capability))
+        return built.plugin if built and built.backend == backend else None
 
     def _claim(self, capability: str, backend: Backend) -> Claim:
         table = self._table()
@@ -257,43 +321,48 @@ class Registry:
         return claim
 
     def _made(self, claim: Claim, backend: Backend) -> object:
-        from multitap.registry.loading import call_hook, check_result
+        from multitap.registry.loading import answer_of
 
-        hook = self._hooks(claim)[f"multitap_{claim.capability}"]
-        try:
-            result = call_hook(hook, backend=backend)
-            check_result(result, claim.capability)
-        except MultitapError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise blame(claim, reason_of(error)) from error
-        return result
+        with self._loaded(claim) as hooks:
+            hook = hooks[f"multitap_{claim.capability}"]
+            answer = answer_of(hook, backend, claim.capability)
+        if isinstance(answer, MultitapError):
+            raise answer
+        return answer
 
-    def _hooks(self, claim: Claim) -> Hooks:
+    @contextmanager
+    def _loaded(self, claim: Claim) -> Generator[Hooks, None, None]:
+        """The claim's hooks, to be called inside."""
         from multitap.registry.loading import Loader
 
         with self._lock:
             loader = self._loader = self._loader or Loader()
-        with self._turns.hold(claim.module):
+        with self._guarded(claim):
+            yield loader.load(claim)
+
+    @contextmanager
+    def _guarded(self, claim: Claim) -> Generator[None, None, None]:
+        """One thread at a time in each package; who fails is quarantined, and leaves nothing."""
+        from multitap.registry.quarantine import guarded
+
+        with self._turns.hold(claim.package):
             if claim in self._failures:
                 raise blame(claim, self._failures[claim].reason)
-            try:
-                return loader.load(claim)
-            except BaseException as error:
-                if _is_interrupt(error):
-                    raise
-                self._failures[claim] = failure_of(claim, error)
-                raise blame(claim, reason_of(error)) from error
+            with guarded(claim, self._failed):
+                yield
+
+    def _failed(self, claim: Claim, failure: Failure) -> None:
+        """Quarantine the claim, unless it serves another backend: then this one is at fault."""
+        with self._lock:
+            if any(built.claim == claim for built in self._built.values()):
+                return
+            self._failures[claim] = failure
+            if self._loader is not None:
+                self._loader.unload(claim)
 
 
 def _reading_order(row: Row) -> tuple[int, str, str]:
-    return CAPABILITIES.index(row.capability), row.provider, row.distribution
-
-
-def _is_interrupt(error: BaseException) -> bool:
-    """Is this the user's Ctrl-C? It reaches the main thread only; elsewhere a plugin raised it."""
-    here = threading.current_thread() is threading.main_thread()
-    return here and isinstance(error, KeyboardInterrupt)
+    return _ORDER[row.capability], row.provider, row.distribution
 
 
 def _known_capability(name: str) -> str:

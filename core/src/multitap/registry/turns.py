@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from multitap.errors import PluginError
+from multitap.registry.forks import renew_after_fork
+from multitap.registry.modules import abandon
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -25,6 +27,7 @@ class Turns:
         self._changed = threading.Condition()
         self._owners: dict[str, int] = {}
         self._waiting: dict[int, str] = {}
+        renew_after_fork(self)
 
     @contextmanager
     def hold(self, key: str) -> Generator[None, None, None]:
@@ -57,3 +60,11 @@ class Turns:
                 return True
             key = self._waiting.get(owner)
         return False
+
+    def renew(self) -> None:
+        """In a forked child: end the turns, and the imports, of threads that are no more."""
+        here = threading.get_ident()
+        abandon(set(self._owners.values()) - {here})
+        self._changed = threading.Condition()
+        self._owners = {key: owner for key, owner in self._owners.items() if owner == here}
+        self._waiting = {}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multitap.capabilities import API, EXTENSIONS
+from multitap.config.packages import did_you_mean, known_packages
 from multitap.errors import ConfigError, MultitapError, NotSupported, PluginError
+from multitap.excerpt import excerpt
 from multitap.registry.discovery import Failure
 
 if TYPE_CHECKING:
@@ -18,12 +20,9 @@ __all__ = (
     "absent_extension",
     "blame",
     "failure_of",
-    "incompatible",
     "reason_of",
     "refuse_unusable",
 )
-
-_OURS = ("echo", "llamacpp", "lmstudio", "ollama", "tgi", "vllm")
 
 
 class ContractError(Exception):
@@ -32,15 +31,20 @@ class ContractError(Exception):
 
 def reason_of(error: BaseException) -> str:
     """What went wrong, in one line."""
-    return str(error) if isinstance(error, ContractError) else f"{type(error).__name__}: {error}"
+    try:
+        text = excerpt(str(error), 500)
+    except Exception:  # an exception of the plugin's own, which cannot even be shown
+        return type(error).__name__
+    return text if isinstance(error, ContractError) else f"{type(error).__name__}: {text}"
 
 
-def failure_of(claim: Claim, error: BaseException) -> Failure:
+def failure_of(claim: Claim, error: BaseException, printed: str = "") -> Failure:
     """What is kept of an error in a quarantined row."""
     import traceback
 
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    return Failure(claim.distribution, reason_of(error), text)
+    said = f"It printed:\n{printed}\n" if printed else ""
+    return Failure(claim.distribution, reason_of(error), said + text)
 
 
 def blame(claim: Claim, reason: str) -> PluginError:
@@ -66,10 +70,10 @@ def refuse_unusable(table: Table, claim: Claim) -> None:
     if claim in table.failures:
         raise blame(claim, table.failures[claim].reason)
     if table.states[claim] == "incompatible":
-        raise incompatible(claim, table.infos[claim].api)
+        raise _incompatible(claim, table.infos[claim].api)
 
 
-def incompatible(claim: Claim, api: int) -> PluginError:
+def _incompatible(claim: Claim, api: int) -> PluginError:
     """A plugin that was written for other hooks, and which of the two to upgrade."""
     newer = "multitap" if api > API else claim.distribution
     return PluginError(
@@ -83,7 +87,7 @@ def incompatible(claim: Claim, api: int) -> PluginError:
 def absence(table: Table, capability: str, backend: Backend) -> MultitapError:
     """Why nothing offers this capability of this backend."""
     provider = backend.provider
-    claims = [claim for claim in table.states if claim.provider == provider]
+    claims = [claim for claim in table.of_capabilities if claim.provider == provider]
     if not claims:
         return _not_installed(table, provider)
     rivals = {table.states[c]: c.distribution for c in claims if c.capability == capability}
@@ -109,8 +113,6 @@ def absence(table: Table, capability: str, backend: Backend) -> MultitapError:
 
 def absent_extension(table: Table, kind: str, name: str) -> ConfigError:
     """Why there is no extension, or command, of this name to use."""
-    from multitap.config.packages import did_you_mean
-
     rivals = {c.distribution: s for c, s in table.states.items() if c.place == (kind, name)}
     dists = ", ".join(sorted(rivals))
     if "conflict" in rivals.values():
@@ -131,10 +133,11 @@ def absent_extension(table: Table, kind: str, name: str) -> ConfigError:
 
 
 def _not_installed(table: Table, provider: str) -> ConfigError:
-    installed = ", ".join(sorted({claim.provider for claim in table.states})) or "none"
+    installed = ", ".join(sorted({claim.provider for claim in table.of_capabilities})) or "none"
+    package = known_packages.get(provider)
     return ConfigError(
         f"No installed plugin has the provider {provider!r} (installed: {installed})",
-        hint=f"Run `pip install multitap-{provider}`."
-        if provider in _OURS
+        hint=f"Run `pip install {package}`."
+        if package
         else "Install the plugin that provides it, or correct the provider's name.",
     )

@@ -1,0 +1,146 @@
+"""The state of the process that code of a plugin may change, and how to put it back.
+
+Used around the import of a plugin's modules and its hook. Where they work, what they changed stays;
+where they fail, nothing of it does. What cannot be undone: threads that were started, functions of
+``atexit``, what was changed inside of other modules, and what was done outside of this process.
+"""
+
+from __future__ import annotations
+
+import locale
+import os
+import signal
+import sys
+import threading
+import warnings
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+__all__ = ("Guard", "Interrupts")
+
+_LISTS = ("path", "meta_path", "path_hooks", "argv")
+_VALUES = ("stdin", "stdout", "stderr", "excepthook", "unraisablehook", "displayhook")
+
+
+class Guard:
+    """The state as it is now; ``restore`` brings it back, each part whatever becomes of others."""
+
+    def __init__(self) -> None:
+        self._undo: list[Callable[[], None]] = []
+        for part in (_environment, _folder, _warnings, _limits, _signals, _locale):
+            with suppress(Exception):
+                self._undo.append(part())
+        self._undo += [_sys_list(name) for name in _LISTS]
+        self._undo += [_attribute(sys, name) for name in _VALUES]
+        self._undo.append(_attribute(threading, "excepthook"))
+
+    def restore(self) -> None:
+        """Put everything back."""
+        for undo in self._undo:
+            with suppress(Exception):
+                undo()
+
+
+def _environment() -> Callable[[], None]:
+    before = dict(os.environ)
+
+    def undo() -> None:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        for name, value in before.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
+
+    return undo
+
+
+def _folder() -> Callable[[], None]:
+    before = os.getcwd()  # noqa: PTH109 - a text, as it was
+    return lambda: os.chdir(before)
+
+
+def _warnings() -> Callable[[], None]:
+    before, show = list(warnings.filters), warnings.showwarning
+
+    def undo() -> None:
+        if list(warnings.filters) != before:
+            warnings.filters[:] = before  # type: ignore[index]
+            with warnings.catch_warnings():  # which tells the module that its filters changed
+                pass
+        warnings.showwarning = show
+
+    return undo
+
+
+def _limits() -> Callable[[], None]:
+    before = sys.getrecursionlimit()
+    return lambda: sys.setrecursionlimit(before)
+
+
+def _signals() -> Callable[[], None]:
+    """Only the main thread can set handlers, so only there is anything to put back."""
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+
+    def undo() -> None:
+        for number, handler in before.items():
+            if handler is not None and signal.getsignal(number) != handler:
+                signal.signal(number, handler)
+
+    return undo
+
+
+def _locale() -> Callable[[], None]:
+    before = locale.setlocale(locale.LC_ALL)
+
+    def undo() -> None:
+        if locale.setlocale(locale.LC_ALL) != before:
+            locale.setlocale(locale.LC_ALL, before)
+
+    return undo
+
+
+def _sys_list(name: str) -> Callable[[], None]:
+    whole: list[Any] = getattr(sys, name)
+    before = list(whole)
+
+    def undo() -> None:
+        whole[:] = before
+        setattr(sys, name, whole)
+
+    return undo
+
+
+def _attribute(owner: Any, name: str) -> Callable[[], None]:
+    before = getattr(owner, name)
+    return lambda: setattr(owner, name, before)
+
+
+class Interrupts:
+    """Notes the user's Ctrl-C, which is not the ``KeyboardInterrupt`` that a plugin raises itself.
+
+    Ctrl-C reaches the main thread only.
+    """
+
+    came = False
+    _before: Any = None
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.getsignal(signal.SIGINT)
+            if callable(self._before):
+                signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if callable(self._before) and signal.getsignal(signal.SIGINT) == self._note:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.came = True
+        self._before(number, frame)

@@ -1,0 +1,91 @@
+"""``provider.toml`` of the packages that entry points name; nothing of them is imported."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+from multitap.registry.disk import Stamp, read, stamp, unchanged
+
+__all__ = ("Kept", "Manifest", "read_manifest")
+
+_LIMIT = 1 << 20
+
+Kept = Mapping[str, tuple[Stamp, Mapping[str, Any]]]
+"""Tables by path, with the file's stamp when it was read."""
+
+
+class Manifest(NamedTuple):
+    """The tables of one package's file, or what is wrong with it.
+
+    ``places`` are where it may lie, ``stamps`` what was there.
+    """
+
+    tables: Mapping[str, Any]
+    problem: str = ""
+    places: tuple[str, ...] = ()
+    stamps: tuple[Stamp, ...] = ()
+
+
+def read_manifest(package: str, known: Manifest | None, kept: Kept) -> Manifest:
+    """The package's manifest.
+
+    Args:
+        package: Its top-level name.
+        known: Its manifest before, where the package has not moved since.
+        kept: Tables that an earlier process read.
+    """
+    if not package.isidentifier():  # its claim fails when it is loaded, and says why
+        return Manifest({})
+    try:
+        places, loader = (known.places, None) if known else _places(package)
+        stamps = tuple(map(stamp, places))
+        if known and all(map(unchanged, stamps, known.stamps)):
+            return known
+        loader = loader or _places(package)[1]
+        return Manifest(_tables(places, stamps, loader, kept), "", places, stamps)
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}"
+        return Manifest({}, problem, () if known is None else known.places)
+
+
+def _places(package: str) -> tuple[tuple[str, ...], Any]:
+    spec = find_spec(package)
+    folders = (spec and spec.submodule_search_locations) or ()
+    return tuple(f"{folder}/provider.toml" for folder in folders), spec and spec.loader
+
+
+def _tables(
+    places: tuple[str, ...], stamps: tuple[Stamp, ...], loader: Any, kept: Kept
+) -> Mapping[str, Any]:
+    for place, now in zip(places, stamps, strict=True):
+        before, tables = kept.get(place, (None, {}))
+        if now and unchanged(now, before):
+            return tables
+        data = read(place, _LIMIT)
+        if data is None and hasattr(loader, "archive"):
+            data = _in_archive(loader, place)
+        if data is not None:
+            return _parsed(data)
+    return {}
+
+
+def _in_archive(loader: Any, place: str) -> bytes | None:
+    try:
+        data: bytes = loader.get_data(place)
+    except OSError:
+        return None
+    return data
+
+
+def _parsed(data: bytes) -> Mapping[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
+    if len(data) > _LIMIT:
+        raise ValueError(f"it has more than {_LIMIT} bytes")
+    return tomllib.loads(data.decode())

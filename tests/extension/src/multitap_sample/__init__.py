@@ -1,0 +1,1 @@
+"""An observer, a filter and a command; for tests."""
