@@ -59,11 +59,11 @@ def serving(replies):
 def test_a_sample_is_found_as_it_declares_itself(name, site):
     install(name, site)
     facts = project(name)
-    rows = Registry(allow=[facts["name"]]).capabilities()
+    rows = Registry(allow=[facts["name"]]).entries()
     declared = {
-        (capability, provider, facts["name"], facts["version"], "declared")
-        for capability in CAPABILITIES
-        for provider in facts["entry-points"].get(f"multitap.{capability}", ())
+        (group.removeprefix("multitap."), provider, facts["name"], facts["version"], "declared")
+        for group, entries in facts["entry-points"].items()
+        for provider in entries
     }
     assert {attrs.astuple(row) for row in rows if row.state != "denied"} == declared
     assert package(name).name not in sys.modules
