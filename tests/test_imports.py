@@ -96,7 +96,9 @@ def _module_of(name: str) -> str | None:
     return owner if owner in MODULES else None
 
 
-SHARED = {f"multitap.{name}" for name in ("errors", "events", "messages", "usage", "work")}
+SHARED = {
+    f"multitap.{name}" for name in ("errors", "events", "messages", "prices", "usage", "work")
+}
 BORROWED = {"lifecycle": {"multitap.capabilities.catalog"}}  # a model is the same thing in both
 
 
