@@ -11,7 +11,7 @@ import nox
 HERE = Path(__file__).parent
 PLUGINS = sorted(path.parent.name for path in HERE.glob("plugins/*/pyproject.toml"))
 REAL_SERVERS = sorted(path.stem.removeprefix("test_") for path in HERE.glob("tests/real/test_*.py"))
-TEST_TOOLS = ["jsonschema", "numpy", "pytest-timeout", "uvloop; sys_platform != 'win32'"]
+TEST_TOOLS = ["jsonschema", "numpy", "ollama", "pytest-timeout", "uvloop; sys_platform != 'win32'"]
 TYPE_TOOLS = ["basedpyright", "mypy>=2.0", "tomli", "types-jsonschema"]
 OTHER_PYTHONS = ["3.10", "3.13"]
 

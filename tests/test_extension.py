@@ -15,7 +15,6 @@ from installed import write_metadata
 from interpreter import OK, a_call, course, explain, post
 from multitap_sample.stopwatch import notes
 from multitap_sample.swap import WORDS, Swap, multitap_filter
-from worlds import WORLDS
 
 from multitap.config import load_config
 from multitap.engine.flow import Flow
@@ -25,6 +24,7 @@ from multitap.extensions import CallInfo
 from multitap.filters.guarded import Guarded
 from multitap.hookspecs import hookimpl
 from multitap.registry import Registry
+from multitap.testing import WORLDS
 from multitap.usage import Usage
 from multitap.work import HttpCall, Operation, Out, fetch
 

@@ -8,20 +8,22 @@ from pathlib import Path
 
 import pytest
 from installed import quiet_environment, standin_registry, write_metadata
+from ollama_here import add_ollama
 from scripted import CEILING, Answer, Hold
 from server import StandInServer
 
 from multitap import Runtime, cli
 from multitap.config import load_config
 from multitap.errors import AuthenticationError, ConfigError, ContextOverflow, DeadlineExceeded
+from multitap.testing import Server, client_closed, json, request
 
 FILE = """\
 [defaults]
-provider = "ollama"
+provider = "standin"
 model = "llama3.2:3b"
 
-[ollama]
-endpoint = "{ollama}"
+[standin]
+endpoint = "{standin}"
 timeout_ms = 80000
 
 [vllm]
@@ -34,7 +36,7 @@ CHAT = ("chat", "--llm", "provider=vllm", "model=phi3:8b", "hi")
 class House:
     """A user's home, a project's folder, and the two servers that their files name."""
 
-    def __init__(self, folder: Path, ollama: StandInServer, vllm: StandInServer) -> None:
+    def __init__(self, folder: Path, standin: StandInServer, vllm: StandInServer) -> None:
         self.home, self.project = folder / "home", folder / "project"
         self.project.mkdir(parents=True)
         self.files = {
@@ -42,10 +44,10 @@ class House:
             "project": self.project / "llm.toml",
         }
         self.files["user"].parent.mkdir(parents=True)
-        self.ollama, self.vllm = ollama, vllm
+        self.standin, self.vllm = standin, vllm
 
     def write(self, place: str, text: str) -> Path:
-        urls = {"{ollama}": self.ollama.url, "{vllm}": self.vllm.url}
+        urls = {"{standin}": self.standin.url, "{vllm}": self.vllm.url}
         for name, url in urls.items():
             text = text.replace(name, url)
         self.files[place].write_text(text, "utf-8")
@@ -53,7 +55,7 @@ class House:
 
     def models_asked(self) -> dict[str, list[str]]:
         """The models that each server was asked for."""
-        servers = {"ollama": self.ollama, "vllm": self.vllm}
+        servers = {"standin": self.standin, "vllm": self.vllm}
         return {n: [r.body["model"] for r in s.requests] for n, s in servers.items() if s.requests}
 
 
@@ -66,8 +68,8 @@ def house(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("multitap.config.layers.SYSTEM_FILE", tmp_path / "no.toml")
     models = ("llama3.2:3b", "phi3:8b", "tiny")
-    with StandInServer(models=models) as ollama, StandInServer(models=models) as vllm:
-        found = House(tmp_path, ollama, vllm)
+    with StandInServer(models=models) as standin, StandInServer(models=models) as vllm:
+        found = House(tmp_path, standin, vllm)
         monkeypatch.chdir(found.project)
         yield found
 
@@ -84,14 +86,28 @@ def chat(*words, prompt="hi", **options):
 # ---- the file ------------------------------------------------------------------------------------
 
 
+SPECIFIED = FILE.replace("standin", "ollama").replace("{ollama}", "%s")
+
+
+def test_the_very_file_of_the_specification_serves_both_backends(house):
+    said = {"message": {"content": "hi"}, "done": True}
+    with Server([request, json(said), client_closed]) as ollama:
+        house.write("user", SPECIFIED % ollama.url)
+        with Runtime(load_config(), registry=add_ollama(standin_registry())) as rt:
+            answers = [rt.chat("hi"), rt.chat("hi", model="vllm:phi3:8b")]
+        assert ollama.requests[0].json()["model"] == "llama3.2:3b"
+    assert [(a.backend, a.text) for a in answers] == [("ollama", "hi"), ("vllm", "hi")]
+    assert house.models_asked() == {"vllm": ["phi3:8b"]}
+
+
 @pytest.mark.parametrize("place", ["project", "user"])
-def test_the_very_file_of_the_specification_serves_both_backends(house, place):
+def test_a_file_like_it_serves_both_backends_wherever_it_is(house, place):
     house.write(place, FILE)
     answers = [chat(), chat(model="vllm:phi3:8b")]
-    assert [(a.backend, a.text) for a in answers] == [("ollama", "hi"), ("vllm", "hi")]
-    assert house.models_asked() == {"ollama": ["llama3.2:3b"], "vllm": ["phi3:8b"]}
+    assert [(a.backend, a.text) for a in answers] == [("standin", "hi"), ("vllm", "hi")]
+    assert house.models_asked() == {"standin": ["llama3.2:3b"], "vllm": ["phi3:8b"]}
     sections = load_config().sections
-    assert (sections["ollama"].timeout_ms, sections["vllm"].max_input_tokens) == (80000, 8192)
+    assert (sections["standin"].timeout_ms, sections["vllm"].max_input_tokens) == (80000, 8192)
 
 
 def test_a_file_in_a_parent_folder_of_the_working_directory_is_the_projects(house, monkeypatch):
@@ -99,26 +115,26 @@ def test_a_file_in_a_parent_folder_of_the_working_directory_is_the_projects(hous
     inner = house.project / "src" / "app"
     inner.mkdir(parents=True)
     monkeypatch.chdir(inner)
-    assert chat().backend == "ollama"
+    assert chat().backend == "standin"
 
 
 def test_one_line_of_configuration_swaps_the_backend(house):
     house.write("project", FILE)
     before = chat("model=tiny")
-    house.write("project", FILE.replace('provider = "ollama"', 'provider = "vllm"'))
+    house.write("project", FILE.replace('provider = "standin"', 'provider = "vllm"'))
     after = chat("model=tiny")
-    assert [(a.backend, a.text) for a in (before, after)] == [("ollama", "hi"), ("vllm", "hi")]
-    assert house.models_asked() == {"ollama": ["tiny"], "vllm": ["tiny"]}
+    assert [(a.backend, a.text) for a in (before, after)] == [("standin", "hi"), ("vllm", "hi")]
+    assert house.models_asked() == {"standin": ["tiny"], "vllm": ["tiny"]}
 
 
 def test_timeout_ms_is_the_time_of_the_whole_call(house):
     house.write("project", FILE.replace("80000", "300"))
     hold = Hold()
-    house.ollama.script.append(Answer("It never ends", hold=hold))
+    house.standin.script.append(Answer("It never ends", hold=hold))
     with runtime() as rt, pytest.raises(DeadlineExceeded) as caught, rt.stream("hi") as events:
         list(events)
     assert caught.value.partial.text == "It"
-    assert house.ollama.connections[0].closed_by_client.wait(CEILING)
+    assert house.standin.connections[0].closed_by_client.wait(CEILING)
     hold.close()
 
 
@@ -131,25 +147,25 @@ def test_max_input_tokens_is_enforced_before_anything_is_sent(house):
     assert house.models_asked() == {}
     chat(model="vllm:phi3:8b", prompt=longest)
     chat(prompt=long)
-    assert house.models_asked() == {"ollama": ["llama3.2:3b"], "vllm": ["phi3:8b"]}
+    assert house.models_asked() == {"standin": ["llama3.2:3b"], "vllm": ["phi3:8b"]}
 
 
 # ---- what goes before what -----------------------------------------------------------------------
 
 
 def test_command_line_before_environment_before_file_before_default(house, monkeypatch):
-    assert endpoint_of("ollama") == "http://127.0.0.1:11434"
+    assert endpoint_of("standin") == "http://127.0.0.1:8080"
     house.write("user", FILE)
-    assert house.ollama.url == endpoint_of("ollama")
+    assert house.standin.url == endpoint_of("standin")
     house.write("project", '[defaults]\nmodel = "tiny"\n')
     chat()
     monkeypatch.setenv("MULTITAP_DEFAULTS__MODEL", "phi3:8b")
     chat()
     monkeypatch.setenv("MULTITAP_DEFAULTS__PROVIDER", "vllm")
     chat()
-    chat("provider=ollama", "model=llama3.2:3b")
-    chat(f"ollama.endpoint={house.vllm.url}", "provider=ollama")
-    asked = {"ollama": ["tiny", "phi3:8b", "llama3.2:3b"], "vllm": ["phi3:8b", "phi3:8b"]}
+    chat("provider=standin", "model=llama3.2:3b")
+    chat(f"standin.endpoint={house.vllm.url}", "provider=standin")
+    asked = {"standin": ["tiny", "phi3:8b", "llama3.2:3b"], "vllm": ["phi3:8b", "phi3:8b"]}
     assert asked == house.models_asked()
 
 
@@ -212,7 +228,7 @@ WRONG = {
     ),
     "a value of the wrong type": (
         FILE.replace("80000", '"80 s"'),
-        (7, "ollama.timeout_ms"),
+        (7, "standin.timeout_ms"),
         "has to be a whole number, not a text",
     ),
     "a value that the plugin does not take": (
@@ -294,7 +310,7 @@ def test_in_a_process_too_the_command_line_goes_before_the_environment(house):
     variables = {"MULTITAP_DEFAULTS__MODEL": "tiny"}
     assert multitap(house, "chat", "hi", **variables) == (0, "hi\n", "")
     assert multitap(house, *CHAT, **variables) == (0, "hi\n", "")
-    assert house.models_asked() == {"ollama": ["tiny"], "vllm": ["phi3:8b"]}
+    assert house.models_asked() == {"standin": ["tiny"], "vllm": ["phi3:8b"]}
 
 
 def test_in_a_process_too_wrong_configuration_ends_with_2(house):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multitap.engine import body
+from multitap.engine.blocks import BLOCK, Pieces
 from multitap.engine.body import encode
 from multitap.errors import ConfigError, LocalError
 from multitap.work import File, Json, Multipart
@@ -49,20 +50,93 @@ def test_value_that_holds_itself_is_refused():
         encode(Json(value))
 
 
+def sent(content) -> bytes:
+    """What goes over the wire."""
+    if isinstance(content, bytes):
+        return content
+    with content.blocks() as blocks:
+        data = b"".join(blocks)
+    assert len(data) == len(content)
+    return data
+
+
+def test_file_in_memory():
+    file = File("a.wav", b"sound", "audio/wav")
+    assert encode(file) == ({"content-type": "audio/wav"}, b"sound")
+
+
 def test_file(tmp_path):
     path = tmp_path / "a.wav"
     path.write_bytes(b"sound")
-    file = File("a.wav", path, "audio/wav")
-    assert encode(file) == ({"content-type": "audio/wav"}, b"sound")
+    headers, content = encode(File("a.wav", path, "audio/wav"))
+    assert (headers, sent(content)) == ({"content-type": "audio/wav"}, b"sound")
 
 
 def test_file_is_read_anew_each_time(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"1")
     file = File("a", path)
-    first = encode(file)[1]
-    path.write_bytes(b"2")
-    assert (first, encode(file)[1]) == (b"1", b"2")
+    first = sent(encode(file)[1])
+    path.write_bytes(b"22")
+    assert (first, sent(encode(file)[1])) == (b"1", b"22")
+
+
+def test_each_attempt_reads_from_the_beginning(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"content")
+    content = encode(File("a", path))[1]
+    assert [sent(content) for _ in range(2)] == [b"content"] * 2
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK])
+def test_file_is_read_block_by_block(tmp_path, size):
+    path = tmp_path / "a"
+    path.write_bytes(bytes(size))
+    content = encode(File("a", path))[1]
+    with content.blocks() as blocks:
+        lengths = [len(block) for block in blocks]
+    assert (sum(lengths), len(content)) == (size, size)
+    assert all(length <= BLOCK for length in lengths)
+
+
+def test_file_that_grew_is_sent_as_it_was_measured(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"12")
+    content = encode(File("a", path))[1]
+    path.write_bytes(b"1234")
+    assert sent(content) == b"12"
+
+
+def test_file_that_shrank_is_an_error(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"1234")
+    content = encode(File("a", path))[1]
+    path.write_bytes(b"12")
+    with pytest.raises(LocalError, match="shorter"):
+        sent(content)
+
+
+def test_file_that_went_away_is_an_error(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"1234")
+    content = encode(File("a", path))[1]
+    path.unlink()
+    with pytest.raises(LocalError, match="Cannot read"):
+        sent(content)
+
+
+def test_folder_is_no_file(tmp_path):
+    with pytest.raises(LocalError, match="Cannot read"):
+        encode(File("a", tmp_path))
+
+
+def test_nothing_is_read_after_the_end(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(bytes(3 * BLOCK))
+    content = encode(File("a", path))[1]
+    with content.blocks() as blocks:
+        blocks.read()
+    assert blocks.read() == b""
 
 
 def test_file_that_is_not_there(tmp_path):
@@ -79,9 +153,9 @@ Part = namedtuple("Part", "name filename content")
 
 
 def parts(form: Multipart) -> list[Part]:
-    headers, data = encode(form)
+    headers, content = encode(form)
     parsed = email.message_from_bytes(
-        b"content-type: " + headers["content-type"].encode() + b"\r\n\r\n" + data
+        b"content-type: " + headers["content-type"].encode() + b"\r\n\r\n" + sent(content)
     )
     return [
         Part(
@@ -98,6 +172,18 @@ def test_form():
     assert parts(form) == [
         Part("model", None, b"whisper"),
         Part("file", "a.wav", b"\x00\r\n--x"),
+    ]
+
+
+def test_form_with_a_file_on_disk(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"\x00sound\r\n")
+    form = Multipart({"model": "whisper"}, {"file": File("a.wav", path), "b": File("b", b"more")})
+    assert isinstance(encode(form)[1], Pieces)
+    assert parts(form) == [
+        Part("model", None, b"whisper"),
+        Part("file", "a.wav", b"\x00sound\r\n"),
+        Part("b", "b", b"more"),
     ]
 
 

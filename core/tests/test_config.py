@@ -5,6 +5,7 @@ import sys
 import types
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -581,6 +582,22 @@ def built(table, environ=None, provider=ACME):
 )
 def test_an_endpoint_means_the_same_with_and_without_v1(written_endpoint, endpoint):
     assert endpoint == built({"endpoint": written_endpoint}).endpoint
+
+
+@pytest.mark.parametrize(
+    ("written_endpoint", "endpoint"),
+    [
+        ("http://h:1/api", "http://h:1"),
+        ("http://h:1/api/", "http://h:1"),
+        ("http://h:1/v1", "http://h:1"),
+        ("http://h/proxy/api", "http://h/proxy"),
+        ("http://api", "http://api"),
+        ("http://h/myapi", "http://h/myapi"),
+    ],
+)
+def test_a_provider_may_name_other_ends_that_make_no_difference(written_endpoint, endpoint):
+    provider = attrs.evolve(ACME, suffixes=["/api"])
+    assert endpoint == built({"endpoint": written_endpoint}, provider=provider).endpoint
 
 
 def test_settings_are_checked_and_defaults_filled_in(monkeypatch, tmp_path):

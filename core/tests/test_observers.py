@@ -9,8 +9,6 @@ from contextlib import closing
 import letters
 import pytest
 from letters import OverHttp, Poller, Typist
-from loopback import CEILING, Loopback, client_closed, close, request, send
-from worlds import WORLDS
 
 from multitap.engine.watch import Watch
 from multitap.errors import (
@@ -27,6 +25,7 @@ from multitap.hookspecs import hookimpl
 from multitap.policy.retry import Attempt
 from multitap.registry import Registry
 from multitap.runtime import AsyncRuntime, Runtime
+from multitap.testing import CEILING, WORLDS, Server, client_closed, close, request, send
 from multitap.work import LocalExchange
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -129,7 +128,7 @@ def ends(told, kind="call over"):
 
 @pytest.mark.parametrize("streamed", [True, False])
 def test_starts_come_in_order_of_distribution_and_ends_in_reverse(world, told, streamed):
-    with Loopback([request, whole(b"Hello.")]) as server:
+    with Server([request, whole(b"Hello.")]) as server:
         here = world(OverHttp(), server.url)
         here.stream("hi") if streamed else here.call("chat", "hi")
 
@@ -167,7 +166,7 @@ def test_a_long_answer_is_told_as_shortly_as_a_short_one(world, told):
 
 
 def test_attempts_are_told_with_what_failed_and_the_wait(world, told):
-    with Loopback([request, close], [request, whole(b"Hello.")]) as server:
+    with Server([request, close], [request, whole(b"Hello.")]) as server:
         _, stream = world(OverHttp(), server.url).stream("hi")
 
     assert course(told) == ["call", *["attempt", "attempt over"] * 2, "call over"]
@@ -189,7 +188,7 @@ def test_a_server_that_is_not_there(world, told):
 
 
 def test_an_error_in_the_middle_is_told_of_the_attempt_before_the_call(world, told):
-    with Loopback([request, whole(b"Hel!")]) as server, pytest.raises(EngineError) as caught:
+    with Server([request, whole(b"Hel!")]) as server, pytest.raises(EngineError) as caught:
         world(OverHttp(), server.url).stream("hi")
 
     assert course(told) == ONE_ATTEMPT
@@ -200,7 +199,7 @@ def test_an_error_in_the_middle_is_told_of_the_attempt_before_the_call(world, to
 
 def test_the_operation_of_several_requests_has_several_attempts(world, told):
     ok = send(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-    with Loopback([request, ok, request, whole(b"Hello.")]) as server:
+    with Server([request, ok, request, whole(b"Hello.")]) as server:
         world(Poller(), server.url).call("chat", "hi")
 
     assert course(told) == ["call", *["attempt", "attempt over"] * 2, "call over"]
@@ -238,7 +237,7 @@ def test_a_refusal_is_told_as_one(world, told):
 
 
 def test_other_capabilities_are_watched_too(world, told):
-    with Loopback([request, whole(b"tiny big")]) as server:
+    with Server([request, whole(b"tiny big")]) as server:
         world(OverHttp(), server.url).call("models", "acme")
 
     assert course(told) == ONE_ATTEMPT
@@ -281,7 +280,7 @@ def test_usage_of_an_embedding_is_told_too(world, told):
 
 
 def test_leaving_early_is_a_cancelled_call(world, told):
-    with Loopback(held_open()) as server:
+    with Server(held_open()) as server:
         world(OverHttp(), server.url).stream("hi", after=lambda seen, stream: False)
 
     assert course(told) == ONE_ATTEMPT
@@ -293,7 +292,7 @@ def test_leaving_at_the_last_event_is_a_complete_call(world, told):
     def not_after_stop(seen, stream):
         return not isinstance(seen[-1], Stop)
 
-    with Loopback([request, whole(b"Hello.")]) as server:
+    with Server([request, whole(b"Hello.")]) as server:
         world(OverHttp(), server.url).stream("hi", after=not_after_stop)
 
     assert course(told) == ONE_ATTEMPT
@@ -308,7 +307,7 @@ def test_close_from_another_thread_ends_the_call_once(world, told):
         closers[-1].start()
         return True
 
-    with Loopback(held_open()) as server:
+    with Server(held_open()) as server:
         world(OverHttp(), server.url).stream("hi", after=close_elsewhere)
     for closer in closers:
         closer.join(CEILING)
@@ -318,7 +317,7 @@ def test_close_from_another_thread_ends_the_call_once(world, told):
 
 
 def test_the_deadline_is_told_as_the_error_that_is_raised(world, told):
-    with Loopback(held_open()) as server, pytest.raises(DeadlineExceeded) as caught:
+    with Server(held_open()) as server, pytest.raises(DeadlineExceeded) as caught:
         world(OverHttp(), server.url).stream("hi", timeout=0.2)
 
     assert course(told) == ONE_ATTEMPT
@@ -343,7 +342,7 @@ def test_a_cancelled_task_is_a_cancelled_call(watched, told):
             await task
         rt.close()
 
-    with Loopback(held_open()) as server:
+    with Server(held_open()) as server:
         asyncio.run(run(server.url))
 
     assert course(told) == ONE_ATTEMPT
@@ -351,7 +350,7 @@ def test_a_cancelled_task_is_a_cancelled_call(watched, told):
 
 
 def test_a_forgotten_stream_is_a_cancelled_call(watched, told):
-    with Loopback(held_open()) as server:
+    with Server(held_open()) as server:
         config = {"defaults": {"model": "acme:tiny"}, "acme": {"endpoint": server.url}}
         with closing(Runtime(config, registry=watched(OverHttp()))) as rt:
             stream = rt.stream("hi")
@@ -371,7 +370,7 @@ def test_a_stream_that_was_never_begun_is_no_call(watched, told):
 
 
 def test_closing_the_runtime_ends_its_calls(watched, told):
-    with Loopback(held_open()) as server:
+    with Server(held_open()) as server:
         config = {"defaults": {"model": "acme:tiny"}, "acme": {"endpoint": server.url}}
         rt = Runtime(config, registry=watched(OverHttp()))
         stream = rt.stream("hi")

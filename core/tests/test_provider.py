@@ -8,8 +8,6 @@ import attrs
 import letters
 import pytest
 from letters import OverHttp, Typist
-from loopback import Loopback, request, send
-from worlds import WORLDS
 
 from multitap.capabilities.provider import Validation
 from multitap.errors import (
@@ -21,6 +19,7 @@ from multitap.errors import (
     ProtocolError,
 )
 from multitap.hookspecs import hookimpl
+from multitap.testing import WORLDS, Server, request, send
 from multitap.work import Exchange, HttpCall, LocalExchange
 
 KEY = {"acme": {"endpoint": "http://127.0.0.1:9"}}
@@ -84,21 +83,21 @@ def reply(body, status=b"200 OK"):
 )
 def test_the_hook_is_asked_with_the_model_that_was_named(world, asked, path):
     args, options = asked
-    with Loopback([request, reply(b"ada")]) as server:
+    with Server([request, reply(b"ada")]) as server:
         here = world(Desk(), acme={"endpoint": server.url})
         assert here.call("validate", *args, **options) == Validation(account="ada")
-    assert server.requests[0].split()[1] == path
+    assert server.requests[0].raw.split()[1] == path
 
 
 def test_the_default_model_is_validated_too(world):
-    with Loopback([request, reply(b"ada")]) as server:
+    with Server([request, reply(b"ada")]) as server:
         config = {"acme": {"endpoint": server.url}, "defaults": {"model": "acme:tiny"}}
         world(Desk(), **config).call("validate")
-    assert server.requests[0].split()[1] == b"/key/tiny"
+    assert server.requests[0].raw.split()[1] == b"/key/tiny"
 
 
 def test_a_refusal_is_the_typed_error_and_names_the_backend(world):
-    with Loopback([request, reply(b"", b"401 Unauthorized")]) as server:
+    with Server([request, reply(b"", b"401 Unauthorized")]) as server:
         here = world(Desk(), box={"provider": "acme", "endpoint": server.url})
         with pytest.raises(AuthenticationError, match=r"^box: Refused with 401") as caught:
             here.call("validate", "box")
@@ -121,7 +120,7 @@ def test_a_plugin_with_this_hook_alone_is_fine_everywhere(world):
 
 
 def test_without_the_hook_the_catalog_is_asked(world):
-    with Loopback([request, reply(b"tiny big")], [request, reply(b"tiny big")]) as server:
+    with Server([request, reply(b"tiny big")], [request, reply(b"tiny big")]) as server:
         here = world(OverHttp(), acme={"endpoint": server.url})
         assert here.call("validate", "acme") == Validation(models=2)
         with pytest.raises(ModelNotFound, match="did you mean 'tiny'") as caught:
@@ -130,7 +129,7 @@ def test_without_the_hook_the_catalog_is_asked(world):
 
 
 def test_a_listed_model_is_proved_by_the_catalog(world):
-    with Loopback([request, reply(b"tiny big")]) as server:
+    with Server([request, reply(b"tiny big")]) as server:
         here = world(OverHttp(), acme={"endpoint": server.url})
         assert here.call("validate", model="acme:big").models == 2
 

@@ -6,6 +6,7 @@ The file lies beside the package's ``__init__.py``, with one table a provider::
     title = "Acme"
     local = true
     endpoint = "http://127.0.0.1:8080"
+    suffixes = ["/api"]
     docs = "https://acme.example/docs"
     api = 1
     key = {variable = "ACME_API_KEY", required = true}

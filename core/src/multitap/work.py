@@ -29,6 +29,7 @@ from multitap.events import Failed
 __all__ = (
     "Backend",
     "Body",
+    "Digest",
     "Emit",
     "Exchange",
     "Explain",
@@ -65,7 +66,7 @@ class Json:
 
 @attrs.frozen
 class File:
-    """One file of a form; a ``Path`` is opened, sized and read by the engine."""
+    """A file, alone or in a form; the engine reads a ``Path`` block by block while it is sent."""
 
     name: str
     source: bytes | Path = attrs.field(repr=False)
@@ -182,13 +183,23 @@ class Sleep:
 
 
 @attrs.frozen
+class Digest:
+    """The SHA-256 of a file, as 64 hexadecimal digits, inside an ``Operation``.
+
+    The engine reads it, block by block and off the event loop: ``digest = yield Digest(path)``.
+    """
+
+    path: Path
+
+
+@attrs.frozen
 class Out(Generic[T]):
     """Hand results to the caller, inside an ``Operation``."""
 
     items: Sequence[T | Failed]
 
 
-Steps = Generator[Union[HttpCall, Sleep, Out[T], Exchange[T]], Any, None]
+Steps = Generator[Union[HttpCall, Sleep, Digest, Out[T], Exchange[T]], Any, None]
 
 
 @attrs.frozen
@@ -219,8 +230,9 @@ class Backend:
         provider: The kind of backend, as a plugin declares it.
         endpoint: The base URL without a trailing slash; empty where the provider needs none.
         settings: The section's other keys, checked against ``provider.toml``.
-        auth: Headers for one attempt, made from the call and its final body; bound to the
-            endpoint's origin and applied by the engine.
+        auth: Headers for one attempt, made from the call and its final body (``b""`` where that
+            is read from a file while it is sent); bound to the endpoint's origin and applied by
+            the engine.
     """
 
     id: str

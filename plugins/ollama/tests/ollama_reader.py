@@ -23,7 +23,7 @@ CLAIMED = {
     # the old `/api/embeddings` and `/v1/embeddings` say which numbers are right
     "test_embedding": lambda r: r.path in ("/api/embed", "/api/embeddings", "/v1/embeddings"),
     # by name: models and their management
-    "management": lambda r: any(fnmatch(r.name, pattern) for pattern in MANAGEMENT),
+    "test_management": lambda r: any(fnmatch(r.name, pattern) for pattern in MANAGEMENT),
 }
 MANAGEMENT = (
     *(

@@ -6,22 +6,20 @@ counts and errors, and are read for those.
 
 from __future__ import annotations
 
-import random
-
 import ollama_reader
 import pytest
-from grammar import broken_rules
 
 from multitap.answer import fold
 from multitap.errors import BackendError, EngineError, TruncatedStream
-from multitap.events import Failed, Stop, UsageReport, normalise
+from multitap.events import Failed, Stop, UsageReport
 from multitap.plan import chat_request
+from multitap.testing import assert_chunking_invariant, assert_stream_grammar
+from multitap.testing.chunking import outputs_of
 from multitap.work import Head
 from multitap_ollama.chat import OllamaChat
 from multitap_ollama.requests import LoadSettings
 
 ENDS = {"stop": "complete", "length": "max_tokens"}
-EVERY_CUT = 8000  # bytes, up to which a body is cut at every place
 
 
 def is_answer(name):
@@ -38,12 +36,8 @@ def stage(recorded):
     return work.decoder(Head(200, recorded.headers))
 
 
-def read(recorded, *cuts):
-    decoder, out, start = stage(recorded), [], 0
-    for cut in (*cuts, len(recorded.body)):
-        out += decoder.feed(recorded.body[start:cut])
-        start = cut
-    return [*out, *decoder.finish()]
+def read(recorded):
+    return outputs_of(stage(recorded), [recorded.body])
 
 
 def error_of(events):
@@ -79,35 +73,12 @@ def end_wanted(wanted):
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_the_events_keep_the_grammar_and_end_once(name):
-    events = read(ollama_reader.recorded(name))
+def test_where_the_bytes_are_cut_makes_no_difference_and_the_grammar_is_kept(name):
+    recorded = ollama_reader.recorded(name)
+    events = assert_chunking_invariant(lambda: stage(recorded), recorded.body)
+    assert_stream_grammar(events)
     ends = [event for event in events if isinstance(event, (Stop, Failed))]
     assert ends == events[-1:]
-    shown = [event.to_dict() for event in events if not isinstance(event, Failed)]
-    shown += [{"type": "stop", "stop_reason": "error"}] if error_of(events) else []
-    assert broken_rules(shown) == []
-
-
-@pytest.mark.parametrize("name", ANSWERS)
-def test_where_the_bytes_are_cut_makes_no_difference(name):
-    recorded = ollama_reader.recorded(name)
-    whole = shown(read(recorded))
-    for cuts in places(recorded.body):
-        assert shown(read(recorded, *cuts)) == whole
-
-
-def places(body):
-    if len(body) <= EVERY_CUT:
-        return [(place,) for place in range(1, len(body))]
-    chance = random.Random(len(body))
-    return [sorted(chance.sample(range(1, len(body)), chance.randint(1, 12))) for _ in range(64)]
-
-
-def shown(events):
-    """Events that can be compared: an error has no equality of its own."""
-    return [
-        event.error.to_dict() if isinstance(event, Failed) else event for event in normalise(events)
-    ]
 
 
 def test_every_recording_is_used_by_some_test():

@@ -10,7 +10,7 @@ import attrs
 
 from multitap.work import Work
 
-__all__ = ("Catalog", "Model")
+__all__ = ("Catalog", "DescribesModels", "Model")
 
 
 @attrs.frozen(kw_only=True)
@@ -80,4 +80,12 @@ class Catalog(Protocol):
 
     def models(self) -> Work[Model]:
         """Every model of the backend, one result each; ``backend`` is left empty."""
+        ...
+
+
+class DescribesModels(Protocol):
+    """Optional, beside ``Catalog``: a question about one model, without the whole list."""
+
+    def describe(self, model: str, /) -> Work[Model]:
+        """The model, as exactly one result; one that is not there is ``ModelNotFound``."""
         ...

@@ -155,7 +155,7 @@ class AsyncStream(Generic[T]):
 
     async def _perform(self, command: Command[T]) -> Any:
         if type(command) is Read:
-            return await self._transfer.read() if self._transfer else b""
+            return await self._transfer.read(command.idle) if self._transfer else b""
         if type(command) is Take:
             return await self._take()
         if isinstance(command, Send):

@@ -1,4 +1,4 @@
-"""Bodies as bytes: JSON, one file, or a form; files are read here, anew for each attempt."""
+"""Bodies as they are sent: JSON, one file, or a form; files are measured anew for each attempt."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from multitap.errors import ConfigError, LocalError
+from multitap.engine.blocks import Pieces, Stored, stored
+from multitap.errors import ConfigError
 from multitap.work import File, Json, Multipart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from multitap.engine.blocks import Content
     from multitap.work import Body
 
 __all__ = ("encode",)
@@ -21,8 +23,8 @@ __all__ = ("encode",)
 _CONTENT_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z/;=\" -]+")
 
 
-def encode(body: Body) -> tuple[Mapping[str, str], bytes]:
-    """The headers that a body needs, its type, and its bytes.
+def encode(body: Body) -> tuple[Mapping[str, str], Content]:
+    """The headers that a body needs, its type, and what is sent.
 
     >>> encode(Json({"model": "tiny"}))
     ({'content-type': 'application/json'}, b'{"model":"tiny"}')
@@ -38,7 +40,7 @@ def encode(body: Body) -> tuple[Mapping[str, str], bytes]:
     if isinstance(body, Json):
         return {"content-type": "application/json"}, _json(body.value)
     if isinstance(body, File):
-        return {"content-type": _content_type(body)}, _read(body)
+        return {"content-type": _content_type(body)}, _joined([_source(body)])
     return _form(body)
 
 
@@ -67,15 +69,13 @@ def _holds_no_number(value: object) -> bool:
     return isinstance(value, (list, tuple)) and any(map(_holds_no_number, value))
 
 
-def _read(file: File) -> bytes:
-    if not isinstance(file.source, Path):
-        return file.source
-    try:
-        return file.source.read_bytes()
-    except OSError as error:
-        raise LocalError(
-            f"Cannot read {file.source}: {error.strerror}", hint="Check the path of the file."
-        ) from None
+def _source(file: File) -> bytes | Stored:
+    return stored(file.source) if isinstance(file.source, Path) else file.source
+
+
+def _joined(parts: list[bytes | Stored]) -> Content:
+    in_memory = [part for part in parts if isinstance(part, bytes)]
+    return b"".join(in_memory) if len(in_memory) == len(parts) else Pieces(tuple(parts))
 
 
 def _content_type(file: File) -> str:
@@ -87,26 +87,28 @@ def _content_type(file: File) -> str:
 # ---- forms ---------------------------------------------------------------------------------------
 
 
-def _form(form: Multipart) -> tuple[Mapping[str, str], bytes]:
-    parts = [_field(name, text) for name, text in form.fields.items()]
-    parts.extend(_file(name, file) for name, file in form.files.items())
-    boundary = _boundary(parts)
-    lines = [b"--%b\r\n%b\r\n" % (boundary, part) for part in parts]
-    whole = b"".join([*lines, b"--%b--\r\n" % boundary])
-    return {"content-type": f"multipart/form-data; boundary={boundary.decode()}"}, whole
+def _form(form: Multipart) -> tuple[Mapping[str, str], Content]:
+    parts = [(_field(name, text), b"") for name, text in form.fields.items()]
+    files = [(_file_head(name, file), _source(file)) for name, file in form.files.items()]
+    boundary = _boundary([piece for part in (*parts, *files) for piece in part])
+    pieces: list[bytes | Stored] = []
+    for head, content in (*parts, *files):
+        pieces += [b"--%b\r\n%b" % (boundary, head), content, b"\r\n"]
+    body = _joined([*pieces, b"--%b--\r\n" % boundary])
+    return {"content-type": f"multipart/form-data; boundary={boundary.decode()}"}, body
 
 
 def _field(name: str, text: str) -> bytes:
     return f'Content-Disposition: form-data; name="{_quoted(name)}"\r\n\r\n{text}'.encode()
 
 
-def _file(name: str, file: File) -> bytes:
+def _file_head(name: str, file: File) -> bytes:
     head = (
         f'Content-Disposition: form-data; name="{_quoted(name)}"; '
         f'filename="{_quoted(file.name)}"\r\n'
         f"Content-Type: {_content_type(file)}\r\n\r\n"
     )
-    return head.encode() + _read(file)
+    return head.encode()
 
 
 def _quoted(name: str) -> str:
@@ -114,8 +116,9 @@ def _quoted(name: str) -> str:
     return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _boundary(parts: list[bytes]) -> bytes:
+def _boundary(pieces: list[bytes | Stored]) -> bytes:
+    # 128 random bits are in no file; what lies in memory is looked through all the same.
     while True:
         boundary = secrets.token_hex(16).encode()
-        if not any(boundary in part for part in parts):
+        if not any(boundary in piece for piece in pieces if isinstance(piece, bytes)):
             return boundary

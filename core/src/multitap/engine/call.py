@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 
@@ -11,15 +11,14 @@ from multitap.answer import stop_reason_of
 from multitap.engine.carrier import Clocks
 from multitap.engine.watch import Watch
 from multitap.errors import BackendError, MultitapError, PluginError
-from multitap.events import Event
-from multitap.policy.retry import Retry
+from multitap.policy.retry import Retries, Retry
 from multitap.work import Backend, Stage, Work
 
 __all__ = ("Call", "EventFilter")
 
 T = TypeVar("T")
 M = TypeVar("M", bound=MultitapError)
-EventFilter = Stage[Sequence[Event], Event]
+EventFilter = Stage[Sequence[Any], Any]
 
 
 @attrs.frozen(kw_only=True)
@@ -31,6 +30,8 @@ class Call(Generic[T]):
         filters: Makes the filters of one attempt, in order.
         ends_with_stop: The results are events, and without a ``Stop`` the answer was cut.
         streamed: The caller reads as it comes, so a lost first attempt is not billed work.
+        idle: Seconds of silence that the next read bears; ``None``: the clocks say it.
+        retrying: What to give while a failed attempt waits for the next one.
         watch: Tells the observers; ``None``: there are none.
     """
 
@@ -43,7 +44,9 @@ class Call(Generic[T]):
     ends_with_stop: bool = False
     streamed: bool = True
     clocks: Clocks = attrs.field(factory=Clocks)
-    retry: Retry = attrs.field(factory=Retry)
+    retry: Retries = attrs.field(factory=Retry)
+    idle: Callable[[], float] | None = None
+    retrying: Callable[[BackendError, float], Sequence[T]] | None = None
     watch: Watch | None = None
 
     def described(self, describe: Callable[[], Work[T]]) -> Call[T]:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import attrs
 
+from multitap.engine.blocks import Content
 from multitap.work import Head, HttpCall
 
 __all__ = ("AsyncCarrier", "AsyncTransfer", "Carrier", "Clocks", "Request", "Transfer")
@@ -37,11 +38,14 @@ class Clocks:
 
 @attrs.frozen(kw_only=True)
 class Request:
-    """One attempt, ready to be sent: the call, its encoded body, and all headers, key included."""
+    """One attempt, ready to be sent: the call, its encoded body, and all headers, key included.
+
+    A body of ``Pieces`` is read from its files while it is sent, and never as a whole.
+    """
 
     call: HttpCall
     headers: Mapping[str, str] = attrs.field(repr=False)
-    body: bytes = attrs.field(default=b"", repr=False)
+    body: Content = attrs.field(default=b"", repr=False)
 
 
 class Transfer(Protocol):
@@ -51,8 +55,11 @@ class Transfer(Protocol):
         """Connect if need be, send, and wait for status and headers."""
         ...
 
-    def read(self) -> bytes:
-        """The next bytes of the body as they come; ``b""`` at its end."""
+    def read(self, idle: float | None = None, /) -> bytes:
+        """The next bytes of the body as they come; ``b""`` at its end.
+
+        ``idle``: seconds of silence that this read bears, where that is less than the clocks'.
+        """
         ...
 
     def done(self) -> None:
@@ -83,8 +90,8 @@ class AsyncTransfer(Protocol):
         """Connect if need be, send, and wait for status and headers."""
         ...
 
-    async def read(self) -> bytes:
-        """The next bytes of the body as they come; ``b""`` at its end."""
+    async def read(self, idle: float | None = None, /) -> bytes:
+        """The next bytes of the body as they come; ``b""`` at its end; ``idle`` as above."""
         ...
 
     async def done(self) -> None:

@@ -28,12 +28,14 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from multitap.engine.blocks import sha256_of
 from multitap.engine.call import Call, EventFilter
 from multitap.errors import BackendError, MultitapError, ProtocolError, TruncatedStream
 from multitap.events import Failed, Stop
 from multitap.headers import request_id, retry_after
 from multitap.policy.retry import Attempt
 from multitap.work import (
+    Digest,
     Emit,
     Exchange,
     Explain,
@@ -65,7 +67,9 @@ class Send:
 
 @attrs.frozen
 class Read:
-    """Read some of the answer."""
+    """Read some of the answer; ``idle``: the seconds of silence to bear, if not the clocks'."""
+
+    idle: float | None = None
 
 
 @attrs.frozen
@@ -151,9 +155,11 @@ class Flow(Generic[T]):
                 self._ended(Attempt(number, error, delay))
                 if delay is None:
                     raise
+                if self._call.retrying is not None:
+                    yield Out(self._call.retrying(error, delay))
                 yield Sleep(delay)
             else:
-                self._call.retry.budget.succeeded()
+                self._call.retry.succeeded()
                 self._ended(Attempt(number))
                 return result
 
@@ -175,7 +181,7 @@ class Flow(Generic[T]):
         if head.status >= 300:
             raise (yield from self._refusal(head, work.explain))
         decoder = work.decoder(head)
-        while data := (yield from self._input(_READ)):
+        while data := (yield from self._input(self._read())):
             if ending := (yield from self._deliver(decoder.feed(data))):
                 yield ending
                 return
@@ -220,10 +226,24 @@ class Flow(Generic[T]):
         if isinstance(step, Sleep):
             yield step
             return None, False
+        if isinstance(step, Digest):
+            return (yield from self._digest(step)), False
         yield from self._retried(partial(self._exchange, step), _idempotent(step.call))
         return None, self._call.ends_with_stop
 
+    def _digest(self, step: Digest) -> Steps[T]:
+        yield Start(sha256_of(step.path))  # type: ignore[arg-type]  # its results stay here
+        found: Sequence[Any] = ()
+        while (results := (yield _TAKE)) is not None:
+            found = results
+        yield Done()
+        return found[0] if found else ""
+
     # ---- answers -------------------------------------------------------------------------------
+
+    def _read(self) -> Read:
+        idle = self._call.idle
+        return _READ if idle is None else Read(idle())
 
     def _input(self, command: Read | Take) -> Steps[T]:
         try:
@@ -240,7 +260,7 @@ class Flow(Generic[T]):
         if not self._committed and any(map(_semantic, items)):
             self._commit()
         for stage in self._filters:
-            items = stage.feed(items)  # type: ignore[arg-type, assignment]
+            items = stage.feed(items)
         kinds = set(map(type, items))
         error = None
         if Failed in kinds or Stop in kinds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from multitap.engine import faults
@@ -10,8 +11,9 @@ from multitap.engine.origin import check_headers
 from multitap.work import Head
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 
+    from multitap.engine.blocks import Pieces
     from multitap.engine.carrier import Clocks, Request
     from multitap.engine.content import Inflater
     from multitap.engine.origin import Origin
@@ -24,6 +26,7 @@ class Attempt:
     """The clocks and the decoding of one request and its answer.
 
     Attributes:
+        headers: All of them; those of a body in memory are httpx's own.
         timeouts: Seconds for each step, as httpx takes them.
         phase: ``wait`` until the head is there, then ``stream``.
     """
@@ -46,14 +49,26 @@ class Attempt:
             "write": self.left(self.idle),
         }
         self.phase = "wait"
+        self.headers = {"accept-encoding": "identity", **request.headers}
+        if not isinstance(request.body, bytes):  # httpx would send it in chunks
+            self.headers["content-length"] = str(len(request.body))
+
+    def content(self, *, on_a_loop: bool) -> bytes | Iterable[bytes] | AsyncIterable[bytes] | None:
+        """The body as httpx takes it."""
+        body = self.request.body
+        if isinstance(body, bytes):
+            return body or None
+        return _async_upload(body) if on_a_loop else _upload(body)
 
     def left(self, limit: float) -> float:
         """Seconds for the next step; never zero, which would not mean "at once"."""
         return max(faults.seconds_left(limit, self.deadline), 0.001)
 
-    def left_in_all(self) -> float | None:
-        """Seconds until the deadline, if there is one."""
-        return None if self.deadline is None else self.left(float("inf"))
+    def left_in_all(self, idle: float | None = None) -> float | None:
+        """Seconds until the deadline, or of silence, if either has an end."""
+        if self.deadline is None:
+            return idle
+        return self.left(float("inf") if idle is None else idle)
 
     def head(self, status: int, headers: Iterable[tuple[str, str]]) -> Head:
         """What came back; from here on it is silence within the answer that is measured."""
@@ -76,8 +91,19 @@ class Attempt:
     def check_deadline(self) -> None:
         """Refuse to go on once the deadline has passed."""
         if faults.seconds_left(1.0, self.deadline) <= 0:
-            raise self.deadline_over()
+            raise self.out_of_time()
 
-    def deadline_over(self) -> Timeout:
-        """The error of the whole call's clock."""
-        return faults.expired("stall_timeout", self.phase, 0.0, self.deadline)
+    def out_of_time(self, idle: float | None = None) -> Timeout:
+        """The error of the whole call's clock, or of too long a silence."""
+        return faults.expired("stall_timeout", self.phase, idle or 0.0, self.deadline)
+
+
+def _upload(body: Pieces) -> Iterator[bytes]:
+    with body.blocks() as blocks:
+        yield from blocks
+
+
+async def _async_upload(body: Pieces) -> AsyncIterator[bytes]:
+    with body.blocks() as blocks:
+        while block := await asyncio.to_thread(blocks.read):
+            yield block

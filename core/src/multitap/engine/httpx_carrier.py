@@ -1,9 +1,9 @@
 """The carriers over httpx: for an injected client, HTTP/2, mocks and anything unusual.
 
 What they cannot promise: ``abort`` wakes a blocking call that still waits for the head of an
-answer only if that call opened its connection itself, a deadline is looked at between reads,
-limits on headers are those of httpx's own parser, and httpx 0.28 may lose a connection of its
-pool where a task is cancelled. This is the only file that imports httpx.
+answer only if that call opened its connection itself, a deadline is looked at between reads, a
+blocking ``read`` bears the clocks' silence and no less, limits on headers are httpx's own, and 0.28
+may lose a connection of its pool to a cancelled task. This is the only file that imports httpx.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def _in_httpx_words(
     return client.build_request(
         attempt.request.call.method,
         attempt.url,
-        headers={"accept-encoding": "identity", **attempt.request.headers},
-        content=attempt.request.body or None,
+        headers=attempt.headers,
+        content=attempt.content(on_a_loop=isinstance(client, httpx.AsyncClient)),
         extensions={"timeout": attempt.timeouts, **extensions},
     )
 
@@ -206,7 +206,7 @@ class HttpxTransfer:
         self._refuse_aborted()
         return attempt.head(response.status_code, response.headers.items())
 
-    def read(self) -> bytes:
+    def read(self, idle: float | None = None, /) -> bytes:
         """The next bytes of the body as they come; ``b""`` at its end."""
         self._busy = True
         try:
@@ -327,13 +327,13 @@ class AsyncHttpxTransfer:
         except BaseException as error:
             raise self._given_up(error, attempt) from None
 
-    async def read(self) -> bytes:
+    async def read(self, idle: float | None = None, /) -> bytes:
         """The next bytes of the body as they come; ``b""`` at its end."""
         attempt, body = self._attempt, self._body
         if attempt is None or body is None or self._aborted:
             raise faults.aborted("stream")
         try:
-            while (data := await self._run(_next(body), attempt)) is not None:
+            while (data := await self._run(_next(body), attempt, idle)) is not None:
                 if decoded := attempt.decode(data):
                     return decoded
             return attempt.finish()
@@ -358,14 +358,16 @@ class AsyncHttpxTransfer:
             with suppress(RuntimeError):  # the loop is closed
                 self._carrier.loop.call_soon_threadsafe(self._drop)
 
-    async def _run(self, coroutine: Coroutine[Any, Any, T], attempt: Attempt) -> T:
+    async def _run(
+        self, coroutine: Coroutine[Any, Any, T], attempt: Attempt, idle: float | None = None
+    ) -> T:
         step = self._carrier.start(coroutine)
         self._step = step
-        await asyncio.wait({step}, timeout=attempt.left_in_all())
+        await asyncio.wait({step}, timeout=attempt.left_in_all(idle))
         if self._aborted or step.cancelled():
             raise faults.aborted(attempt.phase)
         if not step.done():
-            raise attempt.deadline_over()
+            raise attempt.out_of_time(idle)
         return step.result()
 
     def _given_up(self, error: BaseException, attempt: Attempt) -> BaseException:

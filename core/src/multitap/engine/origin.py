@@ -108,7 +108,7 @@ def secure_context() -> ssl.SSLContext:
 
 
 def wire(origin: Origin, request: Request) -> bytes:
-    """Request line, headers and body.
+    """Request line, headers and body; a body in files follows by itself.
 
     Raises:
         ConfigError: A header could not be sent safely; its value is not shown.
@@ -124,7 +124,8 @@ def wire(origin: Origin, request: Request) -> bytes:
         lines.append(f"content-length: {len(request.body)}")
     check_headers(request.headers)
     lines.extend(f"{name}: {value}" for name, value in request.headers.items())
-    return "\r\n".join([*lines, "\r\n"]).encode("latin-1") + request.body
+    head = "\r\n".join([*lines, "\r\n"]).encode("latin-1")
+    return head + request.body if isinstance(request.body, bytes) else head
 
 
 def check_headers(headers: Mapping[str, str]) -> None:

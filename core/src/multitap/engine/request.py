@@ -15,7 +15,8 @@ __all__ = ("prepare",)
 def prepare(backend: Backend, call: HttpCall) -> Request:
     """One attempt's request: the encoded body, and the headers with the backend's key."""
     headers, body = encode(call.body)
-    keys: Mapping[str, str] = backend.auth(call, body) if backend.auth is not None else {}
+    signed = body if isinstance(body, bytes) else b""
+    keys: Mapping[str, str] = backend.auth(call, signed) if backend.auth is not None else {}
     fixed = {"user-agent": _user_agent(), "accept": "*/*"}
     return Request(call=call, headers={**fixed, **headers, **call.headers, **keys}, body=body)
 

@@ -150,7 +150,7 @@ class Stream(Generic[T]):
 
     def _perform(self, command: Command[T]) -> Any:
         if type(command) is Read:
-            return self._transfer.read() if self._transfer else b""
+            return self._transfer.read(command.idle) if self._transfer else b""
         if type(command) is Take:
             return self._take()
         if isinstance(command, Send):

@@ -13,12 +13,13 @@ import math
 import random
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import attrs
 
 from multitap.errors import BackendError, Overloaded, RateLimited, Timeout
 
-__all__ = ("Attempt", "Retry", "RetryBudget", "RetryPolicy")
+__all__ = ("Attempt", "Retries", "Retry", "RetryBudget", "RetryPolicy")
 
 
 @attrs.frozen
@@ -82,9 +83,21 @@ class RetryBudget:
         self._left = min(self._capacity, self._left + amount)
 
 
+class Retries(Protocol):
+    """What the flow asks about its attempts."""
+
+    def delay(self, error: BackendError, number: int, deadline: float | None) -> float | None:
+        """The wait before the next attempt, or ``None``; never beyond the deadline."""
+        ...
+
+    def succeeded(self) -> None:
+        """The call, or one step of it, went well."""
+        ...
+
+
 @attrs.frozen
 class Retry:
-    """Policy and budget together: what the flow asks after a failed attempt."""
+    """Policy and budget together, for calls of one request."""
 
     policy: RetryPolicy = attrs.field(factory=RetryPolicy)
     budget: RetryBudget = attrs.field(factory=RetryBudget)
@@ -97,3 +110,7 @@ class Retry:
         if delay is None or (deadline is not None and self.clock() + delay >= deadline):
             return None
         return delay if self.budget.spend(2 if isinstance(error, Timeout) else 1) else None
+
+    def succeeded(self) -> None:
+        """The call, or one step of it, went well."""
+        self.budget.succeeded()

@@ -25,7 +25,6 @@ from multitap.resolve import ResolvedModel
 from multitap.runtime.base import (
     CHECK_PROMPT,
     PROBE_SECONDS,
-    Base,
     Check,
     Handle,
     Models,
@@ -38,6 +37,7 @@ from multitap.runtime.base import (
     single,
 )
 from multitap.runtime.composition import ConfigSource
+from multitap.runtime.manages_aio import AsyncManagesModels
 from multitap.work import Backend
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ A = TypeVar("A", bound="AsyncRuntime")
 S = TypeVar("S", bound=AsyncStream[Any])
 
 
-class AsyncRuntime(Base):
+class AsyncRuntime(AsyncManagesModels):
     """``Runtime`` with ``await``. It keeps one set of connections for each running loop.
 
     Args:
@@ -162,7 +162,7 @@ class AsyncRuntime(Base):
         if backend is not None:
             return Models(await self._models_of(backend, timeout, patient=True))
         names = self._parts.offering("catalog")
-        return self._gather(names, await self._all(names, timeout))
+        return self._gather(names, await self._all([self._tried(n, timeout) for n in names]))
 
     async def validate(
         self, backend: str | None = None, *, model: str | None = None, timeout: float | None = None
@@ -173,19 +173,11 @@ class AsyncRuntime(Base):
             return await self._one(self._parts.validate(target, timeout))
         return listed(await self._models_of(target.backend, timeout, patient=True), target)
 
-    async def load(self, model: str | None = None, *, timeout: float | None = None) -> None:
-        """Bring a model into memory; done when this returns."""
-        await self._collect(self._parts.lifecycle("load", model, timeout))
-
-    async def unload(self, model: str | None = None, *, timeout: float | None = None) -> None:
-        """Free a model's memory; done when this returns."""
-        await self._collect(self._parts.lifecycle("unload", model, timeout))
-
     async def probe(self, timeout: float = PROBE_SECONDS) -> Sequence[Probe]:
         """Ask every backend, at once, whether it is there and what it has."""
         started = time.monotonic()
         names = self._parts.offering("catalog")
-        found = await self._all(names, timeout)
+        found = await self._all([self._tried(name, timeout) for name in names])
         return [self._probed(n, started, f) for n, f in zip(names, found, strict=True)]
 
     async def check(self, model: str | None = None, *, timeout: float | None = 30) -> Check:
@@ -228,8 +220,11 @@ class AsyncRuntime(Base):
 
         return AsyncDirectCarrier(backend.endpoint)
 
+    def _stream(self, call: Call[T]) -> AsyncStream[T]:
+        return self._open(AsyncStream(call, self._carrier(call)))
+
     async def _collect(self, call: Call[T]) -> list[T]:
-        async with self._open(AsyncStream(call, self._carrier(call))) as stream:
+        async with self._stream(call) as stream:
             return [item async for item in stream]
 
     async def _one(self, call: Call[T]) -> T:
@@ -248,10 +243,8 @@ class AsyncRuntime(Base):
         except MultitapError as error:
             return error
 
-    async def _all(
-        self, names: Sequence[str], timeout: float | None
-    ) -> list[Sequence[Model] | MultitapError]:
-        return list(await asyncio.gather(*(self._tried(name, timeout) for name in names)))
+    async def _all(self, asked: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+        return list(await asyncio.gather(*asked))
 
 
 class AsyncModelHandle(Handle):

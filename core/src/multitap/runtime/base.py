@@ -20,12 +20,14 @@ from multitap.events import Notice
 from multitap.manifest import ProviderInfo
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel
-from multitap.runtime.composition import Composition, ConfigSource
+from multitap.runtime.composition import ConfigSource
+from multitap.runtime.management import Management
 from multitap.work import Backend
 
 __all__ = (
     "Base",
     "Check",
+    "Found",
     "Handle",
     "Models",
     "Probe",
@@ -80,7 +82,7 @@ class Base:
     """What needs no I/O, and is the same in both runtimes."""
 
     def __init__(self, config: ConfigSource, registry: Registry | None) -> None:
-        self._parts = Composition(config, registry)
+        self._parts = Management(config, registry)
 
     def capabilities(self) -> Sequence[Row]:
         """What installed distributions declare; nothing is imported for it."""
@@ -124,8 +126,11 @@ class Base:
         failed = [(name, error) for name, error in rows if isinstance(error, MultitapError)]
         return Models(models, [Notice("backend_down", str(e), name) for name, e in failed])
 
+    def _placed(self, backend: str, models: Iterable[Model]) -> list[Model]:
+        return [attrs.evolve(model, backend=backend) for model in models]
+
     def _keep(self, backend: str, models: Iterable[Model]) -> Sequence[Model]:
-        kept = [attrs.evolve(model, backend=backend) for model in models]
+        kept = self._placed(backend, models)
         self._parts.remember(backend, kept)
         return kept
 

@@ -20,7 +20,6 @@ from multitap.capabilities.embedding import (
     Embeddings,
     InputType,
 )
-from multitap.capabilities.lifecycle import Lifecycle, Progress
 from multitap.capabilities.provider import Provider, Validation
 from multitap.capabilities.rerank import Ranking, RerankModel, RerankRequest
 from multitap.capabilities.tokenize import (
@@ -251,18 +250,6 @@ class Composition:
         plugin = cast(Provider, self._plugin("provider", target.backend))
         return self._call(
             "provider", target, lambda: plugin.validate(target.model or None), timeout
-        )
-
-    def lifecycle(
-        self, verb: str, model: str | None, timeout: float | None = None
-    ) -> Call[Progress]:
-        """Pull, load or unload a model."""
-        target = self.resolve(model)
-        plugin = cast(Lifecycle, self._plugin("lifecycle", target.backend))
-        method = getattr(plugin, verb)
-        first_byte = WHOLE_CALL if timeout is None else timeout
-        return self._call(
-            "lifecycle", target, lambda: method(target.model), timeout, first_byte=first_byte
         )
 
     # ---- how a call is put together ------------------------------------------------------------

@@ -30,7 +30,6 @@ from multitap.resolve import ResolvedModel
 from multitap.runtime.base import (
     CHECK_PROMPT,
     PROBE_SECONDS,
-    Base,
     Check,
     Handle,
     Models,
@@ -43,6 +42,7 @@ from multitap.runtime.base import (
     single,
 )
 from multitap.runtime.composition import ConfigSource
+from multitap.runtime.manages import ManagesModels
 from multitap.work import Backend
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ R = TypeVar("R", bound="Runtime")
 S = TypeVar("S", bound=Stream[Any])
 
 
-class Runtime(Base):
+class Runtime(ManagesModels):
     """Every installed backend, in blocking code; safe to share between threads.
 
     Args:
@@ -200,14 +200,6 @@ class Runtime(Base):
             return self._one(self._parts.validate(target, timeout))
         return listed(self._models_of(target.backend, timeout, patient=True), target)
 
-    def load(self, model: str | None = None, *, timeout: float | None = None) -> None:
-        """Bring a model into memory; done when this returns."""
-        self._collect(self._parts.lifecycle("load", model, timeout))
-
-    def unload(self, model: str | None = None, *, timeout: float | None = None) -> None:
-        """Free a model's memory; done when this returns."""
-        self._collect(self._parts.lifecycle("unload", model, timeout))
-
     def probe(self, timeout: float = PROBE_SECONDS) -> Sequence[Probe]:
         """Ask every backend, at once, whether it is there and what it has."""
         started = time.monotonic()
@@ -254,8 +246,11 @@ class Runtime(Base):
 
         return DirectCarrier(backend.endpoint)
 
+    def _stream(self, call: Call[T]) -> Stream[T]:
+        return self._open(Stream(call, self._carrier(call)))
+
     def _collect(self, call: Call[T]) -> list[T]:
-        with self._open(Stream(call, self._carrier(call))) as stream:
+        with self._stream(call) as stream:
             return list(stream)
 
     def _one(self, call: Call[T]) -> T:

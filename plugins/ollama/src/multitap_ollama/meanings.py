@@ -44,7 +44,7 @@ class Meaning:
 NAME = "Give the model's name as `multitap models {backend}` shows it."
 FULL = "Shorten it, raise num_ctx if the model can hold more, or allow truncate=True."
 ANEW = "Try again: Ollama starts the model anew. If it happens again, look at Ollama's log."
-INSECURE = "The registry speaks plain HTTP: pull with insecure, if you trust the network."
+INSECURE = "The registry speaks plain HTTP: if you trust the network, set insecure in llm.toml."
 
 # The first row that fits decides.
 MEANINGS = (

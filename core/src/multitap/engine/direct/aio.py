@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from multitap.engine.blocks import Pieces
     from multitap.engine.carrier import Clocks, Request
     from multitap.work import Head
 
@@ -90,7 +91,7 @@ class AsyncDirectTransfer:
         self._pool = carrier.pool
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._aborted = self._sent = False
+        self._aborted = self._sent = self._cut = False
         self._connection: StreamConnection | None = None
         self._response: Response | None = None
         self._idle = 0.0
@@ -105,8 +106,9 @@ class AsyncDirectTransfer:
             self._drop()
             raise
 
-    async def read(self) -> bytes:
+    async def read(self, idle: float | None = None, /) -> bytes:
         """The next bytes of the body as they come; ``b""`` at its end."""
+        idle = self._idle if idle is None else min(idle, self._idle)
         try:
             response = self._response
             if response is None or self._aborted:
@@ -115,7 +117,7 @@ class AsyncDirectTransfer:
                 data = response.take()
                 if data or response.complete:
                     return data
-                await self._receive(self._idle, self._idle, "stall_timeout", "stream")
+                await self._receive(idle, idle, "stall_timeout", "stream")
         except BaseException:
             self._drop()
             raise
@@ -182,6 +184,9 @@ class AsyncDirectTransfer:
         response = self._response = Response(self._origin, request.call.method)
         self._sent = False
         self._sent = await self._write(data, connection)
+        if self._sent and not isinstance(request.body, bytes):
+            self._sent = await self._write_files(request.body, connection)
+            self._cut = not self._sent
         limit = request.call.first_byte
         limit = clocks.first_byte if limit is None else limit
         until = time.monotonic() + limit
@@ -197,6 +202,15 @@ class AsyncDirectTransfer:
             if not woken and connection.unsent() >= before:
                 raise faults.expired("stall_timeout", "send", self._idle, self._deadline)
         return not connection.writing
+
+    async def _write_files(self, body: Pieces, connection: StreamConnection) -> bool:
+        with body.blocks() as blocks:
+            while block := await asyncio.to_thread(blocks.read):
+                if self._aborted:
+                    raise faults.aborted("send")
+                if connection.ended or not await self._write(block, connection):
+                    return False
+        return True
 
     # ---- receiving -------------------------------------------------------------------------------
 
@@ -230,7 +244,7 @@ class AsyncDirectTransfer:
 
     def _keep(self) -> None:
         response, connection = self._response, self._connection
-        if response is None or connection is None or self._aborted:
+        if response is None or connection is None or self._aborted or self._cut:
             return
         if response.complete and response.reusable and connection.release():
             self._connection = None

@@ -96,11 +96,11 @@ class DirectTransfer:
         finally:
             self._leave()
 
-    def read(self) -> bytes:
+    def read(self, idle: float | None = None, /) -> bytes:
         """The next bytes of the body as they come; ``b""`` at its end."""
         self._busy = True
         try:
-            return self._next()
+            return self._next(self._idle if idle is None else min(idle, self._idle))
         except BaseException:
             self._drop()
             raise
@@ -177,7 +177,7 @@ class DirectTransfer:
         self._hold(connection)
         response = self._response = Response(self._origin, request.call.method)
         self._sent = False
-        self._sent = self._write(data, connection)
+        self._sent = self._write(data, connection) and self._write_files(request, connection)
         limit = request.call.first_byte
         limit = clocks.first_byte if limit is None else limit
         until = time.monotonic() + limit
@@ -197,9 +197,15 @@ class DirectTransfer:
             return False  # a server that refuses a long body may have said why before it closed
         return True
 
+    def _write_files(self, request: Request, connection: SocketConnection) -> bool:
+        if isinstance(request.body, bytes):
+            return True
+        with request.body.blocks() as blocks:
+            return all(self._write(block, connection) for block in blocks)
+
     # ---- receiving -------------------------------------------------------------------------------
 
-    def _next(self) -> bytes:
+    def _next(self, idle: float) -> bytes:
         response = self._response
         if response is None or self._aborted:
             raise faults.aborted("stream")
@@ -207,7 +213,7 @@ class DirectTransfer:
             data = response.take()
             if data or response.complete:
                 return data
-            self._receive(self._idle, self._idle, "stall_timeout", "stream")
+            self._receive(idle, idle, "stall_timeout", "stream")
 
     def _receive(self, wait: float, limit: float, kind: str, phase: str) -> None:
         assert self._response is not None

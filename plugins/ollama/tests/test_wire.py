@@ -1,0 +1,238 @@
+"""Through sockets, blocking and on an event loop: recorded streams, errors, and hanging up."""
+
+from __future__ import annotations
+
+import random
+from array import array
+
+import ollama_reader
+import pytest
+from ollama_here import ollama_config, ollama_registry
+
+from multitap.errors import (
+    BackendError,
+    ContextOverflow,
+    EngineError,
+    ModelNotFound,
+    NotSupported,
+    ProviderDown,
+    TruncatedStream,
+)
+from multitap.testing import (
+    WORLDS,
+    Recording,
+    Server,
+    broken_rules,
+    client_closed,
+    ndjson,
+    request,
+    respond,
+)
+from multitap.testing import json as json_answer
+
+ENDS = {"stop": "complete", "length": "max_tokens"}
+THREE_CUTS = 3
+
+
+def is_stream(name):
+    recorded = ollama_reader.recorded(name)
+    stream = recorded.headers.get("content-type") == "application/x-ndjson"
+    return recorded.path == "/api/chat" and recorded.status == 200 and stream
+
+
+STREAMS = [name for name in ollama_reader.names("test_recordings") if is_stream(name)]
+OK = {"message": {"role": "assistant", "content": "Hi"}, "done": True, "done_reason": "stop"}
+
+
+@pytest.fixture(scope="module", params=WORLDS, ids=["sync", "async"])
+def world(request):
+    """Makes runtimes in blocking code, or on an event loop."""
+    return request.param
+
+
+def ask(world, server, *prompt, call="stream", **options):
+    """What comes of one call: its result, or the error."""
+    here = world(ollama_config(server.url), ollama_registry())
+    try:
+        if call == "stream":
+            return here.stream(*(prompt or ("hi",)), **options)
+        return here.call(call, *(prompt or ("hi",)), **options)
+    finally:
+        here.close()
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_recorded_stream_is_read_however_it_arrives(world, name):
+    recorded = ollama_reader.recorded(name)
+    recording = Recording.load(ollama_reader.RECORDINGS / f"{name}.json")
+    wanted = ollama_reader.expected(recorded.body)
+    chance = random.Random(name)
+    cuts = sorted(chance.sample(range(1, len(recorded.raw)), THREE_CUTS))
+    aborted = recording.ended.startswith("client closed")
+    script = [request, recording.answer(cuts)] if not aborted else abort(recorded)
+    with Server([*script, client_closed] if recorded.whole else script) as server:
+        answer, shown = answer_of(world, server)
+    assert (answer.text, answer.reasoning) == (wanted.text, wanted.reasoning)
+    assert [(call.name, call.arguments) for call in answer.tool_calls] == wanted.calls
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == wanted.counts
+    assert answer.stop_reason == stop_reason(wanted)
+    assert shown is None or broken_rules(shown) == []
+
+
+def abort(recorded):
+    """Where the recording's client hung up, the server does."""
+    return [request, lambda connection: connection.send(recorded.raw)]
+
+
+def answer_of(world, server):
+    try:
+        events, stream = ask(world, server)
+    except BackendError as error:
+        return error.partial, None
+    return stream.answer, [event.to_dict() for event in events]
+
+
+def stop_reason(wanted):
+    if wanted.error is not None or wanted.finish not in ENDS:
+        return "error"
+    return "tool_use" if wanted.calls and wanted.finish == "stop" else ENDS[wanted.finish]
+
+
+# ---- a call as an application makes it -----------------------------------------------------------
+
+
+def replay(name):
+    """A connection that says what was recorded, then waits for the client to leave."""
+    return [Recording.load(ollama_reader.RECORDINGS / f"{name}.json").script()]
+
+
+def script(*answers):
+    """One connection that gives these answers, one a request."""
+    return [*(step for answer in answers for step in (request, answer)), client_closed]
+
+
+@pytest.mark.parametrize("end", ["", "/", "/api", "/api/", "/v1", "/v1/"])
+def test_an_endpoint_may_end_as_people_write_it(world, end):
+    with Server(script(json_answer(OK))) as server:
+        here = world(ollama_config(server.url + end), ollama_registry())
+        assert here.call("chat", "hi").text == "Hi"
+        here.close()
+    assert [sent.target for sent in server.requests] == ["/api/chat"]
+
+
+def test_a_whole_answer_is_asked_for_as_a_whole(world):
+    with Server(replay("api_chat_tools")) as server:
+        answer = ask(world, server, call="chat", tools=[{"name": "get_weather"}])
+        sent = server.requests[0].json()
+    assert answer.stop_reason == "tool_use"
+    assert [call.name for call in answer.tool_calls] == ["get_weather"]
+    assert sent["stream"] is False
+
+
+def test_an_answer_goes_back_with_the_next_question_but_for_its_thought(world):
+    first = {"thinking": "hm", "content": "", "tool_calls": [{"function": {"name": "now"}}]}
+    with Server(script(json_answer({**OK, "message": first}), json_answer(OK))) as server:
+        here = world(ollama_config(server.url), ollama_registry())
+        answer = here.call("chat", "When?", tools=[{"name": "now"}])
+        call = answer.tool_calls[0]
+        result = {"role": "tool", "tool_call_id": call.id, "content": "noon"}
+        here.call("chat", messages=[{"role": "user", "content": "When?"}, answer.message, result])
+        here.close()
+        sent = server.requests[1].json()["messages"]
+    asked = {"id": call.id, "function": {"name": "now", "arguments": {}}}
+    assert sent[1:] == [
+        {"role": "assistant", "content": "", "tool_calls": [asked]},
+        {"role": "tool", "content": "noon", "tool_name": "now", "tool_call_id": call.id},
+    ]
+
+
+def test_the_key_goes_with_every_call_and_into_no_error(world):
+    said = json_answer({"error": "unauthorized: sesame-street-1"}, 401)
+    with Server(script(said)) as server:
+        here = world(ollama_config(server.url, api_key="sesame-street-1"), ollama_registry())
+        with pytest.raises(BackendError) as caught:
+            here.call("chat", "hi")
+        here.close()
+        assert server.requests[0].headers["authorization"] == "Bearer sesame-street-1"
+    assert "sesame-street-1" not in f"{caught.value} {caught.value!r} {caught.value.to_dict()}"
+
+
+def test_what_is_not_to_be_had_is_warned_of_or_with_strict_refused(world):
+    asked = {"tools": [{"name": "now"}], "tool_choice": "required", "n": 2}
+    with Server(script(json_answer(OK))) as server:
+        answer = ask(world, server, call="chat", **asked)
+    assert {notice.option for notice in answer.warnings} == {"tool_choice", "n"}
+    with Server(script(json_answer(OK))) as server, pytest.raises(NotSupported):
+        ask(world, server, call="chat", strict=True, **{**asked, "n": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "cls"),
+    [
+        ("api_chat_unknown_model", ModelNotFound),
+        ("api_chat_over_error_stream", ContextOverflow),
+        ("api_native_over_error_stream", ContextOverflow),
+        ("api_chat_tools_unsupported", NotSupported),
+        ("api_chat_think_unsupported", NotSupported),
+    ],
+)
+def test_a_refusal_is_told_once_and_names_backend_and_model(world, name, cls):
+    with Server(replay(name)) as server:
+        with pytest.raises(cls) as caught:
+            ask(world, server)
+        assert len(server.requests) == 1
+    assert (caught.value.backend, caught.value.model) == ("ollama", "tiny")
+
+
+@pytest.mark.parametrize("name", ["queue_full", "crash_chat_tools_stream"])
+def test_before_the_first_word_it_is_asked_again(world, name):
+    recording = Recording.load(ollama_reader.RECORDINGS / f"{name}.json")
+    with Server(script(recording.answer(), ndjson([OK]))) as server:
+        _, stream = ask(world, server)
+    assert stream.answer.text == "Hi"
+    assert [attempt.error is None for attempt in stream.answer.attempts] == [False, True]
+
+
+def test_after_the_first_word_it_is_not(world):
+    with Server(replay("crash_chat_stream")) as server:
+        with pytest.raises(EngineError) as caught:
+            ask(world, server)
+        assert len(server.requests) == 1
+    wanted = ollama_reader.expected(ollama_reader.recorded("crash_chat_stream").body)
+    assert caught.value.partial.text == wanted.text
+
+
+def test_a_model_that_repeats_itself_ends_a_whole_answer_as_truncated(world):
+    with Server(replay("repeat_guard_chat")) as server, pytest.raises(TruncatedStream) as caught:
+        ask(world, server, call="chat")
+    assert caught.value.partial.text.startswith('"aaaa')
+
+
+def test_a_server_that_dies_without_a_word_is_down(world):
+    with Server([request]) as server, pytest.raises(ProviderDown):
+        ask(world, server)
+
+
+def test_leaving_early_closes_the_connection(world):
+    with Server([request, ndjson([{**OK, "done": False}, client_closed])]) as server:
+        ask(world, server, after=lambda seen, _: False)
+        server.wait_until(lambda: server.connections[0].closed)
+
+
+def test_a_proxys_page_is_named(world):
+    page = respond(502, {"content-type": "text/html"}, "<html><title>Bad Gateway</title>")
+    with Server(script(page, page, page)) as server:
+        with pytest.raises(ProviderDown, match="Bad Gateway"):
+            ask(world, server)
+        assert len(server.requests) == 3
+
+
+def test_vectors_come_from_the_wire(world):
+    with Server(replay("api_embed_batch")) as server:
+        texts = ["a brown fox", "the red house", "a brown fox"]
+        found = ask(world, server, texts, call="embed")
+        assert server.requests[0].json()["input"] == texts
+    (recorded,) = ollama_reader.objects(ollama_reader.recorded("api_embed_batch").body)
+    assert [list(row) for row in found.vectors] == [
+        list(array("f", row)) for row in recorded["embeddings"]
+    ]
