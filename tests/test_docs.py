@@ -287,12 +287,15 @@ def verbs_of(capability: str) -> dict[str, FunctionType]:
     }
 
 
+PARTS = {"multitap.capabilities.chat": "multitap.messages"}  # said on this page alone
+
+
 def _carry(hint: object, module: str, found: set[type]) -> None:
     for part in typing.get_args(hint):
         _carry(part, module, found)
     if not isinstance(hint, type) or not attrs.has(hint) or hint in found:
         return
-    if hint.__module__ in (module, "multitap.events", "multitap.messages", "multitap.usage"):
+    if hint.__module__ in {module, "multitap.events", "multitap.usage", PARTS.get(module)}:
         found.add(hint)
         for field in typing.get_type_hints(hint).values():
             _carry(field, module, found)
