@@ -83,6 +83,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "tests/typing")
     session.run("mypy", *map(str, sorted(HERE.glob("tests/samples/*/src"))))
     session.run("basedpyright")
+    session.run("basedpyright", "-p", "tests/samples")
 
 
 @nox.session

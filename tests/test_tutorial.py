@@ -98,5 +98,6 @@ def environment_of(folder: Path, endpoint: str) -> dict[str, str]:
         "HOME": str(home),
         "COLUMNS": "80",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_COMPILE": "1",
         "MULTITAP_LARK__ENDPOINT": endpoint,
     }

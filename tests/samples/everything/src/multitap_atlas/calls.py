@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from multitap.dialects.replies import class_for_status, reply_facts, reply_json, reply_text
+import msgspec
+
+from multitap.dialects.replies import class_for_status, reply_facts, reply_text
 from multitap.errors import BackendError
 from multitap.framing import JsonDecoder
 from multitap.work import Body, Exchange, HttpCall, HttpReply
@@ -14,10 +16,18 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 
+class Refusal(msgspec.Struct):
+    """The body of a 4xx or 5xx answer."""
+
+    fault: str | None = None
+
+
 def explain(reply: HttpReply) -> BackendError:
     """``{"fault": …}``, or whatever stands in its way."""
-    body: Any = reply_json(reply)
-    fault = body.get("fault") if isinstance(body, dict) else None
+    try:
+        fault = msgspec.json.decode(reply.body, type=Refusal).fault
+    except ValueError:
+        fault = None
     return class_for_status(reply.status)(fault or reply_text(reply), **reply_facts(reply))
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from multitap.capabilities.provider import Validation
-from multitap.dialects.replies import class_for_status, reply_facts, reply_json, reply_text
+from multitap.dialects.replies import class_for_status, reply_facts, reply_text
 from multitap.errors import BackendError, ModelNotFound
 from multitap.framing import JsonDecoder
 from multitap.hookspecs import Backend, hookimpl
@@ -24,10 +23,18 @@ class Nest(msgspec.Struct):
     shiny: list[str] | None = None
 
 
+class Refusal(msgspec.Struct):
+    """The body of a 4xx or 5xx answer."""
+
+    squawk: str | None = None
+
+
 def explain(reply: HttpReply) -> BackendError:
-    body: Any = reply_json(reply)
-    said = body.get("squawk") if isinstance(body, dict) else None
-    return class_for_status(reply.status)(said or reply_text(reply), **reply_facts(reply))
+    try:
+        squawk = msgspec.json.decode(reply.body, type=Refusal).squawk
+    except ValueError:
+        squawk = None
+    return class_for_status(reply.status)(squawk or reply_text(reply), **reply_facts(reply))
 
 
 class Magpie:
