@@ -9,6 +9,7 @@ import shlex
 import sys
 import typing
 import warnings
+from importlib import import_module
 from pathlib import Path
 from types import FunctionType, ModuleType
 
@@ -238,6 +239,16 @@ def _attrs_classes(hint: object, module: str) -> set[type]:
     if isinstance(hint, type) and attrs.has(hint):
         return {hint} if hint.__module__ == module else set()
     return {c for part in typing.get_args(hint) for c in _attrs_classes(part, module)}
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_a_hook_page_has_the_methods_of_every_optional_protocol(capability: str) -> None:
+    module = import_module(f"multitap.capabilities.{capability}")
+    for protocol in (vars(module)[name] for name in module.__all__):
+        if getattr(protocol, "_is_protocol", False):
+            for name, method in vars(protocol).items():
+                if inspect.isfunction(method) and not name.startswith("_"):
+                    assert f"`{name}{shown_signature(method)}`" in hook_page(capability)
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES)

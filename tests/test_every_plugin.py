@@ -6,8 +6,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from scripted_ollama import ScriptedOllama
 
-from multitap.errors import BackendError, DeadlineExceeded
+from multitap.errors import BackendError, DeadlineExceeded, ModelNotFound, NotSupported
 from multitap.events import Stop, Text
 from multitap.testing import CEILING, WORLDS, broken_rules
 
@@ -28,14 +29,17 @@ SCHEMA = {
     "required": ["city"],
     "additionalProperties": False,
 }
-TINY = Path(__file__).parents[1] / "plugins/llamacpp/tests/models/tiny-llama.gguf"
+HERE = Path(__file__).parents[1]
+TINY = HERE / "plugins/llamacpp/tests/models/tiny-llama.gguf"
 PLUGINS = {
     "echo": {"defaults": {"model": "echo:echo"}},
     "llamacpp": {
         "defaults": {"model": f"path:{TINY}"},
         "llamacpp": {"context": 512, "parallel": 2, "threads": 1},
     },
+    "ollama": {"defaults": {"model": "ollama:tiny"}},
 }
+MANAGES = ("echo", "ollama")
 ASKED = {
     "a question": ("What is the capital of France?", {}),
     "few tokens": ("What is the capital of France?", {"max_tokens": 3}),
@@ -59,12 +63,22 @@ def plugin(request):
     return request.param
 
 
+@pytest.fixture(scope="module")
+def servers():
+    """The sections of those that need a server: the address of a scripted one."""
+    with ScriptedOllama() as ollama:
+        yield {"ollama": {"endpoint": ollama.url}}
+
+
 @pytest.fixture(scope="module", params=WORLDS, ids=["sync", "async"])
-def here(request, plugin):
+def here(request, plugin, servers):
     """A runtime of one plugin, for all tests of the suite."""
-    one = request.param(PLUGINS[plugin], None)
-    yield one
-    one.close()
+    with request.param({**servers, **PLUGINS[plugin]}) as one:
+        yield one
+
+
+def test_no_plugin_is_left_out():
+    assert set(PLUGINS) == {path.parent.name for path in HERE.glob("plugins/*/pyproject.toml")}
 
 
 def answers(here):
@@ -128,3 +142,42 @@ def test_a_deadline_that_is_over_ends_the_work(here):
     with pytest.raises(DeadlineExceeded):
         here.call("chat", "many words " * 20, timeout=1e-6)
     assert answers(here)
+
+
+def test_a_listed_model_can_be_described(here):
+    for model in here.call("models"):
+        found = here.call("describe", model.ref)
+        assert (found.ref, found.capabilities) == (model.ref, model.capabilities)
+
+
+def test_a_model_that_is_not_there_cannot(here, plugin):
+    with pytest.raises(ModelNotFound) as caught:
+        here.call("describe", f"{plugin}:no-such-model")
+    assert (caught.value.backend, caught.value.model) == (plugin, "no-such-model")
+
+
+@pytest.mark.parametrize(
+    ("verb", "names"),
+    [
+        ("copy", ["{}:echo", "second"]),
+        ("delete", ["{}:second"]),
+        ("create", ["{}:second"]),
+        ("running", ["{}"]),
+        ("pull", ["{}:second"]),
+    ],
+)
+def test_a_verb_is_carried_out_or_refused_by_name(here, plugin, verb, names):
+    names = [name.format(plugin) for name in names]
+    if plugin in MANAGES:
+        assert here.call(verb, *names) is None or verb == "running"
+    else:
+        with pytest.raises(NotSupported) as caught:
+            here.call(verb, *names)
+        assert caught.value.backend == plugin
+
+
+def test_what_runs_is_listed_as_loaded(here):
+    running = {model.ref for model in here.call("running")}
+    loaded = {model.ref for model in here.call("models") if model.loaded}
+    assert running
+    assert running <= loaded

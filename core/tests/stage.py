@@ -9,7 +9,7 @@ from multitap.capabilities.embedding import Embeddings, Vectors
 from multitap.capabilities.lifecycle import Progress
 from multitap.capabilities.rerank import Ranked, Ranking
 from multitap.capabilities.tokenize import Tokens, TokenText
-from multitap.errors import EngineError, ProviderDown
+from multitap.errors import EngineError, ModelNotFound, ProtocolError, ProviderDown
 from multitap.events import (
     AudioData,
     Event,
@@ -103,10 +103,47 @@ class Shelf:
         known = Model(id="demo" if demo else "one", capabilities={"chat"}, context_length=256)
         return done(known, Model(id="two", size=1_500_000_000, loaded=True, meta={"\x1b[2J": "x"}))
 
-    def pull(self, model, /):
+    def running(self):
+        memory = {"memory": "9000000", "expires_at": "2319-03-03T09:13:57.608051804Z"}
+        return done(Model(id="two", context_length=128, loaded=True, meta=memory))
+
+    def load(self, model, /):
         return done(Progress(status="there"))
 
-    load = unload = pull
+    unload = load
+
+    def pull(self, model, /):
+        """Two layers; a model's name says what happens after the first."""
+        if model == "missing":
+            raise ModelNotFound("there is nothing of this name")
+
+        def run(emit):
+            steps = [Progress(status="pulling manifest\x1b[2J")]
+            steps += [layer("a", n) for n in range(0, 1000, 4)]
+            emit(steps)
+            if model.startswith("/"):
+                Path(model).write_text("here")
+            if model.startswith(("/", "slow")):
+                threading.Event().wait()
+            if model == "broken":
+                emit([Failed(ProtocolError("the digest does not match"))])
+            emit([layer("b", 3000, 3000), Progress(status="success")])
+
+        return LocalExchange(run)
+
+    def copy(self, source, destination, /):
+        return done(Progress(status=f"{source} {destination}"))
+
+    def delete(self, model, /):
+        if model == "missing":
+            raise ModelNotFound("there is no such model")
+        return done(Progress(status="success"))
+
+
+def layer(name, completed, total=1000):
+    return Progress(
+        status=f"pulling {name}", completed=completed, total=total, digest=f"sha256:{name}"
+    )
 
 
 def done(*results):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import multitap
@@ -27,7 +28,14 @@ from multitap.capabilities.embedding import (
     Embeddings,
     Vectors,
 )
-from multitap.capabilities.lifecycle import Lifecycle, Progress
+from multitap.capabilities.lifecycle import (
+    CreateRequest,
+    CreatesModels,
+    DeletesModels,
+    Lifecycle,
+    ListsRunning,
+    Progress,
+)
 from multitap.capabilities.provider import Provider, Validation
 from multitap.capabilities.rerank import Ranked, Ranking
 from multitap.capabilities.tokenize import Tokens
@@ -37,8 +45,10 @@ from multitap.manifest import ProviderInfo
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel
 from multitap.work import (
+    Digest,
     Emit,
     Exchange,
+    File,
     Head,
     HttpCall,
     HttpReply,
@@ -164,6 +174,27 @@ class AcmeLifecycle:
     def unload(self, model: str, /) -> Operation[Progress]:
         raise errors.NotSupported("There is nothing to unload")
 
+    def running(self) -> Operation[Model]:
+        def steps() -> Steps[Model]:
+            yield Out([Model(id="m", loaded=True)])
+
+        return Operation(steps, explain)
+
+    def delete(self, model: str, /) -> Operation[Progress]:
+        return self.pull(model)
+
+    def create(self, request: CreateRequest, /) -> Operation[Progress]:
+        def steps() -> Steps[Progress]:
+            for path in request.files.values():
+                digest = yield Digest(path)
+                yield from fetch(HttpCall(method="POST", path=f"/{digest}", body=File("a", path)))
+
+        return Operation(steps, explain)
+
+
+def every_verb(plugin: AcmeLifecycle) -> tuple[ListsRunning, DeletesModels, CreatesModels]:
+    return plugin, plugin, plugin
+
 
 @hookimpl
 def multitap_lifecycle(backend: Backend) -> Lifecycle:
@@ -214,7 +245,16 @@ def application(http_config: Mapping[str, Any]) -> None:
         backends: Sequence[Backend] = rt.backends()
         rt.load("acme:m")
         rt.unload("acme:m", timeout=5)
+        rt.pull("acme:m")
+        with rt.pull_stream("acme:m", timeout=60) as steps:
+            progress: list[tuple[str, int | None]] = [(s.status, s.completed) for s in steps]
+        rt.copy("acme:m", "second")
+        rt.delete("acme:second", timeout=5)
+        rt.create("acme:mine", source="m", files={"a.gguf": Path("a.gguf")}, quantize="q8_0")
+        running: Sequence[Model] = rt.running("acme")
+        context: int | None = rt.describe("acme:m").context_length
     print(so_far, batches, row, score, text, model.ref, warnings, reachable, ok, left, resolved.ref)
+    print(progress, running, context)
     print(rows[0].state, backends[0].id)
 
 
@@ -252,6 +292,15 @@ async def asynchronous() -> None:
             async for event in stream:
                 look_at_event(event)
             stream.close()
+        await rt.pull("echo:echo")
+        async with rt.pull_stream("echo:echo") as steps:
+            statuses: list[str] = [step.status async for step in steps]
+        await rt.copy("echo:echo", "second")
+        await rt.create("echo:mine", source="echo", timeout=5)
+        await rt.delete("echo:mine")
+        loaded: list[bool | None] = [model.loaded for model in await rt.running()]
+        described: Model = await rt.describe("echo:echo")
+        print(statuses, loaded, described)
         found: Embeddings = await rt.embed("a")
         ids: tuple[int, ...] = (await rt.tokenize("a")).ids
         text: str = await rt.detokenize(ids)

@@ -74,6 +74,9 @@ def models(
         print_table(invocation.output, headings, [_model_row(model) for model in found])
     else:
         invocation.output.note("no models were found.")
+    for model in found:
+        if model.problem:
+            invocation.output.note(f"warning: {model.ref}: {model.problem}")
     for notice in found.warnings:
         invocation.output.note(f"warning: {notice.message}")
 

@@ -34,8 +34,8 @@ class Output:
 
     def __init__(self) -> None:
         self.terminal = is_terminal(sys.stdout)
-        self._errors_shown = is_terminal(sys.stderr)
-        self._styled = self._errors_shown and wants_style()
+        self.errors_shown = is_terminal(sys.stderr)
+        self._styled = self.errors_shown and wants_style()
         self._clean = Cleaner()
         self._clean_thought = Cleaner()
         self._open_line = False
@@ -59,7 +59,7 @@ class Output:
 
     def thought(self, text: str) -> None:
         """Show a piece of the model's thinking: beside the answer, and to a person only."""
-        if self._errors_shown:
+        if self.errors_shown:
             opening = "" if self._thinking else f"{_DIM if self._styled else ''}Thinking: "
             self._thinking = True
             self._write_error(opening + self._clean_thought(text))
@@ -87,7 +87,7 @@ class Output:
 
     def status(self, message: str) -> None:
         """Tell a person what is going on."""
-        if self._errors_shown:
+        if self.errors_shown:
             self.note(message)
 
     def hint(self, lines: Iterable[str]) -> None:

@@ -31,8 +31,12 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "schema": ("schema", "Print the JSON Schema of a command's output."),
     },
     "Manage": {
+        "pull": ("pulling", "Download a model."),
         "load": ("inventory", "Bring a model into memory."),
         "unload": ("inventory", "Free a model's memory."),
+        "running": ("management", "List the models that are in memory."),
+        "copy": ("management", "Give a model a second name."),
+        "delete": ("management", "Remove a model from its backend."),
     },
 }
 """By heading: each command, the module that has it, and what it does."""

@@ -25,7 +25,7 @@ _FOLDER = files("multitap.cli") / "schemas"
 
 
 def schema_names() -> list[str]:
-    """The commands whose output has a schema, and ``events`` and ``error``."""
+    """The commands whose output has a schema, and those of lines and errors."""
     names = (place.name.partition(".") for place in _FOLDER.iterdir())
     return sorted(name for name, _, ending in names if ending == "json")
 
@@ -48,7 +48,8 @@ def read_schema(name: str) -> dict[str, Any]:
 def schema(invocation: Invocation, /, name: str | None) -> None:
     """Print the JSON Schema of what the command NAME prints with --json; without NAME, list them.
 
-    `events` is for a line of `chat --events`, `error` for what --json prints where a command fails.
+    `events` is for a line of `chat --events`, `pull-events` for one of `pull --events`, `error` for
+    what --json prints where a command fails.
     """
     output = invocation.output
     if name is not None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from multitap.capabilities.catalog import Model
+from multitap.errors import ModelNotFound
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import LocalExchange
 from multitap_echo.local import local
 
 _ABILITIES = "chat embedding rerank tokenize transcription speech moderation image tools thinking"
+MODEL = Model(id="echo", capabilities=frozenset(_ABILITIES.split()), size=0, loaded=True)
 
 
 class EchoCatalog:
@@ -15,8 +17,13 @@ class EchoCatalog:
 
     def models(self) -> LocalExchange[Model]:
         """The model ``echo``, which is always loaded."""
-        model = Model(id="echo", capabilities=frozenset(_ABILITIES.split()), size=0, loaded=True)
-        return local(lambda: [model])
+        return local(lambda: [MODEL])
+
+    def describe(self, model: str, /) -> LocalExchange[Model]:
+        """The model ``echo``, if it is meant; other names answer as well, and are no models."""
+        if model != MODEL.id:
+            raise ModelNotFound(f"There is no model {model!r}", model=model)
+        return self.models()
 
 
 @hookimpl

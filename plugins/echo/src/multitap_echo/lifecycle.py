@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from multitap.capabilities.lifecycle import Progress
+from multitap.capabilities.catalog import Model
+from multitap.capabilities.lifecycle import CreateRequest, Progress
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import LocalExchange
+from multitap_echo.catalog import MODEL
 from multitap_echo.local import local
 
 _STEPS = 4
@@ -25,6 +27,22 @@ class EchoLifecycle:
         """Pretend to unload a model."""
         return _steps(f"unloading {model}")
 
+    def running(self) -> LocalExchange[Model]:
+        """The one model, which always runs."""
+        return local(lambda: [MODEL])
+
+    def copy(self, source: str, destination: str, /) -> LocalExchange[Progress]:
+        """Pretend to copy a model: every name is the same echo."""
+        return _steps(f"copying {source} to {destination}")
+
+    def delete(self, model: str, /) -> LocalExchange[Progress]:
+        """Pretend to delete a model, which goes on to answer."""
+        return _steps(f"deleting {model}")
+
+    def create(self, request: CreateRequest, /) -> LocalExchange[Progress]:
+        """Pretend to make a model; its files are not read."""
+        return _steps(f"creating {request.model}")
+
 
 def _steps(status: str) -> LocalExchange[Progress]:
     steps = [Progress(status=status, completed=n, total=_STEPS) for n in range(_STEPS + 1)]
@@ -33,5 +51,5 @@ def _steps(status: str) -> LocalExchange[Progress]:
 
 @hookimpl
 def multitap_lifecycle(backend: Backend) -> EchoLifecycle:
-    """Pull, load and unload in name only."""
+    """Manage models in name only."""
     return EchoLifecycle()

@@ -99,7 +99,7 @@ def _meant(
     meaning: Meaning, message: str, said: dict[str, str], facts: dict[str, Any]
 ) -> BackendError:
     hint = meaning.hint.format_map({name: excerpt(value) for name, value in said.items()})
-    known = {**facts, "hint": hint, "kind": meaning.kind}
+    known: dict[str, Any] = {**facts, "hint": hint, "kind": meaning.kind}
     if issubclass(meaning.error, ContextOverflow):
         tokens = {n: int(said[n]) for n in ("limit", "needed") if n in said}
         return meaning.error(message, **tokens, **known)

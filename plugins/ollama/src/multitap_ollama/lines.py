@@ -107,7 +107,8 @@ class ChatLines:
             return []
         events: list[Event] = []
         if self._notices:
-            events, self._notices = [*self._notices], []
+            events += self._notices
+            self._notices = []
         if line.error is not None:
             self._over = True
             error = line_error(line.error, backend=self._backend, signin_url=line.signin_url)
