@@ -18,7 +18,7 @@ import click
 import pytest
 
 import multitap
-from multitap import errors, events
+from multitap import errors, events, testing
 from multitap.answer import Answer
 from multitap.capabilities import EXTENSIONS
 from multitap.capabilities.chat import ChatRequest
@@ -447,6 +447,15 @@ def test_every_attribute_of_an_answer_is_in_the_table() -> None:
 
 def test_every_state_of_a_plugin_is_in_the_table() -> None:
     assert [cells[0] for cells in rows("plugins.md", "States")] == list(typing.get_args(State))
+
+
+def test_every_name_for_tests_is_on_its_page() -> None:
+    page = read("testing.md")
+    for_types = {"Script", "Step"}
+    names = {*testing.__all__} - for_types
+    assert {name for name in names if not re.search(rf"\b{name}\b", page)} == set()
+    steps = {*testing.steps.__all__, *testing.answers.__all__} & names
+    assert {cells[0] for cells in rows("testing.md", "A scripted server")} == steps
 
 
 def test_every_session_is_in_the_table() -> None:

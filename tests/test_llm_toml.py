@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from installed import quiet_environment, standin_registry, write_metadata
 from ollama_here import add_ollama
-from scripted import CEILING, Answer, Hold
+from scripted import Answer, Hold
 from server import StandInServer
 
 from multitap import Runtime, cli
 from multitap.config import load_config
 from multitap.errors import AuthenticationError, ConfigError, ContextOverflow, DeadlineExceeded
-from multitap.testing import Server, client_closed, json, request
+from multitap.testing import CEILING, Server, client_closed, json, request
 
 FILE = """\
 [defaults]
@@ -56,7 +56,9 @@ class House:
     def models_asked(self) -> dict[str, list[str]]:
         """The models that each server was asked for."""
         servers = {"standin": self.standin, "vllm": self.vllm}
-        return {n: [r.body["model"] for r in s.requests] for n, s in servers.items() if s.requests}
+        return {
+            n: [r.json()["model"] for r in s.requests] for n, s in servers.items() if s.requests
+        }
 
 
 @pytest.fixture
@@ -135,7 +137,6 @@ def test_timeout_ms_is_the_time_of_the_whole_call(house):
         list(events)
     assert caught.value.partial.text == "It"
     assert house.standin.connections[0].closed_by_client.wait(CEILING)
-    hold.close()
 
 
 def test_max_input_tokens_is_enforced_before_anything_is_sent(house):

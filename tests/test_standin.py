@@ -7,12 +7,13 @@ import asyncio
 import httpx
 import pytest
 from installed import standin_registry
-from scripted import CEILING, Answer, Hold, Refusal
+from scripted import Answer, Hold, Refusal
 from server import StandInServer
 
 from multitap import AsyncRuntime, Runtime
 from multitap.errors import AuthenticationError, ModelNotFound, Overloaded, RateLimited
 from multitap.events import Stop, Text
+from multitap.testing import CEILING
 
 ARGUMENTS = '{"city": "Oslo"}'
 CALL = Answer(calls=(("c1", "weather", ARGUMENTS),), finish="tool_calls")
@@ -44,7 +45,7 @@ def test_an_answer_whole_and_streamed(server, rt):
     assert events.answer.text == whole.text == "one two three"
     assert events.answer.usage == whole.usage
     assert (whole.usage.input_tokens, whole.usage.output_tokens) == (3, 3)
-    assert [request.body.get("stream") for request in server.requests] == [None, True]
+    assert [request.json().get("stream") for request in server.requests] == [None, True]
     assert server.keys == {"Bearer sesame"}
 
 
@@ -58,7 +59,7 @@ def test_a_tool_call_whole_and_streamed(server, rt):
         call = answer.tool_calls[0]
         assert (call.id, call.name, call.arguments) == ("c1", "weather", {"city": "Oslo"})
         assert answer.stop_reason == "tool_use"
-    assert server.requests[0].body["tools"][0]["function"]["name"] == "weather"
+    assert server.requests[0].json()["tools"][0]["function"]["name"] == "weather"
 
 
 def test_reasoning_comes_apart(server, rt):
@@ -74,7 +75,7 @@ def test_vectors_come_in_the_order_of_the_texts(server, encoding):
     with runtime(server, encoding=encoding) as rt:
         vectors = rt.embed(["a", "bcd"]).vectors
     assert [list(row) for row in vectors] == [[1.0, 0.5, -1.0], [3.0, 0.5, -1.0]]
-    assert server.requests[0].body["encoding_format"] == encoding
+    assert server.requests[0].json()["encoding_format"] == encoding
 
 
 def test_rerank_sorts_and_cuts(rt):
@@ -133,10 +134,9 @@ def test_what_has_come_is_given_before_the_rest(server, rt):
     with rt.stream("hi") as events:
         assert next(iter(events)) == Text("one")
         assert hold.reached.wait(CEILING)
-        hold.release()
+        hold.released.open()
         assert isinstance(list(events)[-1], Stop)
     assert events.answer.text == "one two"
-    hold.close()
 
 
 def test_leaving_a_stream_closes_its_connection(server, rt):
@@ -146,7 +146,6 @@ def test_leaving_a_stream_closes_its_connection(server, rt):
         next(iter(events))
     assert server.connections[0].closed_by_client.wait(CEILING)
     assert (events.answer.text, events.answer.stop_reason) == ("one", "cancelled")
-    hold.close()
 
 
 @pytest.mark.parametrize("over_httpx", [False, True])
@@ -176,4 +175,3 @@ def test_cancelling_a_task_closes_its_connection(server, over_httpx):
             await run(client)
 
     asyncio.run(main())
-    hold.close()

@@ -30,6 +30,7 @@ from multitap.testing import (
     Recording,
     assert_chunking_invariant,
     assert_stream_grammar,
+    assert_truncation_is_seen,
     broken_rules,
     cuts_of,
     outputs_of,
@@ -47,6 +48,11 @@ def good():
     return NdjsonDecoder(dict, record)
 
 
+def openai_decoder():
+    records = ChatRecords()
+    return SseDecoder(ChatChunk, records.record, finish=records.finish)
+
+
 # ---- chunking ------------------------------------------------------------------------------------
 
 
@@ -61,12 +67,8 @@ def test_a_failure_at_the_end_is_compared_by_what_it_says():
 
 @pytest.mark.parametrize("name", plain_reader.names("chat_stream_length"))
 def test_a_recorded_answer_passes(name):
-    def decoder():
-        records = ChatRecords()
-        return SseDecoder(ChatChunk, records.record, finish=records.finish)
-
     found = Recording.load(plain_reader.RECORDINGS / name)
-    assert_stream_grammar(assert_chunking_invariant(decoder, found.body))
+    assert_stream_grammar(assert_chunking_invariant(openai_decoder, found.body))
 
 
 class LosesBytesAtACut:
@@ -102,6 +104,28 @@ class MindsEmptyPieces(DecodesHalfACharacter):
         return [Text(data.decode("latin-1"))] if data else [Stop("complete")]
 
 
+class StopsAfterAnything(DecodesHalfACharacter):
+    seen = b""
+
+    def feed(self, data):
+        self.seen += data
+        return super().feed(data) if data else []
+
+    def finish(self):
+        return [Stop("complete")] if self.seen else []
+
+
+class JoinsTwoPiecesAlone(DecodesHalfACharacter):
+    held = ()
+
+    def feed(self, data):
+        self.held = (*self.held[-1:], data)
+        return []
+
+    def finish(self):
+        return [Text(b"".join(self.held).decode())]
+
+
 class GoesOnAfterItFailed(DecodesHalfACharacter):
     def finish(self):
         return [Failed(EngineError("It broke")), Text("more")]
@@ -117,6 +141,7 @@ class GoesOnAfterItFailed(DecodesHalfACharacter):
             RaisesAtTheEnd,
             r"Fed whole, the stage raises EngineError: It broke.*in its last output|as",
         ),
+        (JoinsTwoPiecesAlone, "Fed one by one, the outputs"),
         (MindsEmptyPieces, "one by one, with nothing in between, the outputs"),
         (GoesOnAfterItFailed, "goes on after it has failed"),
     ],
@@ -183,6 +208,37 @@ def test_a_broken_filter_is_caught(stage):
 def test_texts_with_logprobs_stay_whole():
     text = Text("stop", logprobs=[TokenLogprob("stop", -0.5)])
     assert assert_chunking_invariant(PerEvent, [text]) == []
+
+
+# ---- truncation ----------------------------------------------------------------------------------
+
+
+def test_a_decoder_that_sees_every_truncation_passes():
+    assert_truncation_is_seen(good, LINES)
+
+
+@pytest.mark.parametrize("name", plain_reader.names("chat_stream"))
+def test_a_recorded_answer_that_breaks_off_is_seen(name):
+    assert_truncation_is_seen(openai_decoder, Recording.load(plain_reader.RECORDINGS / name).body)
+
+
+def test_a_decoder_that_takes_any_end_for_a_good_one_is_caught():
+    def credulous():
+        return NdjsonDecoder(dict, record, finish=lambda: [STOP])
+
+    message = r"only the first 0 bytes, up to b''.*the outputs \(\+\) are not those of the whole"
+    with pytest.raises(AssertionError, match=message):
+        assert_truncation_is_seen(credulous, LINES[: LINES.rfind(b'{"stop')])
+
+
+def test_a_whole_answer_without_an_end_is_caught():
+    with pytest.raises(AssertionError, match="The whole answer has no end"):
+        assert_truncation_is_seen(good, b'{"text": "a"}')
+
+
+def test_a_decoder_that_raises_at_a_broken_end_is_caught():
+    with pytest.raises(AssertionError, match=r"the first 1 bytes.*raises UnicodeDecode"):
+        assert_truncation_is_seen(StopsAfterAnything, "é".encode())
 
 
 def test_every_single_cut_of_a_short_input():

@@ -10,6 +10,7 @@ import plain_reader
 import pytest
 
 from multitap.testing import CEILING, Recording, Server, repeat, when
+from multitap.work import Head, HttpReply
 
 NAMES = plain_reader.names("*")
 HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -36,6 +37,8 @@ def test_it_reads_what_the_plain_reader_reads(name):
     found = Recording.load(plain_reader.RECORDINGS / name)
     status, headers, body = plain_reader.answer(name)
     assert (found.status, found.headers, found.body) == (status, headers, body)
+    assert found.head == Head(status, headers)
+    assert found.reply == HttpReply(status, headers, body)
     assert found.scenario == Path(name).stem
     assert found.request.startswith((b"POST /", b"GET /", b"PUT /", b"DELETE /"))
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import socket
 import ssl
 import struct
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -173,6 +175,16 @@ def test_a_step_is_any_function_of_the_connection():
 
     with Server([request, shout, choose, [[], [lambda _: None]]]) as server:
         assert exchange(server) == b"/A/B!?"
+
+
+def test_a_step_may_take_bytes_as_they_are():
+    async def take(connection):
+        await connection.send(await connection.take(3))
+
+    with Server([take, take]) as server, connect(server) as client:
+        for byte in b"abcdef":
+            client.sendall(bytes([byte]))
+        assert rest(client) == b"abcdef"
 
 
 # ---- HTTP ----------------------------------------------------------------------------------------
@@ -417,22 +429,47 @@ def test_a_step_after_the_end_is_a_fault():
         with_fault([close, send("x")], b"")
 
 
+def test_a_step_that_blocks_the_server_is_said(monkeypatch):
+    monkeypatch.setattr("multitap.testing.server.CEILING", 0.05)
+    event = threading.Event()
+    with pytest.raises(AssertionError, match="a step blocks its event loop"):
+        with_blocked_server(event)
+    event.set()
+
+
+def with_blocked_server(event):
+    with Server(lambda _: event.wait(CEILING) and None) as server:
+        connect(server).close()
+        server.connection(0)
+
+
 def test_nothing_is_left_behind():
-    before = threading.active_count()
+    before = {*threading.enumerate()}
     with Server() as server:
         client = connect(server)
         server.connection(0)
     assert client.recv(1) == b""
     client.close()
-    assert threading.active_count() == before
+    assert {*threading.enumerate()} <= before
     with pytest.raises(ConnectionRefusedError):
         connect(server)
     gc.collect()
 
 
+@contextmanager
+def open_files(most):
+    """While this process may have so many."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
 def test_a_thousand_connections_at_once():
     gate, clients = Gate(), []
-    with Server([request, hold(gate), send("x")]) as server:
+    with open_files(3000), Server([request, hold(gate), send("x")]) as server:
         for _ in range(1000):
             clients.append(connect(server))
             clients[-1].sendall(GET)
@@ -442,6 +479,17 @@ def test_a_thousand_connections_at_once():
         for client in clients:
             client.close()
     assert len(server.connections) == 1000
+
+
+def with_no_file_left():
+    with Server() as server, socket.socket() as client, open_files(client.fileno() + 1):
+        client.connect(("127.0.0.1", server.port))
+        server.wait_until(lambda: server.faults)
+
+
+def test_a_connection_that_cannot_be_accepted_is_a_fault():
+    with pytest.raises(AssertionError, match=r"No further connection .*: .*open files"):
+        with_no_file_left()
 
 
 def test_a_path_in_the_place_of_a_port(tmp_path):
@@ -508,6 +556,7 @@ def test_steps_show_as_they_were_written():
     shown = "[request, send(b'a'), drip(b'ab', size=2), drip(b'ab', cuts=[1]), sleep(1), turn]"
     assert repr(steps) == shown
     assert repr(repeat(*steps[:2], times=2)) == "repeat(request, send(b'a'), times=2)"
+    assert repr(repeat([reset, [with_fault]])) == "repeat([reset, [with_fault]])"
     assert repr(when({"/a": [], "/b": []})) == "when({'/a', '/b'})"
     assert repr(send(bytes(100))).endswith("… 100 bytes)")
     assert repr(Server()) == "<Server not started, 0 connections, 0 faults>"

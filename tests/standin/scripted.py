@@ -1,39 +1,20 @@
-"""What the scripted server is told to answer."""
+"""What the stand-in server is told to answer."""
 
 from __future__ import annotations
 
-import select
-import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-CEILING = 20.0  # seconds that anything may take before a test is called stuck
+from multitap.testing import Gate
 
 
+@dataclass(frozen=True)
 class Hold:
-    """A place in a stream where the server waits for the test, or for the client to leave."""
+    """A place in a stream where the server waits for the test."""
 
-    def __init__(self) -> None:
-        self.reached = threading.Event()
-        self._ours, self._tests = socket.socketpair()
-
-    def release(self) -> None:
-        """Let the stream go on."""
-        self._tests.send(b"!")
-
-    def wait(self, client: socket.socket) -> None:
-        """Return once released; ``ConnectionError``: the client has gone."""
-        self.reached.set()
-        ready, _, _ = select.select([self._ours, client], [], [], CEILING)
-        assert ready, "nobody released the stream, and the client stays"
-        if self._ours not in ready:
-            raise ConnectionError("the client closed")
-
-    def close(self) -> None:
-        self._ours.close()
-        self._tests.close()
+    reached: Gate = field(default_factory=Gate)
+    released: Gate = field(default_factory=Gate)
 
 
 @dataclass(frozen=True)

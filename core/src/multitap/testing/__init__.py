@@ -8,7 +8,11 @@ server said.
 from __future__ import annotations
 
 from multitap.testing.answers import json, ndjson, respond, sse
-from multitap.testing.chunking import assert_chunking_invariant, outputs_of
+from multitap.testing.chunking import (
+    assert_chunking_invariant,
+    assert_truncation_is_seen,
+    outputs_of,
+)
 from multitap.testing.connection import Connection, Moment
 from multitap.testing.cuts import cuts_of, pieces_of
 from multitap.testing.gate import CEILING, Gate
@@ -51,6 +55,7 @@ __all__ = (
     "World",
     "assert_chunking_invariant",
     "assert_stream_grammar",
+    "assert_truncation_is_seen",
     "broken_rules",
     "client_closed",
     "close",

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from difflib import ndiff
 from typing import Any, TypeVar, overload
 
-from multitap.events import Event, Failed, Reasoning, Text, ToolCallChunk, normalise
+from multitap.events import Event, Failed, Reasoning, Stop, Text, ToolCallChunk, normalise
 from multitap.testing.cuts import cuts_of, pieces_of
 from multitap.work import Stage
 
-__all__ = ("assert_chunking_invariant", "outputs_of")
+__all__ = ("assert_chunking_invariant", "assert_truncation_is_seen", "outputs_of")
 
 T = TypeVar("T")
 In = TypeVar("In")
@@ -56,6 +56,33 @@ def assert_chunking_invariant(make: Any, data: Any, *, seed: int = 0) -> list[An
     for words, pieces in _ways(data, seed):
         _same(_outputs(make, pieces, words), whole, words)
     return whole
+
+
+def assert_truncation_is_seen(
+    make: Callable[[], Stage[bytes, Event]], data: bytes, *, seed: int = 0
+) -> None:
+    """Feed a chat decoder every beginning of its input: none may look like a whole answer.
+
+    What has a ``Stop`` has to say all that the whole says; else the stage ends with ``Failed``, or
+    without a terminal event. The whole itself has to have its ``Stop``.
+
+    Args:
+        make: Makes a fresh decoder.
+        data: A whole answer.
+        seed: For the choice of beginnings of a large one; see ``cuts_of``.
+    """
+    whole = _outputs(make, [data], "whole")
+    if not any(isinstance(each, Stop) for each in whole):
+        raise AssertionError(f"The whole answer has no end: {_shown(whole)}")
+    for at in sorted({0, *(cuts[0] for cuts in cuts_of(len(data), seed=seed))}):
+        words = f"only the first {at} bytes, up to {data[max(0, at - 40) : at]!r}"
+        found = _outputs(make, [data[:at]], words)
+        if any(isinstance(each, Stop) for each in found):
+            _same(_said(found), _said(whole), words)
+
+
+def _said(events: list[Event]) -> list[Event]:
+    return [event for event in events if event.semantic]
 
 
 def _ways(data: Any, seed: int) -> Iterator[tuple[str, list[Any]]]:
@@ -103,7 +130,7 @@ def _same(found: list[Any], expected: list[Any], words: str) -> None:
         return
     shown, wanted = _shown(found), _shown(expected)
     if shown != wanted:
-        lines = "\n".join(ndiff(wanted, shown))
+        lines = "\n".join(line for line in ndiff(wanted, shown) if line[0] != "?")
         raise AssertionError(
             f"Fed {words}, the outputs (+) are not those of the whole (-):\n{lines}"
         )

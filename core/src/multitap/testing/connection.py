@@ -81,7 +81,7 @@ class Connection:
         seen = ", ".join(map(str, self.moments)) or "nothing happened yet"
         return f"<Connection {self.number}: {seen}>"
 
-    # ---- what steps do; on the server's loop -----------------------------------------------------
+    # ---- what steps do, on the server's loop; written down first, so that no client is ahead of it
 
     async def start(self) -> None:
         """Shake hands."""
@@ -113,8 +113,7 @@ class Connection:
             return await waited_for
         finally:
             listening.cancel()
-            with suppress(asyncio.CancelledError):
-                await listening
+            await asyncio.wait([listening])
 
     async def until_closed(self) -> None:
         """Read until the client closes."""
@@ -125,26 +124,29 @@ class Connection:
 
     async def half_close(self) -> None:
         """Say that no more is coming."""
-        await self._or_left(self._wire.half_close)
         self._note("server half-closed")
+        await self._or_left(self._wire.half_close)
 
     async def close(self) -> None:
         """Close, if it is still open."""
         if not self.closed:
-            with suppress(OSError):
-                await self._wire.say_goodbye()
-            self.drop("server closed")
+            self._over("server closed")
+            try:
+                with suppress(OSError):
+                    await self._wire.say_goodbye()
+            finally:
+                self._wire.close()
 
     def reset(self) -> None:
         """Close with a reset."""
-        self._wire.reset()
         self._over("server reset")
+        self._wire.reset()
 
     def drop(self, why: str) -> None:
         """Close at once, if it is still open."""
         if not self.closed:
-            self._wire.close()
             self._over(why)
+            self._wire.close()
 
     # ---- how ------------------------------------------------------------------------------------
 

@@ -5,25 +5,22 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 __all__ = ("cuts_of", "pieces_of")
 
-T = TypeVar("T")
+S = TypeVar("S", bound=Sequence[Any])
 EVERY_UP_TO = 8192
 
 
-@overload
-def pieces_of(data: bytes, cuts: Sequence[int]) -> list[bytes]: ...
-@overload
-def pieces_of(data: Sequence[T], cuts: Sequence[int]) -> list[Sequence[T]]: ...
-def pieces_of(data: Sequence[Any], cuts: Sequence[int]) -> list[Any]:
+def pieces_of(data: S, cuts: Sequence[int]) -> list[S]:
     """The data, cut at these positions.
 
     >>> pieces_of(b"hello", [1, 4])
     [b'h', b'ell', b'o']
     """
-    return [data[a:b] for a, b in pairwise([0, *cuts, len(data)])]
+    sliced: Any = data
+    return [sliced[a:b] for a, b in pairwise([0, *cuts, len(data)])]
 
 
 def cuts_of(

@@ -13,6 +13,7 @@ import attrs
 
 from multitap.testing.received import header_lines, unchunked
 from multitap.testing.steps import Script, client_closed, close, drip, request, reset
+from multitap.work import Head, HttpReply
 
 __all__ = ("Recording",)
 
@@ -76,22 +77,32 @@ class Recording:
     @property
     def status(self) -> int:
         """The answer's status."""
-        return int(self._head()[0].split(" ")[1])
+        return int(self._taken_apart()[0].split(" ")[1])
 
     @property
     def headers(self) -> Mapping[str, str]:
         """The answer's headers; names in lower case, repeated ones joined by a comma."""
-        return self._head()[1]
+        return self._taken_apart()[1]
 
     @property
     def body(self) -> bytes:
         """The answer's body without its chunks; what there is of it, where it broke off."""
-        _, headers, rest = self._head()
+        _, headers, rest = self._taken_apart()
         if headers.get("transfer-encoding", "").lower().endswith("chunked"):
             return unchunked(rest)[0]
         return rest[: int(headers.get("content-length", len(rest)))]
 
-    def _head(self) -> tuple[str, dict[str, str], bytes]:
+    @property
+    def head(self) -> Head:
+        """Status and headers, as the decoder's factory of an ``Exchange`` is given them."""
+        return Head(self.status, self.headers)
+
+    @property
+    def reply(self) -> HttpReply:
+        """The whole answer, as ``explain`` is given it."""
+        return HttpReply(self.status, self.headers, self.body)
+
+    def _taken_apart(self) -> tuple[str, dict[str, str], bytes]:
         rest = self.response
         while True:
             head, end, rest = rest.partition(b"\r\n\r\n")

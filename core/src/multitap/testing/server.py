@@ -18,7 +18,6 @@ import ssl
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -107,6 +106,8 @@ class Server:
     ) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(CEILING)
+        if self._thread.is_alive():
+            self.faults.append(AssertionError("The server is stuck: a step blocks its event loop"))
         if self.faults and error is None:
             raise AssertionError("\n".join(map(str, self.faults))) from self.faults[0]
         if error is not None and sys.version_info >= (3, 11):
@@ -153,12 +154,17 @@ class Server:
         await asyncio.gather(*playing, return_exceptions=True)
 
     def _accept(self, listener: socket.socket, playing: set[asyncio.Task[None]]) -> None:
-        with suppress(BlockingIOError, ConnectionAbortedError):
-            while True:
-                accepted, _ = listener.accept()
-                task = self._loop.create_task(self._play(self._connection(accepted)))
-                playing.add(task)
-                task.add_done_callback(playing.discard)
+        try:
+            accepted, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:  # such as too many open files
+            self._loop.remove_reader(listener)
+            self._fault(f"No further connection can be accepted: {error}", error)
+            return
+        task = self._loop.create_task(self._play(self._connection(accepted)))
+        playing.add(task)
+        task.add_done_callback(playing.discard)
 
     def _connection(self, accepted: socket.socket) -> Connection:
         wire = (
@@ -191,7 +197,10 @@ class Server:
 
     def _blame(self, connection: Connection, error: Exception) -> None:
         kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
-        fault = AssertionError(f"The script failed: {kind}{error} ({connection!r})")
-        fault.__cause__ = error
+        self._fault(f"The script failed: {kind}{error} ({connection!r})", error)
+
+    def _fault(self, message: str, cause: Exception) -> None:
+        fault = AssertionError(message)
+        fault.__cause__ = cause
         self.faults.append(fault)
         self._notify()

@@ -179,7 +179,7 @@ reset = Step("reset", Connection.reset)
 
 def repeat(*script: Script, times: int | None = None) -> Step:
     """Play a script again and again: so many times, or until the client closes."""
-    words = ", ".join(map(repr, script)) + ("" if times is None else f", times={times}")
+    words = ", ".join(map(_words, script)) + ("" if times is None else f", times={times}")
 
     async def act(connection: Connection) -> None:
         left = times
@@ -209,6 +209,14 @@ def when(routes: Mapping[str, Script], *, otherwise: Script | None = None) -> St
         raise AssertionError(f"no script for {asked.method} {asked.path}; there are {known}")
 
     return Step(f"when({{{', '.join(map(repr, routes))}}})", act)
+
+
+def _words(script: Script) -> str:
+    if isinstance(script, Step):
+        return script.words
+    if callable(script):
+        return str(getattr(script, "__name__", script))
+    return f"[{', '.join(map(_words, script))}]"
 
 
 def _bytes(data: bytes | str) -> bytes:

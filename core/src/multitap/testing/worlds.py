@@ -44,17 +44,21 @@ class World(Protocol):
         """What the runtime's method of this name returns."""
         ...
 
-    def stream(
-        self, /, *args: Any, after: After = _go_on, of: str = "stream", **options: Any
+    def items(
+        self, name: str, /, *args: Any, after: After = _go_on, **options: Any
     ) -> tuple[list[Any], Any]:
-        """What a stream gives, and the stream, which is closed by then.
+        """What the stream that this method opens gives, and the stream, which is closed by then.
 
         Args:
-            args: For the runtime's method.
-            after: Called with what was seen and the stream after each item; ``False`` leaves.
-            of: The method that opens the stream.
-            options: For the runtime's method.
+            name: Such as ``pull_stream``.
+            args: For the method.
+            after: Called after each item with what was seen and the stream; ``False`` leaves.
+            options: For the method.
         """
+        ...
+
+    def stream(self, *args: Any, **options: Any) -> tuple[list[Any], Any]:
+        """The events of an answer, and the stream; see ``items``."""
         ...
 
     def close(self) -> None:
@@ -80,12 +84,16 @@ class Blocking:
         """What the runtime's method of this name returns."""
         return getattr(self.rt, name)(*args, **options)
 
-    def stream(
-        self, /, *args: Any, after: After = _go_on, of: str = "stream", **options: Any
+    def stream(self, *args: Any, **options: Any) -> tuple[list[Any], Any]:
+        """The events of an answer, and the stream; see ``World.items``."""
+        return self.items("stream", *args, **options)
+
+    def items(
+        self, name: str, /, *args: Any, after: After = _go_on, **options: Any
     ) -> tuple[list[Any], Any]:
-        """What a stream gives, and the stream, which is closed by then; see ``World``."""
+        """What a stream gives, and the stream, which is closed by then; see ``World.items``."""
         seen = []
-        with getattr(self.rt, of)(*args, **options) as stream:
+        with getattr(self.rt, name)(*args, **options) as stream:
             for item in stream:
                 seen.append(item)
                 if not after(seen, stream):
@@ -124,14 +132,18 @@ class OnALoop:
 
         return self.run(call())
 
-    def stream(
-        self, /, *args: Any, after: After = _go_on, of: str = "stream", **options: Any
+    def stream(self, *args: Any, **options: Any) -> tuple[list[Any], Any]:
+        """The events of an answer, and the stream; see ``World.items``."""
+        return self.items("stream", *args, **options)
+
+    def items(
+        self, name: str, /, *args: Any, after: After = _go_on, **options: Any
     ) -> tuple[list[Any], Any]:
-        """What a stream gives, and the stream, which is closed by then; see ``World``."""
+        """What a stream gives, and the stream, which is closed by then; see ``World.items``."""
 
         async def read() -> tuple[list[Any], Any]:
             seen = []
-            async with getattr(self.rt, of)(*args, **options) as stream:
+            async with getattr(self.rt, name)(*args, **options) as stream:
                 async for item in stream:
                     seen.append(item)
                     if not after(seen, stream):
