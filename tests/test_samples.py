@@ -298,7 +298,11 @@ def test_catalog(atlas):
 def test_lifecycle(atlas):
     atlas.load("atlas:map")
     atlas.unload("atlas:map")
-    assert [p.status for p in results(atlas, "lifecycle", "pull", "map")] == ["carrying", "done"]
+    with atlas.pull_stream("atlas:map") as steps:
+        assert [(step.status, step.completed) for step in steps] == [
+            ("carrying", 1),
+            ("done", None),
+        ]
 
 
 def test_provider(atlas):
