@@ -77,11 +77,13 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """mypy strict and basedpyright over everything that is shipped."""
+    """mypy strict and basedpyright over what is shipped, and over the sample plugins."""
     session.install(*distributions(editable=True), *TYPE_TOOLS)
     session.run("mypy", "core/src", *(f"plugins/{name}/src" for name in PLUGINS))
     session.run("mypy", "tests/typing")
+    session.run("mypy", *map(str, sorted(HERE.glob("tests/samples/*/src"))))
     session.run("basedpyright")
+    session.run("basedpyright", "-p", "tests/samples")
 
 
 @nox.session

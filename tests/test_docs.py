@@ -11,7 +11,7 @@ import typing
 import warnings
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 import attrs
 import click
@@ -38,6 +38,8 @@ HERE = Path(__file__).parent.parent
 RUNNABLE = [HERE / "README.md", HERE / "core/README.md", *sorted(HERE.glob("docs/**/*.md"))]
 OF_PLUGINS = sorted(HERE.glob("plugins/*/README.md"))
 PAGES = [*RUNNABLE, *OF_PLUGINS]
+TUTORIAL = HERE / "docs/tutorial-plugin.md"
+RUNNABLE.remove(TUTORIAL)  # tests/test_tutorial.py follows it with a server
 FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 TABLE_ROW = re.compile(r"^\| `([^`]+)`", re.MULTILINE)
 OF_EXTENSIONS = [h.removeprefix("multitap_") for hooks in EXTENSIONS.values() for h in hooks]
@@ -104,8 +106,8 @@ def test_python_examples_run_and_print_what_is_shown(
                 printed = None
 
 
-@pytest.mark.parametrize("page", OF_PLUGINS, ids=title)
-def test_python_examples_of_a_plugin_compile(page: Path) -> None:
+@pytest.mark.parametrize("page", [*OF_PLUGINS, TUTORIAL], ids=title)
+def test_python_examples_that_need_more_compile(page: Path) -> None:
     """They may need a server, or a model's file."""
     for language, text, line in blocks(page):
         if language == "python":
@@ -269,6 +271,103 @@ def test_a_hook_page_has_an_implementation_that_is_tried(capability: str) -> Non
     )
     assert f"def multitap_{capability}(" in code
     assert "print(" in code
+
+
+def wire_rows(capability: str) -> list[list[str]]:
+    """The cells of the tables below ``On the wire``, the heads included."""
+    section = hook_page(capability).split("\n## On the wire\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith(("| `", "| field"))]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def carried_by(capability: str) -> set[type]:
+    """The attrs classes that cross the border: requests, results, and what they are made of."""
+    found: set[type] = set()
+    for method in verbs_of(capability).values():
+        for hint in typing.get_type_hints(method).values():
+            _carry(hint, f"multitap.capabilities.{capability}", found)
+    return found - {events.Unknown}
+
+
+def verbs_of(capability: str) -> dict[str, FunctionType]:
+    """The methods of all of its protocols, those that a plugin may leave out included."""
+    module = sys.modules[protocol_of(capability).__module__]
+    protocols = [cls for cls in vars(module).values() if getattr(cls, "_is_protocol", False)]
+    return {
+        name: method
+        for cls in protocols
+        for name, method in vars(cls).items()
+        if isinstance(method, FunctionType) and not name.startswith("_")
+    }
+
+
+PARTS = {"multitap.capabilities.chat": "multitap.messages"}  # said on this page alone
+
+
+def _carry(hint: object, module: str, found: set[type]) -> None:
+    for part in typing.get_args(hint):
+        _carry(part, module, found)
+    if not isinstance(hint, type) or not attrs.has(hint) or hint in found:
+        return
+    if hint.__module__ in {module, "multitap.events", "multitap.usage", PARTS.get(module)}:
+        found.add(hint)
+        for field in typing.get_type_hints(hint).values():
+            _carry(field, module, found)
+
+
+def fields_of(cls: type) -> list[str]:
+    """Its fields as the tables name them; what all events may have is said once."""
+    if not issubclass(cls, events._Event):
+        return [f"{cls.__name__}.{field.name}" for field in attrs.fields(cls)]
+    own = _own_fields(cls)
+    shared = [f.name for f in attrs.fields(cls) if f.name not in own]
+    return [*(f"{cls.__name__}.{name}" for name in own), *(f"Event.{name}" for name in shared)]
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_a_hook_page_says_how_every_field_is_written_by_three_formats(capability: str) -> None:
+    head, *rows = wire_rows(capability)
+    assert len(head) >= 4
+    fields = {name for cls in carried_by(capability) for name in fields_of(cls)}
+    shown = [cells[0].strip("`") for cells in rows if cells[0] != "field"]
+    assert sorted(set(shown) - set(verbs_of(capability))) == sorted(fields)
+    assert len(shown) == len(set(shown))
+    for cells in rows:
+        assert len(cells) == len(head), cells
+        assert all(cells), cells
+    for column in zip(*rows, strict=True):
+        assert any(not cell.startswith("—") for cell in column), column[0]
+
+
+# ---- which hook ----------------------------------------------------------------------------------
+
+PATHS = rows("which-hook.md", "From what you have to what you write")
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda cells: cells[0])
+def test_every_path_has_an_example_that_is_tried(path: list[str]) -> None:
+    """A sample that a test installs, or a page (or its section) whose Python runs."""
+    link = re.search(r"\]\(([^)#]*)#?([^)]*)\)", path[-1])
+    assert link is not None
+    target, anchor = link.groups()
+    sample = re.match(r"\.\./tests/samples/([\w-]+)/", target)
+    if sample is not None:
+        tests = (HERE / "tests/test_samples.py").read_text("utf-8")
+        assert f'install("{sample[1]}", site)' in tests
+    else:
+        assert "```python\n" in section(read(target or "which-hook.md"), anchor)
+
+
+def section(page: str, anchor: str) -> str:
+    """What stands below the heading that the anchor means; all, where there is none."""
+    if not anchor:
+        return page
+    parts = {_slug(part.partition("\n")[0]): part for part in page.split("\n## ")}
+    return parts[anchor]
+
+
+def _slug(heading: str) -> str:
+    return re.sub(r"[^\w -]", "", heading).replace(" ", "-").lower()
 
 
 # ---- tables --------------------------------------------------------------------------------------

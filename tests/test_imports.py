@@ -96,6 +96,21 @@ def _module_of(name: str) -> str | None:
     return owner if owner in MODULES else None
 
 
+SHARED = {
+    f"multitap.{name}" for name in ("errors", "events", "messages", "prices", "usage", "work")
+}
+BORROWED = {"lifecycle": {"multitap.capabilities.catalog"}}  # a model is the same thing in both
+
+
+@pytest.mark.parametrize(
+    "path", sorted(CORE.glob("multitap/capabilities/*.py")), ids=lambda path: path.stem
+)
+def test_a_capability_knows_only_itself_and_what_all_share(path: Path) -> None:
+    """So that a plugin pays for, and is broken by, nothing but the hooks that it has."""
+    used = {_module_of(name) for name in imported(path)} - {None, "multitap"}
+    assert used - SHARED - BORROWED.get(path.stem, set()) == set()
+
+
 @pytest.mark.parametrize("package", PLUGINS, ids=lambda path: path.name)
 def test_a_plugin_knows_the_contract_only(package: Path) -> None:
     others = {path.name for path in PLUGINS} - {package.name}

@@ -5,15 +5,15 @@ from __future__ import annotations
 import ast
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
+
+from new_machine import copy_checkout, kept_environment
 
 HERE = Path(__file__).parent.parent
 VENV = "python3 -m venv .venv && . .venv/bin/activate"
 CHAT = 'pip install "./core[cli]" ./plugins/llamacpp && multitap chat "How do I add Ollama?"'
 TESTS = "pip install nox && nox -s tests"
-OTHER_PYTHONS = ("MULTITAP_", "PYTHON", "VIRTUAL_ENV", "XDG_")
 
 
 def test_both_commands_stand_on_one_line_below_the_environment() -> None:
@@ -51,22 +51,6 @@ def test_the_first_command_answers_on_a_new_machine(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "multitap-ollama" in done.stdout.splitlines()[-1]
     assert "demo model" in done.stderr
-
-
-def copy_checkout(target: Path) -> None:
-    """The files that git knows, or would add."""
-    words = ["git", "ls-files", "-co", "--exclude-standard", "-z"]
-    listed = subprocess.run(words, cwd=HERE, capture_output=True, check=True, text=True).stdout
-    for name in filter(None, listed.split("\0")):
-        if (HERE / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(HERE / name, target / name)
-
-
-def kept_environment() -> dict[str, str]:
-    kept = {n: v for n, v in os.environ.items() if not n.startswith(OTHER_PYTHONS)}
-    own = Path.home() / ".config/pip/pip.conf"
-    return {**({"PIP_CONFIG_FILE": str(own)} if own.is_file() else {}), **kept}
 
 
 def read(name: str) -> str:

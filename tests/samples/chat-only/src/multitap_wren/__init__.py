@@ -1,0 +1,1 @@
+"""Wren servers for Multitap."""

@@ -1,0 +1,1 @@
+"""Magpie accounts for Multitap."""

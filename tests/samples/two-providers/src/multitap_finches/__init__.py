@@ -1,0 +1,1 @@
+"""Finches for Multitap."""
