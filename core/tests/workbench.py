@@ -1,5 +1,6 @@
 """An environment to break and to mend: packages of its own, wheels to install, and an llm.toml."""
 
+import contextlib
 import importlib
 import os
 import subprocess
@@ -83,12 +84,25 @@ class Workbench:
 
     def run(self, *words):
         """One command with what is installed now."""
-        loaded = {path.name for path in self.site.iterdir()}
-        for name in [name for name in sys.modules if name.partition(".")[0] in loaded]:
-            del sys.modules[name]
-        importlib.invalidate_caches()
-        with mock.patch.object(sys, "path", self.path):
+        with self._own_modules(), mock.patch.object(sys, "path", self.path):
+            importlib.invalidate_caches()
             return run_in(self.environ, *words)
+
+    @contextlib.contextmanager
+    def _own_modules(self):
+        """What is installed here is imported anew, and others find what they had imported."""
+        own = {path.name for path in self.site.iterdir()}
+        others = {name: sys.modules[name] for name in imported(own)}
+        self._forget(own)
+        yield
+        self.imported = imported(own)
+        self._forget(own)
+        sys.modules.update(others)
+
+    @staticmethod
+    def _forget(own):
+        for name in imported(own):
+            del sys.modules[name]
 
     def doctor(self, *words):
         """The findings, and the exit code."""
@@ -137,6 +151,11 @@ class Workbench:
             tables[path[-1]] = value
         lines = [f"{toml_key(name)} = {toml_value(table)}" for name, table in document.items()]
         self.write("\n".join(lines))
+
+
+def imported(packages):
+    """The modules of some packages that are imported now."""
+    return [name for name in sys.modules if name.partition(".")[0] in packages]
 
 
 def walk(table):
