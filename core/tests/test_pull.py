@@ -298,7 +298,7 @@ def world(request):
 
 
 def steps_of(world_, *args, **options):
-    return world_.stream(*args, of="pull_stream", **options)
+    return world_.items("pull_stream", *args, **options)
 
 
 def answer(*items):
@@ -477,7 +477,7 @@ def test_a_step_may_be_the_hash_of_a_file(kind, tmp_path, content):
     with Server([request, respond()]) as server:
         registry = letters.registry(acme=Hashed(tmp_path / "a"))
         here = kind({"acme": {"endpoint": server.url}}, registry)
-        seen, _ = here.stream("acme:new", of="pull_stream")
+        seen, _ = here.items("pull_stream", "acme:new")
         here.close()
     digest = hashlib.sha256(content).hexdigest()
     assert [step.status for step in seen] == [digest]

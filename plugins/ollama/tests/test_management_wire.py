@@ -82,7 +82,7 @@ def test_a_recorded_pull_is_read_however_it_arrives(here, name):
     with Server([repeat(request, recording.answer(cuts))]) as server:
         runtime = here(server)
         if error is None:
-            seen, _ = runtime.stream("ollama:tiny", of="pull_stream")
+            seen, _ = runtime.items("pull_stream", "ollama:tiny")
             assert [step.to_dict() for step in seen] == steps
         else:
             with pytest.raises(BackendError, match=re.escape(error)):
@@ -103,7 +103,7 @@ def test_a_pull_that_breaks_off_goes_on_where_it_was(here, cut):
     first = [request, ndjson([{"status": "pulling manifest"}, layer(0), layer(400), cut])]
     then = [request, ndjson([layer(500), layer(1000), {"status": "success"}]), client_closed]
     with Server(first, then) as server:
-        seen, stream = here(server).stream("ollama:tiny", of="pull_stream")
+        seen, stream = here(server).items("pull_stream", "ollama:tiny")
     assert [step.completed for step in seen if step.digest] == [0, 400, 500, 1000]
     assert seen[-1] == Progress(status="success")
     assert [attempt.error is None for attempt in stream.outcome.attempts] == [False, True]
@@ -141,15 +141,15 @@ def test_verifying_in_silence_is_no_stall(here, monkeypatch):
     seen_it = Gate()
     lines = [{"status": "verifying sha256 digest"}, hold(seen_it), {"status": "success"}]
     with Server([request, ndjson(lines), client_closed]) as server:
-        seen, stream = here(server).stream(
-            "ollama:tiny", of="pull_stream", after=lambda seen, _: seen_it.open() or True
+        seen, stream = here(server).items(
+            "pull_stream", "ollama:tiny", after=lambda seen, _: seen_it.open() or True
         )
     assert (seen[-1].status, len(stream.outcome.attempts)) == ("success", 1)
 
 
 def test_leaving_early_cancels_the_pull_at_the_server(here):
     with Server([request, ndjson([layer(400), client_closed])]) as server:
-        seen, _ = here(server).stream("ollama:tiny", of="pull_stream", after=lambda seen, _: False)
+        seen, _ = here(server).items("pull_stream", "ollama:tiny", after=lambda seen, _: False)
         server.wait_until(lambda: server.connections[0].closed)
     assert len(seen) == 1
 
