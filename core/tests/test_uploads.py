@@ -12,7 +12,7 @@ from test_carriers import CLOCKS, OK, Driver
 from multitap.engine.blocks import BLOCK, Pieces, Stored
 from multitap.engine.body import encode
 from multitap.errors import LocalError
-from multitap.testing import CEILING, Server, client_closed, close, request, send
+from multitap.testing import CEILING, Gate, Server, client_closed, close, hold, request, send
 from multitap.work import File, HttpCall
 
 MIB = 1 << 20
@@ -147,11 +147,14 @@ def test_an_answer_before_the_end_is_read_and_its_connection_not_kept(tmp_path):
         while transfer._connection.writing:  # the rest of a block, which the server takes
             await asyncio.sleep(0)
 
-    with Server([only_the_head, send(OK), client_closed], [request, send(OK)]) as server:
+    answered = Gate()
+    script = [only_the_head, send(OK), hold(answered), client_closed]
+    with Server(script, [request, send(OK)]) as server:
         carrier = driver.carrier(server.url)
         transfer = carrier.transfer()
         driver.send(transfer, UPLOAD, CLOCKS, body)
         answer = driver.read_all(transfer)
+        answered.open()
         driver.run(sent_out(transfer))
         driver.run(transfer.done())
         assert server.connection(0).closed_by_client.wait(CEILING)
