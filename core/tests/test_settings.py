@@ -260,7 +260,11 @@ def said_of(password):
     return repr(backend), str(configured.value), str(declared.value)
 
 
-@given(st.text(st.characters(min_codepoint=48, max_codepoint=122), min_size=1, max_size=40))
+@given(
+    st.text(
+        st.characters(min_codepoint=48, max_codepoint=122, exclude_characters="[]?/\\"), min_size=1
+    )
+)
 def test_the_same_is_said_of_an_endpoint_whatever_its_password_is(password):
     assert said_of(password) == said_of("one")
 
