@@ -63,6 +63,8 @@ def _rewritten(text: str, cut: bool) -> tuple[str, bool]:
             parts.append(_word(token["word"]))
     if not open_:
         raise ValueError("no object and no list")
+    if cut and open_[-1] == "{":
+        _end_pair(parts)
     for mark in reversed(open_):
         _drop_comma(parts)
         parts.append(_CLOSING[mark])
@@ -77,6 +79,14 @@ def _add_mark(mark: str, parts: list[str], open_: list[str]) -> None:
             raise ValueError(f"{mark!r} closes nothing")
         _drop_comma(parts)
     parts.append(mark)
+
+
+def _end_pair(parts: list[str]) -> None:
+    """A name without a value is left out; one with a colon has none."""
+    if parts[-1] == ":":
+        parts.append("null")
+    elif len(parts) > 1 and parts[-2] in ("{", ","):
+        parts.pop()
 
 
 def _drop_comma(parts: list[str]) -> None:
