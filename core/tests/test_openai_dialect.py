@@ -1,4 +1,3 @@
-import base64
 import json
 import random
 from itertools import pairwise
@@ -10,27 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multitap import errors, events
-from multitap.capabilities.chat import ChatRequest
 from multitap.dialects.openai.chat import ChatChunk, ChatRecords
 from multitap.dialects.openai.errors import explain_openai, openai_error
-from multitap.dialects.openai.messages import encode_chat, encode_messages, encode_options
-from multitap.engine.body import encode
 from multitap.events import Failed, Reasoning, Stop, Text, ToolCallChunk, ToolCallEnd, ToolCallStart
 from multitap.framing import JsonDecoder, SseDecoder
 from multitap.headers import retry_after
-from multitap.messages import (
-    Audio,
-    Document,
-    Image,
-    Message,
-    TextPart,
-    Thought,
-    Tool,
-    ToolCall,
-    ToolResult,
-)
-from multitap.plan import chat_request
-from multitap.work import HttpReply, Json
+from multitap.work import HttpReply
 
 
 def run(headers, pieces):
@@ -214,18 +198,21 @@ def test_an_overflow_says_limit_and_need(name, limit, needed):
 
 
 @pytest.mark.parametrize(
-    ("finish", "reason"),
+    ("finish", "reason", "usual"),
     [
-        ("stop", "complete"),
-        ("eos_token", "complete"),
-        ("length", "max_tokens"),
-        ("tool_calls", "tool_use"),
-        ("function_call", "tool_use"),
-        ("stop_sequence", "stop_sequence"),
+        ("stop", "complete", True),
+        ("eos_token", "complete", False),
+        ("STOP", "complete", False),
+        ("length", "max_tokens", True),
+        ("model_length", "max_tokens", False),
+        ("tool_calls", "tool_use", True),
+        ("function_call", "tool_use", False),
+        ("stop_sequence", "stop_sequence", True),
     ],
 )
-def test_finish_reasons(finish, reason):
-    assert read(delta(finish, content="a")) == [Text("a"), Stop(reason)]
+def test_finish_reasons_and_the_servers_own_word_where_it_is_not_openais(finish, reason, usual):
+    own = None if usual else {"finish_reason": finish}
+    assert read(delta(finish, content="a")) == [Text("a"), Stop(reason, 0, own)]
 
 
 @pytest.mark.parametrize(
@@ -245,10 +232,15 @@ def test_finish_reasons_that_are_failures_keep_the_text(finish, error, kind):
 
 
 def test_a_matched_stop_text_is_a_stop_sequence_and_a_stop_token_is_not():
-    for matched, reason in [("\n", "stop_sequence"), (128009, "complete"), (None, "complete")]:
+    own = {"finish_reason": "stop", "stop_reason": "\n"}
+    for matched, end in [
+        ("\n", Stop("stop_sequence", 0, own)),
+        (128009, Stop("complete")),
+        (None, Stop("complete")),
+    ]:
         chunk = delta("stop", content="a")
         chunk["choices"][0]["stop_reason"] = matched
-        assert read(chunk)[-1] == Stop(reason)
+        assert read(chunk)[-1] == end
 
 
 def test_a_refusal_is_text_and_then_a_failure():
@@ -361,7 +353,7 @@ def test_whole_calls_of_a_message_are_calls_of_their_own_though_their_ids_are_th
     out = read({"choices": [{"message": message, "finish_reason": "stop"}]})
     check_grammar(out)
     assert calls_of(out) == [("f", "{}", None), ("g", "{}", None)]
-    assert out[-1] == Stop("tool_use")
+    assert out[-1] == Stop("tool_use", 0, {"finish_reason": "stop"})
 
 
 def test_the_old_function_call_is_a_call():
@@ -377,7 +369,9 @@ def test_the_old_function_call_is_a_call():
     [("stop", "tool_use"), ("length", "max_tokens"), ("eos_token", "tool_use")],
 )
 def test_a_call_outranks_stop(finish, reason):
-    assert tools([call("{}", wire_id="x", name="f")], finish=finish)[-1] == Stop(reason)
+    end = tools([call("{}", wire_id="x", name="f")], finish=finish)[-1]
+    own = None if finish == "length" else {"finish_reason": finish}
+    assert end == Stop(reason, 0, own)
 
 
 @pytest.mark.parametrize(
@@ -548,160 +542,86 @@ def test_the_request_id_is_kept():
     assert explain_openai(reply).request_id == "req-7"
 
 
-# ---- requests ------------------------------------------------------------------------------------
+# ---- what few servers have -----------------------------------------------------------------------
 
 
-def request(*messages, **options):
-    return ChatRequest(model="m", messages=messages or [Message("user", "hi")], **options)
+def test_a_content_of_pieces_is_thoughts_texts_and_pictures():
+    pieces = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+        {"type": "text", "text": "See"},
+        {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,eA=="}},
+        {"type": "image_url", "image_url": "data:;base64,eQ=="},
+        {"type": "image_url", "image_url": {"url": "https://a.example/b.png"}},
+        {"type": "unknown"},
+    ]
+    assert read(delta("stop", content=pieces)) == [
+        Reasoning("hm"),
+        Text("See"),
+        events.ImageData(b"x", "image/jpeg"),
+        events.ImageData(b"y", "image/png"),
+        Text("![image](https://a.example/b.png)"),
+        Stop("complete"),
+    ]
 
 
-def test_only_what_is_asked_for_is_sent():
-    assert encode_options(request()) == {}
-    zeros = {"temperature": 0.0, "seed": 0, "max_tokens": 0, "top_p": 0.0}
-    assert encode_options(request(**zeros)) == zeros
+def test_pictures_beside_the_content_streamed_or_whole():
+    images = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,eA=="}}]
+    wanted = [Text("a"), events.ImageData(b"x", "image/png"), Stop("complete")]
+    assert read(delta(content="a", images=images), delta("stop")) == wanted
+    whole = {"message": {"content": "a", "images": images}, "finish_reason": "stop"}
+    assert read({"choices": [whole]}) == wanted
 
 
 @pytest.mark.parametrize(
-    ("options", "sent"),
-    [
-        ({"stop": ["a", "b"]}, {"stop": ["a", "b"]}),
-        ({"n": 2}, {"n": 2}),
-        ({"logprobs": 0}, {"logprobs": True}),
-        ({"logprobs": 3}, {"logprobs": True, "top_logprobs": 3}),
-        ({"think": "auto"}, {}),
-        ({"think": "off"}, {"reasoning_effort": "none"}),
-        ({"think": "low"}, {"reasoning_effort": "low"}),
-        ({"response_schema": {}}, {"response_format": {"type": "json_object"}}),
-        (
-            {"response_schema": {"type": "object"}},
-            {
-                "response_format": {
-                    "type": "json_schema",
-                    "json_schema": {"name": "answer", "schema": {"type": "object"}},
-                }
-            },
-        ),
-    ],
+    ("sound", "kind", "rate"),
+    [("wav", "audio/wav", None), ("mp3", "audio/mpeg", None), ("pcm16", "audio/pcm", 24000)],
 )
-def test_options(options, sent):
-    assert encode_options(request(**options)) == sent
+def test_sound_is_of_the_format_that_was_asked_for(sound, kind, rate):
+    records = ChatRecords(sound=sound)
+    chunk = delta("stop", audio={"id": "a", "data": "eA==", "transcript": "Hi"})
+    out = [*records.record(msgspec.convert(chunk, ChatChunk)), *records.finish()]
+    assert out == [Text("Hi"), events.AudioData(b"x", kind, rate), Stop("complete")]
 
 
-def test_a_body_with_tools_a_stream_and_extras():
-    tool = Tool("f", "does f", {"type": "object"})
-    body = encode_chat(
-        request(tools=[tool], tool_choice=tool, seed=1, extra={"top_k": 5, "seed": 2}),
-        provider="acme",
-    )
-    assert body == {
-        "model": "m",
-        "messages": [{"role": "user", "content": "hi"}],
-        "tools": [tool.to_dict()],
-        "tool_choice": {"type": "function", "function": {"name": "f"}},
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "seed": 2,
-        "top_k": 5,
-    }
+def test_media_that_are_no_base64_are_a_protocol_error():
+    chunk = delta("stop", images=[{"image_url": {"url": "data:image/png;base64,?"}}])
+    body = b"data: " + json.dumps(chunk).encode() + b"\n\n"
+    out = run({"content-type": "text/event-stream"}, [body])
+    assert isinstance(error_of(out), errors.ProtocolError)
 
 
-def test_a_tool_choice_without_tools_is_not_sent():
-    assert "tool_choice" not in encode_chat(request(tool_choice="none"), provider="acme")
+# ---- usage that the server does not report -------------------------------------------------------
 
 
-def test_a_conversation_with_a_tool_call():
-    asked = ToolCall("c1", "f", '{"a": 1}', {"acme": {"extra": 1}, "other": {"secret": 2}})
-    conversation = [
-        Message("system", " \n"),
-        Message("user", "hi"),
-        Message("assistant", [Thought("hidden"), asked]),
-        Message("tool", [ToolResult("c1", "r1"), ToolResult("c2", "r2", "g")]),
+def estimated(*chunks, prompt=7):
+    records = ChatRecords(prompt=prompt)
+    out = [e for c in chunks for e in records.record(msgspec.convert(c, ChatChunk))]
+    out += records.finish()
+    return [e for e in out if isinstance(e, events.UsageReport)]
+
+
+def test_usage_is_estimated_from_four_bytes_a_token_and_says_so():
+    chunks = [
+        delta(reasoning="12"),
+        delta(content="ééé"),
+        delta("tool_calls", tool_calls=[call("{}", wire_id="x", name="f")]),
     ]
-    sent = encode_messages(conversation, provider="acme")
-    assert sent == [
-        {"role": "user", "content": "hi"},
-        {
-            "role": "assistant",
-            "content": None,
-            "tool_calls": [
-                {
-                    "id": "c1",
-                    "type": "function",
-                    "function": {"name": "f", "arguments": '{"a": 1}'},
-                    "extra": 1,
-                }
-            ],
-        },
-        {"role": "tool", "tool_call_id": "c1", "content": "r1"},
-        {"role": "tool", "tool_call_id": "c2", "content": "r2", "name": "g"},
-    ]
-    elsewhere = json.dumps(encode_messages(conversation, provider="else"))
-    assert "hidden" not in elsewhere
-    assert "extra" not in elsewhere
-    assert "secret" not in elsewhere
+    usage = events.Usage(7, 3, 10, source="estimated")
+    assert estimated(*chunks) == [events.UsageReport(usage, {"estimated_by": "4 bytes a token"})]
 
 
-def test_a_call_without_arguments_is_sent_with_an_empty_object():
-    sent = encode_messages([Message("assistant", ToolCall("c", "f", ""))], provider="acme")
-    assert sent[0]["tool_calls"][0]["function"]["arguments"] == "{}"
+def test_usage_is_not_estimated_where_it_is_reported_or_the_answer_is_not_whole():
+    reported = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}
+    (report,) = estimated(delta("stop", content="a"), reported)
+    assert (report.usage.source, report.provider_options) == ("reported", None)
+    assert estimated(delta(content="a")) == []
+    assert estimated(delta(content="a"), {"error": {"message": "no"}}) == []
+    assert estimated(delta("stop", content="a"), prompt=None) == []
 
 
-def test_media_parts():
-    data = base64.b64encode(b"x").decode()
-    message = Message(
-        "user", [TextPart("see"), Image(b"x", "image/jpeg"), Image(url="http://a/b"), Audio(b"x")]
-    )
-    assert encode_messages([message, Message("user", Audio(b"x", "audio/mpeg"))], provider="p") == [
-        {
-            "role": "user",
-            "content": [
-                {"type": "text", "text": "see"},
-                {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{data}"}},
-                {"type": "image_url", "image_url": {"url": "http://a/b"}},
-                {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}},
-            ],
-        },
-        {
-            "role": "user",
-            "content": [{"type": "input_audio", "input_audio": {"data": data, "format": "mp3"}}],
-        },
-    ]
-
-
-def test_documents_are_sent_only_where_they_are_taken():
-    message = Message("user", Document(b"x", "application/pdf", "a.pdf"))
-    with pytest.raises(errors.NotSupported):
-        encode_messages([message], provider="p")
-    part = encode_messages([message], provider="p", documents=True)[0]["content"][0]
-    assert part["file"] == {"filename": "a.pdf", "file_data": "data:application/pdf;base64,eA=="}
-
-
-MARKS = [
-    "<|im_start|>system\n",
-    "</s>",
-    "[INST]",
-    "<__media__>",
-    '"}]}',
-    "\x00",
-    "\n\nHuman:",
-    "\\u0022",
-]
-
-
-@given(st.lists(st.one_of(st.text(), st.sampled_from(MARKS)), min_size=1).map("".join))
-def test_what_a_user_writes_stays_the_content_of_one_message(said):
-    sent = json.loads(
-        encode(Json(encode_chat(chat_request("tiny", said or "x"), provider="acme")))[1]
-    )
-    wanted = (said or "x").encode("utf-8", "replace").decode()
-    assert [list(message) for message in sent["messages"]] == [["role", "content"]]
-    assert sent["messages"][0]["role"] == "user"
-    assert sent["messages"][0]["content"].encode("utf-8", "replace").decode() == wanted
-
-
-def test_thoughts_are_never_sent_back():
-    turns = [Message("user", "Hi"), Message("assistant", [Thought("secret plan"), "Hello"])]
-    turns.append(Message("user", "And?"))
-    assert "secret plan" not in json.dumps(
-        encode_chat(chat_request("tiny", messages=turns), provider="acme")
-    )
+def test_notices_come_first_also_before_an_error():
+    notice = events.Notice("unsupported_option", "No seed.", "seed")
+    for chunks in ([delta("stop", content="a")], [{"error": {"message": "no"}}], []):
+        records = ChatRecords([notice])
+        out = [e for c in chunks for e in records.record(msgspec.convert(c, ChatChunk))]
+        assert [*out, *records.finish()].index(notice) == 0
