@@ -5,26 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
+import attrs
+
+from multitap.dialects.openai.asking import json_exchange
 from multitap.events import Failed
 from multitap.framing import JsonDecoder
-from multitap.work import Exchange, HttpCall, HttpReply, Json, fetch
+from multitap.work import Exchange, HttpCall, HttpReply, fetch
 from multitap_vllm.errors import explain_vllm
 
-__all__ = ("ask", "exchange")
+__all__ = ("SILENCE", "ask", "exchange", "patient")
 
 T = TypeVar("T")
 V = TypeVar("V")
+
+SILENCE = 600.0
+"""Seconds without a byte that mean nothing: vLLM queues requests without a bound."""
 
 
 def exchange(
     path: str, body: dict[str, Any], shape: type[V], read: Callable[[V], T]
 ) -> Exchange[T]:
     """Post a body and make one result of the answer; asking again does no harm."""
-    return Exchange(
-        call=HttpCall(method="POST", path=path, body=Json(body), idempotent=True),
-        decoder=lambda head: JsonDecoder(shape, lambda value: [read(value)]),
-        explain=explain_vllm,
+    return patient(
+        json_exchange(
+            "POST", path, shape, lambda value: [read(value)], body, explain=explain_vllm
+        )
     )
+
+
+def patient(work: Exchange[T]) -> Exchange[T]:
+    """The same, for a request that may stand in a queue."""
+    return attrs.evolve(work, call=attrs.evolve(work.call, first_byte=SILENCE))
 
 
 def ask(shape: type[V], path: str) -> Generator[HttpCall, HttpReply, V]:

@@ -99,6 +99,18 @@ MEANINGS = (
         "queue_full",
         "Wait a little and try again, or ask another vLLM.",
     ),
+    Meaning(
+        r"the server ended the answer with 'abort'",
+        None,
+        "aborted",
+        "vLLM was put to sleep, or got other weights, in the middle of the answer: try again.",
+    ),
+    Meaning(
+        r"the server ended the answer with 'repetition'",
+        None,
+        "repetition",
+        "The answer repeated itself as repetition_detection says; leave that out to let it go on.",
+    ),
 )
 
 
