@@ -16,7 +16,7 @@ from multitap.testing import (
     assert_stream_grammar,
     assert_truncation_is_seen,
 )
-from multitap.testing.chunking import outputs_of
+from multitap.testing import outputs_of
 from multitap.work import Head
 from multitap_vllm.chat import multitap_chat
 

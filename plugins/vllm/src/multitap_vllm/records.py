@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from multitap.dialects.openai.chat import ChatRecords
-from multitap.events import Failed
+from multitap.events import Failed, Stop, ToolCallStart
 from multitap_vllm.errors import meant
 
 if TYPE_CHECKING:
@@ -16,15 +16,36 @@ __all__ = ("VllmRecords",)
 
 
 class VllmRecords(ChatRecords):
-    """Says of a failure within an answer what ``explain_vllm`` says of a refusal."""
+    """Says of a failure within an answer what ``explain_vllm`` says of a refusal.
+
+    Some releases end an answer that has no call with ``tool_calls``, where one was required: that is
+    ``complete`` here, with the server's word in ``provider_options``.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._called: set[int] = set()
 
     def record(self, chunk: ChatChunk, /) -> list[Event]:
         """The events of one chunk, or of a whole body."""
-        return _meant(super().record(chunk))
+        events = super().record(chunk)
+        self._called |= {event.choice for event in events if isinstance(event, ToolCallStart)}
+        return _meant(events)
 
     def finish(self) -> list[Event]:
         """What was held, and the end."""
-        return _meant(super().finish())
+        events = super().finish()
+        self._called |= {event.choice for event in events if isinstance(event, ToolCallStart)}
+        return _meant([self._ended(event) for event in events])
+
+    def _ended(self, event: Event) -> Event:
+        if (
+            isinstance(event, Stop)
+            and event.stop_reason == "tool_use"
+            and event.choice not in self._called
+        ):
+            return Stop("complete", event.choice, {"finish_reason": "tool_calls"})
+        return event
 
 
 def _meant(events: list[Event]) -> list[Event]:

@@ -53,8 +53,10 @@ class VllmRerank:
 def _ranking(request: RerankRequest, reply: Reply) -> Ranking:
     ranked = tuple(_ranked(row, len(request.documents)) for row in reply.results or ())
     wanted = min(request.top_n or len(request.documents), len(request.documents))
-    if len(ranked) < wanted:
-        raise ProtocolError(f"{len(ranked)} of {wanted} documents were ranked", kind="rerank_invalid")
+    if len({row.index for row in ranked}) != len(ranked) or len(ranked) < wanted:
+        raise ProtocolError(
+            f"{wanted} documents gave {len(ranked)} scores, not one each", kind="rerank_invalid"
+        )
     usage = read_usage(reply.usage or UsageFacts())
     return Ranking(results=ranked, usage=usage, model=reply.model or request.model)
 
