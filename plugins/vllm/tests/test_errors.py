@@ -235,7 +235,13 @@ def piece(finish=None, **delta):
     ("status", "type_", "message", "cls", "kind"),
     [
         (500, "InternalServerError", "Internal server error", EngineError, "engine_error"),
-        (500, "InternalServerError", "EngineCore encountered an issue.", EngineError, "engine_dead"),
+        (
+            500,
+            "InternalServerError",
+            "EngineCore encountered an issue.",
+            EngineError,
+            "engine_dead",
+        ),
         (
             503,
             "Service Unavailable",

@@ -48,8 +48,8 @@ def run(work, answers):
             recorded = answers[step.path]
             answer = HttpReply(recorded.status, recorded.headers, recorded.body)
             try:
-                step = steps.send(answer) if answer.status < 400 else steps.throw(
-                    work.explain(answer)
+                step = (
+                    steps.send(answer) if answer.status < 400 else steps.throw(work.explain(answer))
                 )
             except StopIteration:
                 return found, sent

@@ -64,7 +64,10 @@ def form(**constraint):
                 "tool_choice": {"type": "function", "function": {"name": "now"}},
             },
         ),
-        ({"response_format": {"type": "json_object"}}, {"response_format": {"type": "json_object"}}),
+        (
+            {"response_format": {"type": "json_object"}},
+            {"response_format": {"type": "json_object"}},
+        ),
         (
             {"response_format": SCHEMA},
             {
@@ -115,7 +118,11 @@ def test_a_stream_asks_for_its_usage():
             {"continuous_usage_stats": True},
             {"include_usage": True, "continuous_usage_stats": True},
         ),
-        ({"usage_every_chunk": True}, {"continuous_usage_stats": False, "include_usage": False}, None),
+        (
+            {"usage_every_chunk": True},
+            {"continuous_usage_stats": False, "include_usage": False},
+            None,
+        ),
     ],
 )
 def test_usage_in_every_chunk_is_asked_for_by_the_setting_or_the_call(settings, asked, usage):

@@ -42,7 +42,9 @@ def test_tokens_are_those_of_the_server(name):
 
 def test_the_text_is_that_of_the_server():
     body = vllm_reader.recorded("detokenize").body
-    assert assert_chunking_invariant(lambda: JOIN.decoder(Head(200, {})), body) == [TokenText("IJK")]
+    assert assert_chunking_invariant(lambda: JOIN.decoder(Head(200, {})), body) == [
+        TokenText("IJK")
+    ]
 
 
 @pytest.mark.parametrize("work", [SPLIT, JOIN])

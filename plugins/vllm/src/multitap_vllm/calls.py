@@ -27,9 +27,7 @@ def exchange(
 ) -> Exchange[T]:
     """Post a body and make one result of the answer; asking again does no harm."""
     return patient(
-        json_exchange(
-            "POST", path, shape, lambda value: [read(value)], body, explain=explain_vllm
-        )
+        json_exchange("POST", path, shape, lambda value: [read(value)], body, explain=explain_vllm)
     )
 
 
