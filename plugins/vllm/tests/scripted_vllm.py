@@ -1,7 +1,7 @@
 """A scripted server that answers as vLLM does, by rules instead of a model.
 
-It serves for what has to work with any model: the suite of all plugins, and the README's examples. It
-has every route; ``without`` are those that the model of a real one would not have.
+It serves for what has to work with any model: the suite of all plugins, and the README's examples.
+It has every route; ``without`` are those that the model of a real one would not have.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class ScriptedVllm(Server):
 
     def _answer(self, connection):
         asked = connection.request
-        if self.key and asked.path.startswith("/v1/"):
-            if asked.headers.get("authorization") != f"Bearer {self.key}":
-                return json({"error": "Unauthorized"}, 401)
+        given = asked.headers.get("authorization")
+        if self.key and asked.path.startswith("/v1/") and given != f"Bearer {self.key}":
+            return json({"error": "Unauthorized"}, 401)
         if asked.path not in ROUTES or asked.path in self.without:
             return json({"detail": "Not Found"}, 404)
         method, route = ROUTES[asked.path]

@@ -12,8 +12,7 @@ from multitap.capabilities.embedding import EmbeddingRequest, Embeddings
 from multitap.errors import BadRequest, ProtocolError
 from multitap.events import Failed, Usage
 from multitap.hookspecs import Backend
-from multitap.testing import assert_chunking_invariant
-from multitap.testing import outputs_of
+from multitap.testing import assert_chunking_invariant, outputs_of
 from multitap.work import Head, Json
 from multitap_vllm.calls import SILENCE
 from multitap_vllm.embedding import multitap_embedding

@@ -93,6 +93,7 @@ def test_characters_are_not_taken_for_tokens():
 # ---- what no recording has; the words are those of the server's sources --------------------------
 
 OVERFLOW = "This model's maximum context length is 512 tokens. However, your prompt contains"
+DEAD = "EngineCore encountered an issue. See stack trace (above) for the root cause."
 SAID = [
     (400, "BadRequestError", f"{OVERFLOW} 700 input tokens.", ContextOverflow, "context_overflow"),
     (
@@ -119,16 +120,20 @@ SAID = [
     (
         400,
         "BadRequestError",
-        "Chat template is passed with request, but --trust-request-chat-template is not set."
-        " Refused request with untrusted chat template.",
+        (
+            "Chat template is passed with request, but --trust-request-chat-template is not set."
+            " Refused request with untrusted chat template."
+        ),
         NotSupported,
         "not_trusted",
     ),
     (
         400,
         "BadRequestError",
-        "Per-request mm_processor_kwargs are disabled by default. Start the server with"
-        " --trust-request-mm-kwargs only when clients are trusted.",
+        (
+            "Per-request mm_processor_kwargs are disabled by default. Start the server with"
+            " --trust-request-mm-kwargs only when clients are trusted."
+        ),
         NotSupported,
         "not_trusted",
     ),
@@ -160,7 +165,7 @@ SAID = [
     (
         500,
         "InternalServerError",
-        "EngineCore encountered an issue. See stack trace (above) for the root cause.",
+        DEAD,
         EngineError,
         "engine_dead",
     ),
@@ -174,16 +179,20 @@ SAID = [
     (
         503,
         "Service Unavailable",
-        "The engine is currently busy and cannot accept new requests."
-        " Please try again later or on a different instance.",
+        (
+            "The engine is currently busy and cannot accept new requests."
+            " Please try again later or on a different instance."
+        ),
         Overloaded,
         "queue_full",
     ),
     (
         503,
         "Service Unavailable",
-        "The engine has reached its prefill token backlog limit."
-        " Please try again later or on a different instance.",
+        (
+            "The engine has reached its prefill token backlog limit."
+            " Please try again later or on a different instance."
+        ),
         Overloaded,
         "queue_full",
     ),
@@ -238,7 +247,7 @@ def piece(finish=None, **delta):
         (
             500,
             "InternalServerError",
-            "EngineCore encountered an issue.",
+            DEAD,
             EngineError,
             "engine_dead",
         ),

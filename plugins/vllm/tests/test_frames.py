@@ -1,4 +1,4 @@
-"""What vLLM's other routes say arrives in the same frames; the decoders take them apart anywhere."""
+"""What vLLM's other routes say arrives in the same frames, which are taken apart wherever cut."""
 
 from __future__ import annotations
 

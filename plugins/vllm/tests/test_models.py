@@ -155,9 +155,9 @@ def test_one_model_can_be_described_and_another_is_not_there(world):
 
 
 def test_another_kind_of_server_is_named(world):
-    with Server(repeat(request, respond(404, {}, "404 page not found"))) as server:
-        with pytest.raises(ProtocolError, match="not found"):
-            ask(world, server, "validate", "vllm")
+    other = repeat(request, respond(404, {}, "404 page not found"))
+    with Server(other) as server, pytest.raises(ProtocolError, match="not found"):
+        ask(world, server, "validate", "vllm")
 
 
 # ---- is the endpoint right, is the key good? -----------------------------------------------------

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from vllm_here import vllm_registry
 from scripted_vllm import ScriptedVllm
+from vllm_here import vllm_registry
 
 import multitap
 from multitap.config import load_config

@@ -15,8 +15,8 @@ from multitap.testing import (
     assert_chunking_invariant,
     assert_stream_grammar,
     assert_truncation_is_seen,
+    outputs_of,
 )
-from multitap.testing import outputs_of
 from multitap.work import Head
 from multitap_vllm.chat import multitap_chat
 

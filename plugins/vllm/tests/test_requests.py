@@ -64,10 +64,7 @@ def form(**constraint):
                 "tool_choice": {"type": "function", "function": {"name": "now"}},
             },
         ),
-        (
-            {"response_format": {"type": "json_object"}},
-            {"response_format": {"type": "json_object"}},
-        ),
+        ({"response_format": {"type": "json_object"}}, None),
         (
             {"response_format": SCHEMA},
             {

@@ -11,8 +11,7 @@ from multitap.capabilities.rerank import Ranked, RerankRequest
 from multitap.errors import ProtocolError
 from multitap.events import Failed, Usage
 from multitap.hookspecs import Backend
-from multitap.testing import assert_chunking_invariant
-from multitap.testing import outputs_of
+from multitap.testing import assert_chunking_invariant, outputs_of
 from multitap.work import Head, Json
 from multitap_vllm.calls import SILENCE
 from multitap_vllm.rerank import multitap_rerank

@@ -8,8 +8,7 @@ import vllm_reader
 from multitap.capabilities.tokenize import DetokenizeRequest, TokenizeRequest, Tokens, TokenText
 from multitap.errors import ProtocolError
 from multitap.hookspecs import Backend
-from multitap.testing import assert_chunking_invariant
-from multitap.testing import outputs_of
+from multitap.testing import assert_chunking_invariant, outputs_of
 from multitap.work import Head, Json
 from multitap_vllm.tokenize import multitap_tokenize
 
@@ -42,9 +41,8 @@ def test_tokens_are_those_of_the_server(name):
 
 def test_the_text_is_that_of_the_server():
     body = vllm_reader.recorded("detokenize").body
-    assert assert_chunking_invariant(lambda: JOIN.decoder(Head(200, {})), body) == [
-        TokenText("IJK")
-    ]
+    found = assert_chunking_invariant(lambda: JOIN.decoder(Head(200, {})), body)
+    assert found == [TokenText("IJK")]
 
 
 @pytest.mark.parametrize("work", [SPLIT, JOIN])

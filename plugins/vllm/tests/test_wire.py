@@ -119,9 +119,11 @@ def test_a_recorded_answer_is_read_however_it_arrives(world, name):
 
 @pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/"])
 def test_an_endpoint_may_end_as_people_write_it(world, end):
-    with Server(script(json_answer(OK))) as server:
-        with world(vllm_config(server.url + end), vllm_registry()) as here:
-            assert here.call("chat", "hi").text == "Hi"
+    with (
+        Server(script(json_answer(OK))) as server,
+        world(vllm_config(server.url + end), vllm_registry()) as here,
+    ):
+        assert here.call("chat", "hi").text == "Hi"
     assert [sent.target for sent in server.requests] == ["/v1/chat/completions"]
 
 

@@ -2,8 +2,8 @@
 
 * A prompt that is too long is refused by vLLM itself: ``ContextOverflow``. Only
   ``truncate_prompt_tokens`` in ``extra`` makes it cut one, and then it cuts the beginning.
-* vLLM queues without a bound and says nothing meanwhile, nor while it reads a long prompt or collects
-  a call of a tool: a silence of ``SILENCE`` seconds means nothing.
+* vLLM queues without a bound and says nothing meanwhile, nor while it reads a long prompt or
+  collects a call of a tool: a silence of ``SILENCE`` seconds means nothing.
 * A connection that is closed ends the work, streamed or not.
 * What a server has no ``--reasoning-parser`` or ``--tool-call-parser`` for stays in the text.
 """

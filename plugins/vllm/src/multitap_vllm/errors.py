@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 __all__ = ("explain_vllm", "meant")
 
 
+def _pattern(says: str) -> re.Pattern[str]:
+    return re.compile(says, re.IGNORECASE)
+
+
 @attrs.frozen
 class Meaning:
     """What a message means. ``error`` is ``None`` where the class is right already."""
 
-    says: re.Pattern[str] = attrs.field(converter=lambda says: re.compile(says, re.IGNORECASE))
+    says: re.Pattern[str] = attrs.field(converter=_pattern)
     error: type[BackendError] | None
     kind: str
     hint: str
@@ -49,7 +53,7 @@ MEANINGS = (
         r"max_tokens must be at least 1, got 0\b.*",
         ContextOverflow,
         "context_overflow",
-        "The prompt leaves no room for an answer: shorten it, or use a model with a longer context.",
+        "The prompt leaves no room for an answer: shorten it, or use a model of longer context.",
     ),
     Meaning(
         r"max_tokens=\d+ cannot be greater than max_model_len.*",

@@ -26,8 +26,8 @@ def own_options(request: ChatRequest, *, usage_every_chunk: bool = False) -> dic
         BadRequest: Several constraints of the answer's form, of which vLLM takes one.
 
     >>> from multitap.capabilities.chat import ChatRequest
-    >>> own_options(ChatRequest(model="m", messages=(), extra={"choice": ["yes", "no"], "top_k": 5}))
-    {'top_k': 5, 'structured_outputs': {'choice': ['yes', 'no']}}
+    >>> own_options(ChatRequest(model="m", messages=(), extra={"choice": ["yes"], "top_k": 5}))
+    {'top_k': 5, 'structured_outputs': {'choice': ['yes']}}
     """
     extra = {name: value for name, value in request.extra.items() if name not in SHORT}
     form = {

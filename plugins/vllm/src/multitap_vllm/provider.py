@@ -1,7 +1,7 @@
 """Provider: which vLLM answers, and is the key good?
 
-``/version`` is open to all, so that the list of models, which is not, proves the key. Where something
-stands before vLLM that does not let ``/version`` through, the version stays unknown.
+``/version`` is open to all, so that the list of models, which is not, proves the key. Where
+something stands before vLLM that does not let ``/version`` through, the version stays unknown.
 """
 
 from __future__ import annotations

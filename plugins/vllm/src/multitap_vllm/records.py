@@ -18,8 +18,8 @@ __all__ = ("VllmRecords",)
 class VllmRecords(ChatRecords):
     """Says of a failure within an answer what ``explain_vllm`` says of a refusal.
 
-    Some releases end an answer that has no call with ``tool_calls``, where one was required: that is
-    ``complete`` here, with the server's word in ``provider_options``.
+    Some releases end an answer that has no call with ``tool_calls``, where one was required: that
+    is ``complete`` here, with the server's word in ``provider_options``.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -1,7 +1,7 @@
 """Rerank over ``/v1/rerank``, which a reranker has, and an embedder too.
 
-The scores are the server's: from 0 to 1 of a reranker, the cosine of two vectors, from -1 to 1, of an
-embedder. A pair that is longer than the context is ``ContextOverflow``: nothing is cut.
+The scores are the server's: from 0 to 1 of a reranker; of an embedder the cosine of two vectors,
+from -1 to 1. A pair that is longer than the context is ``ContextOverflow``: nothing is cut.
 """
 
 from __future__ import annotations
