@@ -10,7 +10,9 @@ import pytest
 from installed import quiet_environment, standin_registry, write_metadata
 from ollama_here import add_ollama
 from scripted import Answer, Hold
+from scripted_vllm import ScriptedVllm
 from server import StandInServer
+from vllm_here import add_vllm
 
 from multitap import Runtime, cli
 from multitap.config import load_config
@@ -76,8 +78,13 @@ def house(tmp_path, monkeypatch):
         yield found
 
 
+def both():
+    """A registry of the stand-in and of vLLM's plugin."""
+    return add_vllm(standin_registry())
+
+
 def runtime(*words):
-    return Runtime(load_config(overrides=words), registry=standin_registry())
+    return Runtime(load_config(overrides=words), registry=both())
 
 
 def chat(*words, prompt="hi", **options):
@@ -88,18 +95,19 @@ def chat(*words, prompt="hi", **options):
 # ---- the file ------------------------------------------------------------------------------------
 
 
-SPECIFIED = FILE.replace("standin", "ollama").replace("{ollama}", "%s")
+SPECIFIED = FILE.replace("standin", "ollama")
 
 
 def test_the_very_file_of_the_specification_serves_both_backends(house):
     said = {"message": {"content": "hi"}, "done": True}
-    with Server([request, json(said), client_closed]) as ollama:
-        house.write("user", SPECIFIED % ollama.url)
-        with Runtime(load_config(), registry=add_ollama(standin_registry())) as rt:
+    with Server([request, json(said), client_closed]) as ollama, ScriptedVllm() as vllm:
+        text = SPECIFIED.replace("{ollama}", ollama.url).replace("{vllm}", vllm.url)
+        house.write("user", text)
+        with Runtime(load_config(), registry=add_ollama(both())) as rt:
             answers = [rt.chat("hi"), rt.chat("hi", model="vllm:phi3:8b")]
-        assert ollama.requests[0].json()["model"] == "llama3.2:3b"
-    assert [(a.backend, a.text) for a in answers] == [("ollama", "hi"), ("vllm", "hi")]
-    assert house.models_asked() == {"vllm": ["phi3:8b"]}
+        asked = [server.requests[0].json()["model"] for server in (ollama, vllm)]
+    assert [(a.backend, a.text) for a in answers] == [("ollama", "hi"), ("vllm", "Hello!")]
+    assert asked == ["llama3.2:3b", "phi3:8b"]
 
 
 @pytest.mark.parametrize("place", ["project", "user"])
@@ -233,9 +241,9 @@ WRONG = {
         "has to be a whole number, not a text",
     ),
     "a value that the plugin does not take": (
-        FILE + 'encoding = "hex"\n',
-        (12, "vllm.encoding"),
-        "has to be one of 'base64', 'float'",
+        FILE + 'usage_every_chunk = "often"\n',
+        (12, "vllm.usage_every_chunk"),
+        "has to be true or false, not a text",
     ),
     "an endpoint that is no URL": (
         FILE.replace("{vllm}", "127.0.0.1:8000"),
@@ -283,7 +291,7 @@ PROGRAM = "import sys; from multitap.cli import main; sys.exit(main())"
 
 
 def multitap(house, *words, **variables):
-    """The command line in a process of its own, for which the stand-in is installed."""
+    """The command line in a process of its own, for which the stand-in is installed too."""
     site = house.home / "site"
     if not site.exists():
         site.mkdir()
@@ -328,7 +336,7 @@ def main(monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", None)
 
     def run(*words):
-        code = cli.main(words, registry=standin_registry())
+        code = cli.main(words, registry=both())
         out, err = capsys.readouterr()
         assert out == ""
         return code, err

@@ -504,11 +504,13 @@ def test_an_error_of_ours_from_a_hook_is_passed_on(install):
 # ---- what is not there ---------------------------------------------------------------------------
 
 
-def test_a_provider_that_is_not_installed_names_the_package():
+def test_a_provider_that_is_not_installed_names_the_package(monkeypatch):
+    packages = {"tern": "multitap-tern"}
+    monkeypatch.setattr("multitap.config.packages.known_packages", packages)
     with pytest.raises(ConfigError, match=r"'acme'.*Install the plugin"):
         registry().build("chat", acme())
-    with pytest.raises(ConfigError, match=r"'vllm'.*pip install multitap-vllm"):
-        Registry(environ={}, deny=()).build("chat", acme("vllm"))
+    with pytest.raises(ConfigError, match=r"'tern'.*pip install multitap-tern"):
+        Registry(environ={}, deny=()).build("chat", acme("tern"))
 
 
 def test_a_missing_capability_says_who_has_it(install):

@@ -512,11 +512,13 @@ def test_one_name_of_two_distributions_waits_for_the_user_and_shows_both(site):
     assert "acme_bad" not in sys.modules
 
 
-def test_an_unknown_provider_lists_the_known_and_the_package_to_install(site):
+def test_an_unknown_provider_lists_the_known_and_the_package_to_install(site, monkeypatch):
+    packages = {"tern": "multitap-tern"}
+    monkeypatch.setattr("multitap.config.packages.known_packages", packages)
     registry = Registry(environ={"MULTITAP_PLUGINS": "dist-good"})
 
-    with pytest.raises(ConfigError, match=r"'vllm'.*acme-good.*pip install multitap-vllm"):
-        registry.build("chat", Backend(id="a", provider="vllm"))
+    with pytest.raises(ConfigError, match=r"'tern'.*acme-good.*pip install multitap-tern"):
+        registry.build("chat", Backend(id="a", provider="tern"))
     with pytest.raises(ConfigError, match=r"'nobody'.*acme-good.*Install the plugin"):
         registry.build("chat", Backend(id="a", provider="nobody"))
     with pytest.raises(NotSupported, match="acme-good has no rerank"):

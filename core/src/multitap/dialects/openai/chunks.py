@@ -77,6 +77,7 @@ class PromptDetails(msgspec.Struct, gc=False):
 
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    created_cache_tokens: int | None = None  # another word for the same
 
 
 class CompletionDetails(msgspec.Struct, gc=False):
@@ -115,11 +116,12 @@ def read_usage(facts: UsageFacts) -> Usage:
     """
     prompt = facts.prompt_tokens_details or PromptDetails()
     completion = facts.completion_tokens_details or CompletionDetails()
+    written = prompt.cache_write_tokens
     return Usage.reported(
         facts.prompt_tokens,
         facts.completion_tokens,
         total_tokens=facts.total_tokens,
         cached_tokens=prompt.cached_tokens,
-        cache_write_tokens=prompt.cache_write_tokens,
+        cache_write_tokens=prompt.created_cache_tokens if written is None else written,
         reasoning_tokens=completion.reasoning_tokens,
     )

@@ -1,0 +1,1 @@
+"""vLLM over its HTTP API, as a provider for Multitap."""

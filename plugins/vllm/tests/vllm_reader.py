@@ -1,0 +1,129 @@
+"""Reads the recordings in the plainest way; imports nothing of Multitap.
+
+``recorded`` gives what was asked and answered; ``expected`` what a chat answer says, computed with
+``json.loads`` and loops alone.
+"""
+
+import base64
+import json
+from collections import defaultdict
+from pathlib import Path
+from types import SimpleNamespace
+
+RECORDINGS = Path(__file__).parent / "recordings"
+CHAT = "/v1/chat/completions"
+MODELS = ("models", "embed_models", "rerank_models", "version", "error_wrong_method")
+
+CLAIMED = {
+    # every refusal is a vector of `explain_vllm`
+    "test_errors": lambda r: r.status >= 400,
+    "test_recordings": lambda r: r.path == CHAT and r.status == 200,
+    # `/pooling` says which numbers are right
+    "test_embedding": lambda r: r.path in ("/v1/embeddings", "/pooling") and r.status == 200,
+    # `/score` says which scores are right, in the order of the documents
+    "test_rerank": lambda r: "rerank" in r.path or "score" in r.path,
+    "test_tokens": lambda r: "tokenize" in r.path,
+    "test_models": lambda r: r.name in MODELS or r.status in (404, 405),
+    # what the plugin does not call, but arrives in the same frames
+    "test_frames": lambda r: r.status == 200 and r.path in OTHERS,
+}
+OTHERS = ("/v1/completions", "/v1/messages", "/v1/responses", "/classify", "/health", "/metrics")
+
+
+def names(used_by):
+    """The recordings that a test module uses."""
+    return [name for name in all_names() if CLAIMED[used_by](recorded(name))]
+
+
+def all_names():
+    return sorted(path.stem for path in RECORDINGS.glob("*.json"))
+
+
+def recorded(name):
+    """Method, path and body of the request; status, headers, body and raw bytes of the answer."""
+    data = json.loads(RECORDINGS.joinpath(f"{name}.json").read_text("utf-8"))
+    asked, _, request_body = octets(data["request"]).partition(b"\r\n\r\n")
+    method, path, _ = asked.split(b"\r\n")[0].decode().split(" ")
+    raw = b"".join(map(octets, data["response"]["reads"]))
+    head, _, rest = raw.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    headers = {k.strip().lower(): v.strip() for k, _, v in (x.partition(":") for x in lines[1:])}
+    chunked = headers.get("transfer-encoding") == "chunked"
+    return SimpleNamespace(
+        name=name,
+        method=method,
+        path=path,
+        request=request_body,
+        raw=raw,
+        status=int(lines[0].split()[1]),
+        headers=headers,
+        body=dechunk(rest) if chunked else rest,
+        streamed=headers.get("content-type", "").startswith("text/event-stream"),
+        aborted=data["response"]["ended"].startswith("client closed"),
+    )
+
+
+def octets(data):
+    return data["text"].encode() if "text" in data else base64.b64decode(data["b64"])
+
+
+def dechunk(data):
+    whole = b""
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        length = int(size, 16)
+        whole, data = whole + data[:length], data[length + 2 :]
+        if not length:
+            break
+    return whole
+
+
+def objects(found):
+    """The JSON values of an answer: the events of a stream, or the one body."""
+    if not found.streamed:
+        return [json.loads(found.body)]
+    lines = found.body.decode("utf-8").split("\n")
+    data = [line[len("data: ") :] for line in lines if line.startswith("data: ")]
+    return [json.loads(each) for each in data if each != "[DONE]"]
+
+
+def expected(found):
+    """Per choice: text, reasoning, calls (id, name, arguments), tokens, finish; and the usage."""
+    choices = defaultdict(
+        lambda: {"text": "", "reasoning": "", "calls": {}, "tokens": [], "finish": None}
+    )
+    usage = None
+    for value in objects(found):
+        usage = value.get("usage") or usage
+        for choice in value["choices"]:
+            read_choice(choices[choice["index"]], choice)
+    for read in choices.values():
+        read["calls"] = list(read["calls"].values())
+    return dict(choices), usage
+
+
+def read_choice(read, choice):
+    new = choice.get("delta") or choice.get("message") or {}
+    read["text"] += new.get("content") or ""
+    read["reasoning"] += new.get("reasoning") or ""
+    read["finish"] = choice.get("finish_reason") or read["finish"]
+    if isinstance(choice.get("stop_reason"), str):
+        read["finish"] = "stop text"
+    logprobs = (choice.get("logprobs") or {}).get("content") or []
+    read["tokens"] += [(entry["token"], entry["logprob"]) for entry in logprobs]
+    for place, call in enumerate(new.get("tool_calls") or []):
+        id_, name, text = read["calls"].get(call.get("index", place), ("", "", ""))
+        function = call["function"]
+        read["calls"][call.get("index", place)] = (
+            id_ or call["id"],
+            name + (function.get("name") or ""),
+            text + (function.get("arguments") or ""),
+        )
+
+
+def reason(read):
+    """The stop reason, in the words of the application."""
+    if read["calls"] and read["finish"] != "length":
+        return "tool_use"
+    words = {"stop": "complete", "length": "max_tokens", "stop text": "stop_sequence"}
+    return words.get(read["finish"], "error")

