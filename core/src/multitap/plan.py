@@ -251,7 +251,8 @@ def fit_to_model(
     if not clamped:
         return request, []
     message = f"max_tokens was cut from {request.max_tokens} to {tokens}, the most of this model."
-    return attrs.evolve(request, max_tokens=tokens), [Notice("clamped", message, "max_tokens")]
+    notice = Notice("clamped", message, "max_tokens", effective=tokens)
+    return attrs.evolve(request, max_tokens=tokens), [notice]
 
 
 TOKENS_OF_AN_IMAGE = 512
