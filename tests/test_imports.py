@@ -22,7 +22,8 @@ LAYERS = (
     {"work", "headers", "excerpt", "framing"},
     {"capabilities", "extensions"},
     {"hookspecs", "manifest", "rules", "dialects", "filters"},
-    {"registry"} | {"config", "resolve", "plan", "parameters", "policy", "answer"},
+    {"registry"}
+    | {"config", "resolve", "plan", "fitting", "shortening", "parameters", "policy", "answer"},
     {"engine"},
     {"runtime", "session", "cache"},
     {"cli", "testing"},

@@ -12,9 +12,9 @@ from multitap.capabilities.chat import (
     nearest_think,
     think_level,
 )
-from multitap.errors import ConfigError, ContextOverflow, NotSupported
+from multitap.errors import ConfigError, NotSupported
 from multitap.messages import Message, Tool
-from multitap.plan import chat_request, check_length, estimate_tokens, fit_to_model, honoured
+from multitap.plan import chat_request, fit_to_model, honoured
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}
@@ -194,16 +194,3 @@ def test_an_option_that_is_not_declared_is_taken_out_with_a_warning():
     assert honoured(request, None, strict=True, backend="b") == (request, [])
     with pytest.raises(NotSupported, match="seed"):
         honoured(request, {"temperature"}, strict=True, backend="b")
-
-
-def test_a_prompt_that_is_too_long_says_both_numbers():
-    request = chat_request("tiny", "x" * 40)
-    check_length(request, 10, backend="b")
-    with pytest.raises(ContextOverflow) as caught:
-        check_length(request, 9, backend="b")
-    assert (caught.value.limit, caught.value.needed) == (9, 10)
-
-
-def test_tools_count_towards_the_prompt():
-    plain, tools = chat_request("tiny", "hi"), chat_request("tiny", "hi", tools=[WEATHER])
-    assert estimate_tokens(tools) > estimate_tokens(plain)

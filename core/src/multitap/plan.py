@@ -14,15 +14,13 @@ from multitap.capabilities.chat import (
     clamp_max_output_tokens,
     think_level,
 )
-from multitap.errors import ConfigError, ContextOverflow, NotSupported
+from multitap.errors import ConfigError, NotSupported
 from multitap.events import Notice
-from multitap.messages import Audio, Document, Image, Message, Part, TextPart, Tool, ToolResult
+from multitap.messages import Message, Part, Tool
 
 __all__ = (
     "Prompt",
     "chat_request",
-    "check_length",
-    "estimate_tokens",
     "fit_to_model",
     "honoured",
     "texts_of",
@@ -214,10 +212,11 @@ def honoured(
     """The request without the options that the plugin does not send, and a warning for each.
 
     ``options`` is what the plugin declares; ``None``: it declares nothing, so nothing is judged.
+    ``shift`` and ``truncate`` are always honoured: the core does them where the backend does not.
     """
     if options is None:
         return request, []
-    ignored = [name for name in request.asked() if name not in options]
+    ignored = [name for name in request.asked() if name not in {*options, "shift", "truncate"}]
     if ignored and strict:
         raise NotSupported(
             f"The option {ignored[0]} cannot be honoured",
@@ -253,42 +252,6 @@ def fit_to_model(
     message = f"max_tokens was cut from {request.max_tokens} to {tokens}, the most of this model."
     notice = Notice("clamped", message, "max_tokens", effective=tokens)
     return attrs.evolve(request, max_tokens=tokens), [notice]
-
-
-TOKENS_OF_AN_IMAGE = 512
-BYTES_OF_A_TOKEN = 4
-
-
-def estimate_tokens(request: ChatRequest) -> int:
-    """About how many tokens a prompt has: four bytes of text each, tools and calls included."""
-    parts = [part for message in request.messages for part in message.parts]
-    size = sum(len(text.encode("utf-8", "replace")) for text in map(_visible, parts))
-    size += sum(len(str(tool.to_dict())) for tool in request.tools)
-    media = sum(isinstance(part, (Image, Audio, Document)) for part in parts)
-    return -(-size // BYTES_OF_A_TOKEN) + media * TOKENS_OF_AN_IMAGE
-
-
-def _visible(part: Part) -> str:
-    if isinstance(part, TextPart):
-        return part.text
-    if isinstance(part, ToolResult):
-        return part.content
-    return getattr(part, "arguments_text", "")
-
-
-def check_length(request: ChatRequest, limit: int | None, *, backend: str) -> None:
-    """Refuse a prompt that is longer than the section's ``max_input_tokens``."""
-    needed = estimate_tokens(request) if limit is not None else 0
-    if limit is not None and needed > limit:
-        raise ContextOverflow(
-            f"The prompt has about {needed} tokens; max_input_tokens is {limit}",
-            limit=limit,
-            needed=needed,
-            backend=backend,
-            model=request.model,
-            phase="resolve",
-            hint="Shorten the prompt, or raise max_input_tokens in llm.toml.",
-        )
 
 
 def texts_of(texts: str | Iterable[str], what: str) -> tuple[str, ...]:

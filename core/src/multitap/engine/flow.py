@@ -30,7 +30,13 @@ import attrs
 
 from multitap.engine.blocks import sha256_of
 from multitap.engine.call import Call, EventFilter
-from multitap.errors import BackendError, MultitapError, ProtocolError, TruncatedStream
+from multitap.errors import (
+    BackendError,
+    ContextOverflow,
+    MultitapError,
+    ProtocolError,
+    TruncatedStream,
+)
 from multitap.events import Failed, Stop
 from multitap.headers import request_id, retry_after
 from multitap.policy.retry import Attempt
@@ -121,11 +127,25 @@ class Flow(Generic[T]):
         if self._call.notices:
             yield Out(self._call.notices)
         try:
-            yield from self._work(self._call.work)
+            yield from self._fitting(self._call.work)
         except MultitapError:
             raise
         except Exception as error:
             raise self._call.broken(error) from error
+
+    def _fitting(self, work: Work[T]) -> Steps[T]:
+        """The work, or once a shorter one in its place."""
+        try:
+            yield from self._work(work)
+        except ContextOverflow as error:
+            shorter = self._call.shorter
+            found = shorter(error) if shorter is not None and not self._committed else None
+            if found is None:
+                raise
+        else:
+            return
+        yield Out(found[1])
+        yield from self._work(found[0])
 
     def _work(self, work: Work[T]) -> Steps[T]:
         if isinstance(work, Operation):

@@ -34,9 +34,10 @@ from multitap.engine.carrier import Clocks
 from multitap.errors import ConfigError, NotSupported
 from multitap.events import Event
 from multitap.filters.strict import Strict
+from multitap.fitting import Fitting
 from multitap.manifest import ProviderInfo
 from multitap.parameters import check_parameters
-from multitap.plan import Prompt, chat_request, check_length, fit_to_model, honoured, texts_of
+from multitap.plan import Prompt, chat_request, fit_to_model, honoured, texts_of
 from multitap.policy.retry import Retry, RetryPolicy
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel, backend_of, default_backend, resolve
@@ -144,7 +145,6 @@ class Composition:
         target = self.resolve(model)
         request = chat_request(target.model, prompt, stream=stream, metadata=metadata, **options)
         section = self.sections[target.backend]
-        check_length(request, section.max_input_tokens, backend=target.backend)
         provider = self.backend(target.backend).provider
         request = check_parameters(request, self.providers[provider])
         plugin = cast(ChatModel, self._plugin("chat", target.backend))
@@ -152,13 +152,22 @@ class Composition:
         request, clamped = fit_to_model(request, known.max_output_tokens if known else None)
         pricing = section.prices.get(target.model, known.pricing if known else None)
         declared: Collection[str] | None = getattr(plugin, "options", None)
+        fitting = Fitting(
+            request=request,
+            backend=target.backend,
+            max_input_tokens=section.max_input_tokens,
+            context_length=known.context_length if known else None,
+            native=frozenset({"shift", "truncate"} & set(declared or ())),
+        )
+        request, fitted = fitting.fitted()
         request, ignored = honoured(request, declared, strict=strict, backend=target.backend)
         return self._call(
             "chat",
             target,
             lambda: plugin.chat(request),
             timeout,
-            notices=(*clamped, *ignored),
+            notices=(*clamped, *fitted, *ignored),
+            shorter=fitting.shorter(request, plugin.chat),
             filters=(lambda: (Strict(),)) if strict else tuple,
             ends_with_stop=True,
             streamed=stream,
