@@ -104,9 +104,14 @@ def _section(name: str, section: Section, info: ProviderInfo | None) -> Iterator
         "model": section.model,
         "timeout_ms": section.timeout_ms or round(WHOLE_CALL * 1000),
         "max_input_tokens": section.max_input_tokens,
+        "carrier": None if section.carrier == "auto" else section.carrier,
         "prices": {model: cost.to_dict() for model, cost in section.prices.items()} or None,
     }
     yield from _table(name, facts, section.sources)
+    if section.proxy:
+        shown = masked("proxy", section.proxy)
+        source = section.sources.get("proxy", _DEFAULT)
+        yield Value((name, "proxy"), shown, source, masked=shown != section.proxy)
     backend = info and build_backend(section, info)
     for key, secret in (_keys(section, info, backend) if info and backend else {}).items():
         source = section.sources.get(key, _DEFAULT)

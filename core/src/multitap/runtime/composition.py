@@ -29,6 +29,7 @@ from multitap.capabilities.tokenize import (
     TokenText,
 )
 from multitap.config import Config, Section, check_required, load_config
+from multitap.config.routes import Route, client_route, route_of
 from multitap.engine.call import Call
 from multitap.engine.carrier import Clocks
 from multitap.errors import ConfigError, NotSupported
@@ -95,6 +96,11 @@ class Composition:
         if name not in self.view.sections:
             self.registry.notice()
         return self.view.backend(name)
+
+    def route(self, backend: Backend, client: object | None) -> Route:
+        """The carrier and the proxy of a backend, where an application may bring its own client."""
+        section = self.sections.get(backend.id) or Section(name=backend.id, provider="")
+        return route_of(section, backend.endpoint) if client is None else client_route(section)
 
     def reload(self) -> None:
         """Look at what is installed afresh, and import what is used anew."""
