@@ -30,6 +30,7 @@ import attrs
 
 from multitap.engine.blocks import sha256_of
 from multitap.engine.call import Call, EventFilter
+from multitap.engine.trace import shown_headers
 from multitap.errors import (
     BackendError,
     ContextOverflow,
@@ -201,7 +202,7 @@ class Flow(Generic[T]):
     # ---- the three shapes ----------------------------------------------------------------------
 
     def _exchange(self, work: Exchange[T]) -> Steps[T]:
-        head: Head = yield Send(work.call)
+        head = yield from self._answered(work.call)
         self.request_id = request_id(head.headers)
         if head.status >= 300:
             raise (yield from self._refusal(head, work.explain))
@@ -264,6 +265,13 @@ class Flow(Generic[T]):
         yield Done()
         return found[0] if found else ""
 
+    def _answered(self, call: HttpCall) -> Steps[T]:
+        head: Head = yield Send(call)
+        if self._watch is not None and self._watch.traced:
+            headers = shown_headers(self._call.backend, head.headers)
+            self._watch.response_started(head.status, headers)
+        return head
+
     # ---- answers -------------------------------------------------------------------------------
 
     def _read(self) -> Read:
@@ -324,7 +332,7 @@ class Flow(Generic[T]):
         return error
 
     def _reply(self, call: HttpCall, explain: Explain) -> Steps[T]:
-        head: Head = yield Send(call)
+        head = yield from self._answered(call)
         if head.status >= 300:
             raise (yield from self._refusal(head, explain))
         body = yield from self._body(LONGEST_REPLY)
