@@ -18,7 +18,7 @@ PLUGINS = sorted(HERE.glob("plugins/*/src/*/"))
 
 LAYERS = (
     {"errors"},
-    {"messages", "events", "usage", "prices", "sinks"},
+    {"messages", "media", "events", "usage", "prices", "sinks"},
     {"work", "headers", "excerpt", "framing"},
     {"capabilities", "extensions"},
     {"hookspecs", "manifest", "rules", "dialects", "filters"},

@@ -16,6 +16,7 @@ from multitap.capabilities.chat import (
 )
 from multitap.errors import ConfigError, NotSupported
 from multitap.events import Notice
+from multitap.media import check_media
 from multitap.messages import Message, Part, Tool
 
 __all__ = (
@@ -76,6 +77,7 @@ def _turns(
     turns += [m if isinstance(m, Message) else Message.from_dict(m) for m in messages or ()]
     if not any(turn.parts for turn in turns):
         raise ConfigError("There is nothing to ask: the prompt is empty")
+    check_media(turns)
     if not isinstance(system, (str, type(None))):
         raise ConfigError(f"system is {system!r}, which is not a text")
     opening = [Message("system", system)] if system and system.strip() else []
