@@ -29,14 +29,16 @@ from multitap.capabilities.tokenize import (
     TokenText,
 )
 from multitap.config import Config, Section, check_required, load_config
+from multitap.config.routes import Route, client_route, route_of
 from multitap.engine.call import Call
 from multitap.engine.carrier import Clocks
 from multitap.errors import ConfigError, NotSupported
 from multitap.events import Event
 from multitap.filters.strict import Strict
+from multitap.fitting import Fitting
 from multitap.manifest import ProviderInfo
 from multitap.parameters import check_parameters
-from multitap.plan import Prompt, chat_request, check_length, fit_to_model, honoured, texts_of
+from multitap.plan import Prompt, chat_request, fit_to_model, honoured, texts_of
 from multitap.policy.retry import Retry, RetryPolicy
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel, backend_of, default_backend, resolve
@@ -96,6 +98,11 @@ class Composition:
             self.registry.notice()
         return self.view.backend(name)
 
+    def route(self, backend: Backend, client: object | None) -> Route:
+        """The carrier and the proxy of a backend, where an application may bring its own client."""
+        section = self.sections.get(backend.id) or Section(name=backend.id, provider="")
+        return route_of(section, backend.endpoint) if client is None else client_route(section)
+
     def reload(self) -> None:
         """Look at what is installed afresh, and import what is used anew."""
         self.registry.reload()
@@ -145,7 +152,6 @@ class Composition:
         target = self.resolve(model)
         request = chat_request(target.model, prompt, stream=stream, metadata=metadata, **options)
         section = self.sections[target.backend]
-        check_length(request, section.max_input_tokens, backend=target.backend)
         provider = self.backend(target.backend).provider
         request = check_parameters(request, self.providers[provider])
         plugin = cast(ChatModel, self._plugin("chat", target.backend))
@@ -154,14 +160,22 @@ class Composition:
         pricing = section.prices.get(target.model, known.pricing if known else None)
         declared: Collection[str] | None = getattr(plugin, "options", None)
         wording = worded(request, plugin, section, strict=strict)
-        request = wording.request
+        fitting = Fitting(
+            request=wording.request,
+            backend=target.backend,
+            max_input_tokens=section.max_input_tokens,
+            context_length=known.context_length if known else None,
+            native=frozenset({"shift", "truncate"} & set(declared or ())),
+        )
+        request, fitted = fitting.fitted()
         request, ignored = honoured(request, declared, strict=strict, backend=target.backend)
         return self._call(
             "chat",
             target,
             lambda: plugin.chat(request),
             timeout,
-            notices=(*clamped, *wording.notices, *ignored),
+            notices=(*clamped, *wording.notices, *fitted, *ignored),
+            shorter=fitting.shorter(request, plugin.chat),
             filters=lambda: (*wording.filters(), *((Strict(),) if strict else ())),
             ends_with_stop=True,
             streamed=stream,

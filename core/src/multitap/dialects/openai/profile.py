@@ -18,7 +18,7 @@ import attrs
 
 from multitap.capabilities.chat import ThinkLevel
 
-__all__ = ("EFFORTS", "FIELDS", "Profile", "SystemPolicy", "nearest_level")
+__all__ = ("EFFORTS", "FIELDS", "Profile", "SystemPolicy")
 
 SystemPolicy = Literal["keep", "merge", "first"]
 """What becomes of system messages.
@@ -100,19 +100,3 @@ class Profile:
         thinking = {"think"} if self.think else set()
         choosing = {"tool_choice"} if "tools" in self.fields else set()
         return frozenset({*self.fields, *thinking, *choosing})
-
-
-def nearest_level(level: ThinkLevel, known: Collection[ThinkLevel]) -> ThinkLevel | None:
-    """The level of ``known`` that is nearest; of two the lower, and thinking before none.
-
-    >>> nearest_level("xhigh", ["low", "high"]), nearest_level("off", ["low", "high"])
-    ('high', 'low')
-    >>> nearest_level("minimal", ["off", "medium"])
-    'medium'
-    """
-    if level in known:
-        return level
-    place = _LEVELS.index(level)
-    candidates = [other for other in _LEVELS if other in known]
-    thinking = [other for other in candidates if other != "off"]
-    return min(thinking or candidates, key=lambda o: abs(_LEVELS.index(o) - place), default=None)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from multitap.capabilities.chat import adjusted_think
 from multitap.dialects.openai.messages import encode_messages
-from multitap.dialects.openai.profile import nearest_level
 from multitap.dialects.openai.strictness import is_strict
 from multitap.dialects.openai.tools import encode_tool_use
 from multitap.dialects.schema import clean_schema
@@ -99,13 +99,9 @@ def _thinking(request: ChatRequest, profile: Profile, notices: list[Notice]) -> 
     level = request.think
     if level is None or not profile.think or (level == "auto" and "auto" not in profile.think):
         return {}
-    effective = nearest_level(level, profile.think)
-    if effective is None:
-        return {}
-    if effective != level:
-        message = f"think={level} is not to be had here; {effective} was asked for."
-        notices.append(Notice("adjusted_option", message, "think", {"effective": effective}))
-    return profile.think[effective]
+    effective, told = adjusted_think(level, profile.think)
+    notices += told
+    return profile.think[effective] if effective else {}
 
 
 def _format(request: ChatRequest, profile: Profile, notices: list[Notice]) -> dict[str, Any]:
