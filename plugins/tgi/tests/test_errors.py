@@ -28,6 +28,7 @@ from multitap_tgi.errors import explain_tgi, stream_error
 INVALID = "Input validation error: "
 SERVER = "Request failed during generation: Server error: "
 JSON_BODY = "Failed to deserialize the JSON body into the target type: "
+TOO_LONG = "`inputs` must have less than 700 tokens. Given: {}"
 SUM = "`inputs` tokens + `max_new_tokens` must be <= 1024. Given: {} `inputs` tokens and {}"
 NOT_JSON = "Failed to parse the request body as JSON: "
 OPTION, BODY = (BadRequest, "option_invalid", "option"), (BadRequest, "bad_request", "Correct")
@@ -37,9 +38,12 @@ CONTEXT, DOWN = "context_overflow", (EngineError, "shard_down", "started anew")
 # the beginning of a text: class, kind, and a piece of the hint
 VECTORS = {
     # the context
-    INVALID + "`inputs` must have less than 700 tokens. Given: 1000": (
-        *(ContextOverflow, CONTEXT),
-        "--max-input-tokens",
+    **dict.fromkeys(
+        [
+            INVALID + f"`inputs` must have less than 700 tokens. Given: {n}"
+            for n in (808, 1000, 1008)
+        ],
+        (ContextOverflow, CONTEXT, "--max-input-tokens"),
     ),
     INVALID + SUM.format(1008, "48 `max_new_tokens`"): (ContextOverflow, CONTEXT, "max_tokens"),
     INVALID + SUM.format(15, "1024 `max_new_tokens`"): (ContextOverflow, CONTEXT, "max_tokens"),
@@ -100,8 +104,16 @@ VECTORS = {
     "unhealthy": (ProviderDown, "unhealthy", "log"),
     SERVER + "error trying to connect: Connection refused (os error 111)": DOWN,
     SERVER + "transport error": DOWN,
-    SERVER + "this shard was told to fail after 3 tokens": (EngineError, "generation_failed", "log"),
-    SERVER + "this shard was told to fail after 0 tokens": (EngineError, "generation_failed", "log"),
+    SERVER + "this shard was told to fail after 3 tokens": (
+        EngineError,
+        "generation_failed",
+        "log",
+    ),
+    SERVER + "this shard was told to fail after 0 tokens": (
+        EngineError,
+        "generation_failed",
+        "log",
+    ),
     "Incomplete generation": (EngineError, "generation_failed", "log"),
 }
 SILENT = {

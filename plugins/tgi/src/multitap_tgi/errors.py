@@ -2,8 +2,8 @@
 
 TGI has four forms of error: ``{"error": "…", "error_type": "…"}``, an object in a stream that began
 with status 200, plain text, and nothing at all. The number in a stream is always 422, and engine
-faults share 424 with wrong requests, so the text decides, by the table in ``multitap_tgi.meanings``,
-and the status only where no row knows the text.
+faults share 424 with wrong requests, so the text decides, by the table in
+``multitap_tgi.meanings``, and the status only where no row knows the text.
 
 >>> stream_error({"message": "Model is overloaded", "http_status_code": 422})
 Overloaded('Model is overloaded')

@@ -19,6 +19,10 @@ from multitap.errors import (
 __all__ = ("MEANINGS", "Meaning")
 
 
+def _pattern(says: str) -> re.Pattern[str]:
+    return re.compile(says)
+
+
 @attrs.frozen
 class Meaning:
     """What a text means; the pattern's groups ``limit`` and ``needed`` are facts.
@@ -30,7 +34,7 @@ class Meaning:
 
     error: type[BackendError]
     kind: str
-    says: re.Pattern[str] = attrs.field(converter=re.compile)
+    says: re.Pattern[str] = attrs.field(converter=_pattern)
     hint: str
 
 
@@ -99,9 +103,7 @@ MEANINGS = (
         "Raise max_tokens, and give texts of the tool's schema a maxLength.",
     ),
     Meaning(BadRequest, "tool_invalid", "Tool error: ", "Correct tools and tool_choice."),
-    Meaning(
-        NotSupported, "template_missing", "Template error: template not found", NO_TEMPLATE
-    ),
+    Meaning(NotSupported, "template_missing", "Template error: template not found", NO_TEMPLATE),
     Meaning(BadRequest, "template_error", "Template error: |Missing template va", TEMPLATE),
     Meaning(
         BadRequest,

@@ -163,12 +163,13 @@ class ChatRecords:
 
     Args:
         notices: What could not be asked for as it was meant; said first.
+        taken: Ids that calls of the conversation have; a new call gets another.
     """
 
-    def __init__(self, notices: Iterable[Notice] = ()) -> None:
+    def __init__(self, notices: Iterable[Notice] = (), *, taken: Iterable[str] = ()) -> None:
         self._notices = list(notices)
         self._states: dict[int, _ChoiceState] = {}
-        self._ids: set[str] = set()
+        self._ids = set(taken)
         self._usage: UsageFacts | None = None
         self._over = False
 
@@ -198,9 +199,13 @@ class ChatRecords:
         self._notices = []
         return notices
 
+    def failure(self, chunk: ChatChunk) -> BackendError:
+        """The error that a chunk reports, where a server has words of its own for it."""
+        return openai_error(_error_of(chunk))
+
     def _fail(self, chunk: ChatChunk) -> list[Event]:
         self._over = True
-        return [*self._held(), Failed(openai_error(_error_of(chunk)))]
+        return [*self._held(), Failed(self.failure(chunk))]
 
     def _held(self) -> list[Event]:
         events: list[Event] = []

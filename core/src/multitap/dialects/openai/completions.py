@@ -7,7 +7,7 @@ def multitap_chat(backend: Backend) -> ChatCompletions:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import attrs
@@ -17,7 +17,7 @@ from multitap.dialects.openai.chat import ChatChunk, ChatRecords
 from multitap.dialects.openai.errors import explain_openai
 from multitap.dialects.openai.requests import encode_chat
 from multitap.errors import BadRequest, NotSupported
-from multitap.events import Event
+from multitap.events import Event, Notice
 from multitap.framing import JsonDecoder, SseDecoder
 from multitap.work import Backend, Exchange, Explain, Head, HttpCall, Json, Stage
 
@@ -42,7 +42,7 @@ class ChatCompletions:
     backend: Backend
     profile: Profile
     explain: Explain = explain_openai
-    records: type[ChatRecords] = ChatRecords
+    records: Callable[[Iterable[Notice]], ChatRecords] = ChatRecords
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
     @property
