@@ -58,7 +58,8 @@ def test_an_answer_is_read_as_a_plain_reader_reads_it(name):
     assert seen.text == plain.text
     assert [(call.name, call.arguments) for call in seen.tool_calls] == plain.calls
     assert [token.token for token in seen.logprobs or ()] == plain.tokens
-    assert (seen.usage.input_tokens, seen.usage.output_tokens) == plain.counts
+    if seen.usage.source != "estimated":
+        assert (seen.usage.input_tokens, seen.usage.output_tokens) == plain.counts
     assert end_of(events) == end_wanted(plain, tgi_reader.recorded(name))
 
 

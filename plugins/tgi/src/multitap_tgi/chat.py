@@ -11,6 +11,7 @@ is written, but a comment every 15 seconds.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
 import attrs
 
@@ -41,8 +42,8 @@ class TgiChat:
         """One request, put in the words that TGI takes."""
         asked, notices = restate(request)
 
-        def records(more: Iterable[Notice]) -> TgiRecords:
-            return TgiRecords([*notices, *more], asked)
+        def records(more: Iterable[Notice], **how: Any) -> TgiRecords:
+            return TgiRecords([*notices, *more], asked, **how)
 
         return ChatCompletions(self.backend, PROFILE, explain_tgi, records).chat(asked)
 

@@ -10,9 +10,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from multitap.dialects.openai.chat import ChatChunk, ChatRecords, Choice, Delta
+from multitap.dialects.openai.chat import ChatChunk, ChatRecords
+from multitap.dialects.openai.chunks import Choice, Delta
 from multitap.dialects.openai.tool_calls import FunctionDelta, ToolCallDelta
 from multitap.messages import ToolResult, parse_arguments
 from multitap_tgi.errors import stream_error
@@ -29,8 +30,8 @@ __all__ = ("TgiRecords",)
 class TgiRecords(ChatRecords):
     """The ``record`` and ``finish`` of one answer to a request."""
 
-    def __init__(self, notices: Iterable[Notice], request: ChatRequest) -> None:
-        super().__init__(notices, taken=_ids_of(request))
+    def __init__(self, notices: Iterable[Notice], request: ChatRequest, **how: Any) -> None:
+        super().__init__(notices, taken=_ids_of(request), **how)
         self._stops = StopTexts(request.stop)
         self._has_tools = bool(request.tools)
         self._arguments: list[str] = []

@@ -7,17 +7,18 @@ def multitap_chat(backend: Backend) -> ChatCompletions:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from multitap.capabilities.chat import ChatRequest
-from multitap.dialects.openai.chat import ChatChunk, ChatRecords
+from multitap.dialects.openai.chat import ChatRecords
 from multitap.dialects.openai.errors import explain_openai
+from multitap.dialects.openai.estimates import prompt_tokens
 from multitap.dialects.openai.requests import encode_chat
 from multitap.errors import BadRequest, NotSupported
-from multitap.events import Event, Notice
+from multitap.events import Event
 from multitap.framing import JsonDecoder, SseDecoder
 from multitap.work import Backend, Exchange, Explain, Head, HttpCall, Json, Stage
 
@@ -35,14 +36,15 @@ class ChatCompletions:
         backend: The configured instance.
         profile: What its server takes and gives.
         explain: Turns a refusal into an error, where the server's differ from OpenAI's.
-        records: ``ChatRecords``, or a subclass for what a server's chunks have besides.
+        records: Makes the ``ChatRecords`` of one answer, or a subclass of it for what a server's
+            chunks have besides.
         headers: Sent with each request; never a key, which is the engine's business.
     """
 
     backend: Backend
     profile: Profile
     explain: Explain = explain_openai
-    records: Callable[[Iterable[Notice]], ChatRecords] = ChatRecords
+    records: Callable[..., ChatRecords] = ChatRecords
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
     @property
@@ -66,10 +68,13 @@ class ChatCompletions:
             idle=self.profile.idle,
         )
 
+        prompt = prompt_tokens(body) if self.profile.estimates else None
+        sound = _sound(body)
+
         def decoder(head: Head) -> Stage[bytes, Event]:
-            records = self.records(notices)
+            records = self.records(notices, prompt=prompt, sound=sound)
             kind = SseDecoder if _streamed(head, asked=request.stream) else JsonDecoder
-            return kind(ChatChunk, records.record, finish=records.finish)
+            return kind(records.shape, records.record, finish=records.finish)
 
         return Exchange(call=call, decoder=decoder, explain=self.explain)
 
@@ -80,3 +85,9 @@ def _streamed(head: Head, *, asked: bool) -> bool:
     if kind in ("text/event-stream", "application/json"):
         return kind == "text/event-stream"
     return asked
+
+
+def _sound(body: Mapping[str, Any]) -> str:
+    """The format of sound that ``extra`` asks for, as OpenAI's ``audio``."""
+    audio = body.get("audio")
+    return str(audio.get("format", "wav")) if isinstance(audio, Mapping) else "wav"
