@@ -85,7 +85,7 @@ VECTORS = {
         *(NotSupported, "tools_with_schema"),
         "response_format",
     ),
-    'Tool error: Failed to parse generated text: EOF while parsing a string at line 1 column 20 "{': (
+    "Tool error: Failed to parse generated text: EOF while parsing a string at line 1": (
         *(BadRequest, "tool_call_incomplete"),
         "max_tokens",
     ),
