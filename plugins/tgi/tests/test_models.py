@@ -30,9 +30,9 @@ def routes(**paths):
 
 @pytest.fixture(params=WORLDS, ids=["sync", "async"])
 def call(request):
-    def ask(server, *words, **settings):
-        with request.param(tgi_config(server.url, **settings), tgi_registry()) as here:
-            return here.call(*words)
+    def ask(server, *words, **options):
+        with request.param(tgi_config(server.url), tgi_registry()) as here:
+            return here.call(*words, **options)
 
     return ask
 
@@ -125,9 +125,9 @@ def test_trap_the_list_wants_no_key_so_a_path_that_does_proves_it(call):
 
 def test_a_model_that_is_named_must_be_the_one_that_runs(call):
     with routes() as server:
-        assert call(server, "validate", "tgi", MODEL).models == 1
+        assert call(server, "validate", "tgi", model=MODEL).models == 1
         with pytest.raises(ModelNotFound):
-            call(server, "validate", "tgi", "other")
+            call(server, "validate", "tgi", model="other")
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if "health" in n and n != "head_health"])
