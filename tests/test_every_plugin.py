@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from scripted_ollama import ScriptedOllama
+from scripted_tgi import ScriptedTgi
 
 from multitap.errors import BackendError, DeadlineExceeded, ModelNotFound, NotSupported
 from multitap.events import Stop, Text
@@ -38,6 +39,7 @@ PLUGINS = {
         "llamacpp": {"context": 512, "parallel": 2, "threads": 1},
     },
     "ollama": {"defaults": {"model": "ollama:tiny"}},
+    "tgi": {"defaults": {"model": "tgi:tgi"}},
 }
 MANAGES = ("echo", "ollama")
 ASKED = {
@@ -66,8 +68,8 @@ def plugin(request):
 @pytest.fixture(scope="module")
 def servers():
     """The sections of those that need a server: the address of a scripted one."""
-    with ScriptedOllama() as ollama:
-        yield {"ollama": {"endpoint": ollama.url}}
+    with ScriptedOllama() as ollama, ScriptedTgi() as tgi:
+        yield {"ollama": {"endpoint": ollama.url}, "tgi": {"endpoint": tgi.url}}
 
 
 @pytest.fixture(scope="module", params=WORLDS, ids=["sync", "async"])

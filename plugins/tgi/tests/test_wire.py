@@ -31,7 +31,12 @@ from multitap.testing import (
 
 ENDS = {"stop": "complete", "length": "max_tokens", "stop_sequence": "stop_sequence"}
 THREE_CUTS = 3
-NAMES = tgi_reader.names("test_recordings")
+# an error before the first word is tried again, with a wait: `test_errors` has all of those
+NAMES = [
+    name
+    for name in tgi_reader.names("test_recordings")
+    if (body := tgi_reader.recorded(name).body) and not body.startswith(b'data: {"error"')
+]
 OK = {"choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}]}
 USAGE = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}
 WEATHER = {"name": "get_weather"}
@@ -75,7 +80,9 @@ def test_a_recorded_answer_is_read_however_it_arrives(world, name):
     script = abort(recorded) if aborted else [request, recording.answer(cuts)]
     with Server([*script, client_closed] if recorded.whole else script) as server:
         answer, shown = answer_of(world, server, options)
-    assert (answer.text if answer else "") == plain.text
+    seen = (answer.reasoning.strip(), answer.text.strip()) if answer else ("", "")
+    thinking, text = tgi_reader.thinking_apart(plain.text)
+    assert seen == (thinking, text.strip())
     assert shown is None or broken_rules(shown) == []
     if answer:
         assert [(call.name, call.arguments) for call in answer.tool_calls] == plain.calls
@@ -216,6 +223,15 @@ def test_after_the_first_word_it_is_not(world):
         assert len(server.requests) == 1
     plain = tgi_reader.expected(tgi_reader.recorded("fail_chat_stream").body)
     assert caught.value.partial.text == plain.text
+
+
+def test_thinking_is_told_from_text(world):
+    recorded = tgi_reader.recorded("tool_choice_none")
+    thinking, text = tgi_reader.thinking_apart(tgi_reader.expected(recorded.body).text)
+    with Server(replay("tool_choice_none")) as server:
+        answer = ask(world, server, call="chat")
+    assert thinking == "The user asks for the weather."
+    assert (answer.reasoning.strip(), answer.text) == (thinking, text)
 
 
 def test_leaving_early_closes_the_connection(world):

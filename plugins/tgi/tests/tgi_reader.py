@@ -119,6 +119,14 @@ def expected(body, stops=()):
     return found
 
 
+def thinking_apart(text):
+    """The thinking at the very start of a text, and the rest."""
+    if not text.startswith("<think>"):
+        return "", text
+    thinking, _, rest = text.removeprefix("<think>").partition("</think>")
+    return thinking.strip(), rest.strip()
+
+
 def choices(body, found):
     for value in objects(body):
         usage = value.get("usage")

@@ -15,7 +15,7 @@ from typing import Any
 
 import attrs
 
-from multitap.capabilities.chat import ChatRequest
+from multitap.capabilities.chat import ChatRequest, ThinkTags
 from multitap.dialects.openai.completions import ChatCompletions
 from multitap.events import Event, Notice
 from multitap.hookspecs import Backend, hookimpl
@@ -37,6 +37,11 @@ class TgiChat:
     def options(self) -> Collection[str]:
         """What reaches the model, in one way or another."""
         return PROFILE.options
+
+    @property
+    def think_tags(self) -> ThinkTags:
+        """TGI tells no thinking from text."""
+        return ThinkTags()
 
     def chat(self, request: ChatRequest, /) -> Exchange[Event]:
         """One request, put in the words that TGI takes."""
