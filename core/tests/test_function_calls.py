@@ -233,7 +233,9 @@ def test_arguments_that_are_no_object_are_kept_as_incomplete():
 
 
 def test_all_calls_of_a_list_are_read():
-    first, second = read_calls('[{"name": "a", "arguments": {}}, {"f": {"name": "b", "arguments": {}}}]')
+    first, second = read_calls(
+        '[{"name": "a", "arguments": {}}, {"f": {"name": "b", "arguments": {}}}]'
+    )
     assert (first.name, second.name) == ("a", "b")
 
 
@@ -282,7 +284,12 @@ def test_any_text_is_read_or_refused(text, cut):
 
 
 def test_repair_takes_time_that_grows_with_the_length_alone():
-    for text in ("'" * 200_000, '{"a": ' + "\\" * 200_000, "{" + "a," * 100_000, "{'" + '"' * 200_000):
+    for text in (
+        "'" * 200_000,
+        '{"a": ' + "\\" * 200_000,
+        "{" + "a," * 100_000,
+        "{'" + '"' * 200_000,
+    ):
         assert read_calls(text, cut=True) == []
 
 

@@ -76,10 +76,8 @@ def test_a_result_that_comes_late_is_put_behind_its_call():
 
 def test_a_result_belongs_to_the_latest_call_of_its_id():
     found, _ = repaired(asks("a"), USER, asks("a"), gave("a"))
-    assert found == [asks("a"), Message("tool", ToolResult("a", NO_RESULT, "look")), USER] + [
-        asks("a"),
-        gave("a"),
-    ]
+    stub = Message("tool", ToolResult("a", NO_RESULT, "look"))
+    assert found == [asks("a"), stub, USER, asks("a"), gave("a")]
 
 
 def test_results_without_ids_go_to_the_calls_in_their_order():
@@ -127,7 +125,7 @@ def test_every_history_is_in_order_afterwards(messages):
             assert waiting == []
             waiting = [call.id for call in message.tool_calls]
     assert waiting == []
-    spoken = [m for m in messages if m.role == "user" or m.text and m.role == "assistant"]
+    spoken = [m for m in messages if m.role == "user" or (m.text and m.role == "assistant")]
     assert [m for m in found if m in spoken] == spoken
 
 

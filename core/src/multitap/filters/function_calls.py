@@ -59,6 +59,8 @@ class _Answer:
 
     def read(self, event: Text, /) -> Sequence[Event]:
         """The texts and calls that are certain."""
+        if self._is_plain(event):
+            return (event,)
         self._held.add(event)
         given: list[Event] = []
         while self._close(given) if self._opening else self._open(given):
@@ -80,6 +82,12 @@ class _Answer:
         """An answer that calls a tool has ended for that."""
         plain = event.stop_reason in ("complete", "stop_sequence")
         return attrs.evolve(event, stop_reason="tool_use") if self._calls and plain else event
+
+    def _is_plain(self, event: Text) -> bool:
+        """Most texts are: nothing waits, and no tag may begin in it."""
+        if self._opening or self._after_call or self._held.text:
+            return False
+        return _OPENING.search(event.content) is None
 
     def _open(self, given: list[Event]) -> bool:
         found = _OPENING.search(self._held.text)

@@ -75,8 +75,8 @@ class _Answer:
 
     def read(self, event: Text, /) -> Sequence[Event]:
         """The thoughts and texts that are certain."""
-        if self._place == "thinking" and self._is_plain(event):
-            return [Reasoning(event.content, self._choice, event.provider_options)]
+        if self._is_plain(event):
+            return _thoughts([event]) if self._place == "thinking" else [event]
         self._held.add(event)
         given: list[Event] = []
         while self._step(given):
@@ -96,26 +96,27 @@ class _Answer:
         return event
 
     def _is_plain(self, event: Text) -> bool:
-        """Most thoughts are: nothing waits, and no tag may begin in it."""
-        if self._held.text or self._after_tag or self._resumed or not event.content:
+        """Most pieces are: nothing waits, and no tag may begin in them."""
+        if self._place == "beginning" or self._held.text or self._after_tag or self._resumed:
             return False
-        return self._patterns.inside.search(event.content) is None
+        return self._pattern().search(event.content) is None
 
     def _step(self, given: list[Event]) -> bool:
         """Give what is certain up to the next tag; is there more to do behind it?"""
         if self._place == "beginning":
             return self._begin()
-        found = self._next_tag()
+        found = None if self._is_rest() else self._pattern().search(self._held.text)
         if found is None:
             self._give(len(self._held.text), given)
             return False
         self._give(found.start(), given)
         return self._pass_tag(found.lastgroup, found.end() - found.start())
 
-    def _next_tag(self) -> re.Match[str] | None:
-        if self._place == "thinking":
-            return self._patterns.inside.search(self._held.text)
-        return self._patterns.outside.search(self._held.text) if self._anywhere else None
+    def _is_rest(self) -> bool:
+        return self._place == "text" and not self._anywhere
+
+    def _pattern(self) -> re.Pattern[str]:
+        return self._patterns.inside if self._place == "thinking" else self._patterns.outside
 
     def _begin(self) -> bool:
         found = self._patterns.beginning.match(self._held.text)
@@ -152,7 +153,7 @@ class _Answer:
         if size:
             self._said.add(self._place)
             self._resumed = False
-            self.over = self._place == "text" and not self._anywhere
+            self.over = self._is_rest()
         given += _thoughts(pieces) if self._place == "thinking" else pieces
 
 
