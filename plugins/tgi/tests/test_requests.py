@@ -99,6 +99,7 @@ def test_what_is_sent_is_json_on_its_path():
         ({"logprobs": 5}, []),
         ({"logprobs": 6}, [("adjusted_option", "logprobs")]),
         ({"response_format": {"type": "json_object"}}, [("unsupported_option", "response_schema")]),
+        ({"response_format": {"type": "object"}}, [("unsupported_option", "response_schema")]),
         ({"response_format": SCHEMA}, []),
         ({"top_p": 1, "seed": -1}, []),
     ],
@@ -112,6 +113,15 @@ def test_options_that_reach_nothing_become_warnings():
     asked, told = honoured(request, CHAT.options, strict=False, backend="tgi")
     assert {notice.option for notice in told} == {"n", "think", "truncate", "shift"}
     assert asked.seed == 1
+
+
+def test_a_schema_gets_the_properties_at_its_root_that_tgi_looks_for():
+    wrapped = {"$ref": "#/$defs/Place", "$defs": {"Place": SCHEMA}}
+    sent = body(response_format=wrapped)["response_format"]
+    assert sent["value"]["properties"] == SCHEMA["properties"]
+    assert tgi_reader.recorded("format_without_properties").status == 422
+    with pytest.raises(NotSupported):
+        work(response_format={"type": "array", "items": SCHEMA})
 
 
 def test_a_regular_expression_and_a_schema_cannot_both_be():

@@ -13,6 +13,7 @@ import attrs
 
 from multitap.capabilities.chat import ChatRequest
 from multitap.dialects.openai.profile import FIELDS, Profile
+from multitap.dialects.schema import clean_schema
 from multitap.errors import BadRequest
 from multitap.events import Notice
 from multitap.messages import Message, ToolCall
@@ -41,6 +42,7 @@ def restate(request: ChatRequest) -> tuple[ChatRequest, list[Notice]]:
 
     Raises:
         BadRequest: Both a regular expression and a schema.
+        NotSupported: A schema that is not of an object.
 
     >>> from multitap.plan import chat_request
     >>> request, _ = restate(chat_request("tgi", "hi", top_p=1, seed=-1, stream=False))
@@ -90,11 +92,20 @@ def _logprobs(wanted: int | None, notices: list[Notice]) -> int | None:
 def _format(schema: Mapping[str, Any] | None, notices: list[Notice]) -> dict[str, Any]:
     if schema is None:
         return {}
-    if not schema:
+    rooted = schema if "properties" in schema else _rooted(schema, notices)
+    if "properties" not in rooted:
         message = "TGI needs a schema with `properties`; any JSON object cannot be asked for."
         notices.append(Notice("unsupported_option", message, "response_schema"))
         return {}
-    return {"response_format": {"type": "json_object", "value": dict(schema)}}
+    return {"response_format": {"type": "json_object", "value": dict(rooted)}}
+
+
+def _rooted(schema: Mapping[str, Any], notices: list[Notice]) -> Mapping[str, Any]:
+    """The schema with an object at its root, and the properties where TGI looks for them."""
+    cleaned = clean_schema(schema)
+    told = (Notice("adjusted_option", said, "response_schema") for said in cleaned.told)
+    notices.extend(told)
+    return cleaned.schema
 
 
 def _own(extra: Mapping[str, Any], schema: Mapping[str, Any] | None) -> dict[str, Any]:
