@@ -11,6 +11,9 @@ import nox
 HERE = Path(__file__).parent
 PLUGINS = sorted(path.parent.name for path in HERE.glob("plugins/*/pyproject.toml"))
 REAL_SERVERS = sorted(path.stem.removeprefix("test_") for path in HERE.glob("tests/real/test_*.py"))
+STRANGERS = sorted(
+    path.stem.removeprefix("test_") for path in HERE.glob("tests/strangers/test_*.py")
+)
 TEST_TOOLS = ["jsonschema", "numpy", "ollama", "pytest-timeout", "uvloop; sys_platform != 'win32'"]
 TYPE_TOOLS = ["basedpyright", "mypy>=2.0", "tomli", "types-jsonschema"]
 OTHER_PYTHONS = ["3.10", "3.13"]
@@ -134,3 +137,11 @@ def real(session: nox.Session, server: str) -> None:
     """End to end against a real server, started here."""
     session.install(*distributions(editable=True), *TEST_TOOLS)
     session.run("pytest", f"tests/real/test_{server}.py", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("client", STRANGERS, ids=STRANGERS)
+def strangers(session: nox.Session, client: str) -> None:
+    """A client that others wrote, against recorded traffic replayed here: it sees what was said."""
+    session.install("./core[testing]", "pytest-timeout", client.replace("_", "-"))
+    session.run("pytest", f"tests/strangers/test_{client}.py", *session.posargs)

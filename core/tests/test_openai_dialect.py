@@ -625,3 +625,22 @@ def test_notices_come_first_also_before_an_error():
         records = ChatRecords([notice])
         out = [e for c in chunks for e in records.record(msgspec.convert(c, ChatChunk))]
         assert [*out, *records.finish()].index(notice) == 0
+
+
+def test_an_id_that_the_conversation_has_is_given_to_no_new_call():
+    records = ChatRecords(taken=["0"])
+    function = {"name": "now", "arguments": "{}"}
+    message = {"tool_calls": [{"id": "0", "function": function}]}
+    body = {"choices": [{"message": message, "finish_reason": "tool_calls"}]}
+    out = records.record(msgspec.convert(body, ChatChunk))
+    (start,) = [event for event in out if isinstance(event, ToolCallStart)]
+    assert start.tool_call_id not in ("", "0")
+
+
+def test_a_subclass_may_have_words_of_its_own_for_a_failure():
+    class Acme(ChatRecords):
+        def failure(self, chunk):
+            return errors.Overloaded(f"Acme: {chunk.error}")
+
+    (failed,) = Acme().record(ChatChunk(error="busy"))
+    assert (type(failed.error), failed.error.message) == (errors.Overloaded, "Acme: busy")

@@ -450,3 +450,12 @@ def test_the_estimate_of_a_prompt_counts_texts_calls_tools_and_media():
     decoder.feed(json.dumps(body).encode())
     usage = next(e.usage for e in decoder.finish() if e.type == "usage")
     assert (usage.input_tokens, usage.output_tokens, usage.source) == (wanted, 2, "estimated")
+
+
+def test_arguments_of_a_call_go_back_as_an_object_where_the_server_wants_that():
+    profile = Profile(provider="acme", object_arguments=True)
+    calls = [ToolCall("1", "now", '{"at": 1}'), ToolCall("2", "now", "no json")]
+    (sent,) = encode_messages([Message("assistant", calls)], profile, [])
+    assert [c["function"]["arguments"] for c in sent["tool_calls"]] == [{"at": 1}, "no json"]
+    asked = request(Message("user", "hi"), Message("assistant", calls))
+    assert ChatCompletions(Backend(id="a", provider="acme"), profile).chat(asked).call.body

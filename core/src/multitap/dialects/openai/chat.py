@@ -45,19 +45,25 @@ class ChatRecords:
         prompt: About how many tokens the prompt has, for an estimate where the server reports no
             usage; ``None``: no estimate.
         sound: The format of sound that was asked for.
+        taken: Ids that calls of the conversation have; a new call gets another.
     """
 
     shape: ClassVar[type[ChatChunk]] = ChatChunk
 
     def __init__(
-        self, notices: Iterable[Notice] = (), *, prompt: int | None = None, sound: str = "wav"
+        self,
+        notices: Iterable[Notice] = (),
+        *,
+        prompt: int | None = None,
+        sound: str = "wav",
+        taken: Iterable[str] = (),
     ) -> None:
         self._notices = list(notices)
         self._prompt = prompt
         self._sound = sound
         self._written = 0  # bytes
         self._choices: dict[int, ChoiceReader] = {}
-        self._ids: set[str] = set()
+        self._ids = set(taken)
         self._usage: UsageFacts | None = None
         self._over = False
 
@@ -97,10 +103,13 @@ class ChatRecords:
         self._notices = []
         return notices
 
+    def failure(self, chunk: ChatChunk) -> BackendError:
+        """The error that a chunk reports, where a server has words of its own for it."""
+        return openai_error(_error_of(chunk))
+
     def _fail(self, chunk: ChatChunk) -> list[Event]:
         self._over = True
-        error = openai_error(_error_of(chunk))
-        return [*self._held(), *self._reports(whole=False), Failed(error)]
+        return [*self._held(), *self._reports(whole=False), Failed(self.failure(chunk))]
 
     def _last_first(self) -> list[ChoiceReader]:
         return [self._choices[index] for index in sorted(self._choices, reverse=True)]

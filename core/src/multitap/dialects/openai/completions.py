@@ -7,7 +7,7 @@ def multitap_chat(backend: Backend) -> ChatCompletions:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -36,14 +36,15 @@ class ChatCompletions:
         backend: The configured instance.
         profile: What its server takes and gives.
         explain: Turns a refusal into an error, where the server's differ from OpenAI's.
-        records: ``ChatRecords``, or a subclass for what a server's chunks have besides.
+        records: Makes the ``ChatRecords`` of one answer, or a subclass of it for what a server's
+            chunks have besides.
         headers: Sent with each request; never a key, which is the engine's business.
     """
 
     backend: Backend
     profile: Profile
     explain: Explain = explain_openai
-    records: type[ChatRecords] = ChatRecords
+    records: Callable[..., ChatRecords] = ChatRecords
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
     @property

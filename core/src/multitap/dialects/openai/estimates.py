@@ -28,7 +28,7 @@ def prompt_tokens(body: Mapping[str, Any]) -> int:
         content = message.get("content")
         parts = content if isinstance(content, list) else [{"text": content or ""}]
         texts = [part["text"] for part in parts if "text" in part]
-        texts += [call["function"]["arguments"] for call in message.get("tool_calls", ())]
+        texts += [str(call["function"]["arguments"]) for call in message.get("tool_calls", ())]
         size += sum(len(text.encode("utf-8", "replace")) for text in texts)
         media += sum("text" not in part for part in parts)
     return _tokens(size) + media * _TOKENS_OF_MEDIA

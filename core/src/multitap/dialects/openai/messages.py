@@ -97,9 +97,14 @@ def _encode_result(result: ToolResult, profile: Profile) -> dict[str, Any]:
 
 def _encode_call(call: ToolCall, profile: Profile) -> dict[str, Any]:
     check_name(call.name, profile)
-    function = {"name": call.name, "arguments": call.arguments_text or "{}"}
+    function = {"name": call.name, "arguments": _arguments(call, profile)}
     own = call.provider_meta.get(profile.provider) or {}
     return {"id": _checked_id(call.id, profile), "type": "function", "function": function, **own}
+
+
+def _arguments(call: ToolCall, profile: Profile) -> str | dict[str, Any]:
+    found = call.arguments if profile.object_arguments else None
+    return (call.arguments_text or "{}") if found is None else found
 
 
 def _checked_id(call_id: str, profile: Profile) -> str:

@@ -1,0 +1,83 @@
+"""What TGI reports, as Multitap's errors.
+
+TGI has four forms of error: ``{"error": "…", "error_type": "…"}``, an object in a stream that began
+with status 200, plain text, and nothing at all. The number in a stream is always 422, and engine
+faults share 424 with wrong requests, so the text decides, by the table in
+``multitap_tgi.meanings``, and the status only where no row knows the text.
+
+>>> stream_error({"message": "Model is overloaded", "http_status_code": 422})
+Overloaded('Model is overloaded')
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from multitap.dialects.replies import class_for_status, reply_facts, reply_json, reply_text
+from multitap.errors import (
+    AuthenticationError,
+    BackendError,
+    ContextOverflow,
+    EngineError,
+    ProtocolError,
+)
+from multitap.excerpt import excerpt
+from multitap_tgi.meanings import MEANINGS
+
+if TYPE_CHECKING:
+    from multitap.work import HttpReply
+    from multitap_tgi.meanings import Meaning
+
+__all__ = ("explain_tgi", "stream_error")
+
+_SILENT = {
+    401: "TGI wants its API key: it is missing or wrong",
+    404: "There is no such path at this endpoint",
+    405: "This path does not take the method",
+}
+
+
+def explain_tgi(reply: HttpReply) -> BackendError:
+    """The typed error of a 4xx or 5xx answer: JSON, plain text, or nothing at all.
+
+    >>> from multitap.work import HttpReply
+    >>> explain_tgi(HttpReply(401, {}, b""))
+    AuthenticationError('TGI wants its API key: it is missing or wrong')
+    """
+    body = reply_json(reply)
+    text = _text(body.get("error")) if isinstance(body, dict) else reply_text(reply)
+    return _error(text or _SILENT.get(reply.status, ""), _class(reply.status), reply_facts(reply))
+
+
+def stream_error(error: object) -> BackendError:
+    """The typed error of ``{"error": …}`` inside a stream: an object or a text."""
+    return _error(_text(error), EngineError, {"phase": "stream"})
+
+
+def _class(status: int) -> type[BackendError]:
+    if status == 404:  # TGI answers every model's name: only the path can be wrong
+        return ProtocolError
+    return EngineError if status == 424 else class_for_status(status)
+
+
+def _text(error: object) -> str:
+    found = error.get("message") if isinstance(error, dict) else error
+    return found if isinstance(found, str) else ""
+
+
+def _error(text: str, otherwise: type[BackendError], facts: dict[str, Any]) -> BackendError:
+    message = excerpt(text, 500) or "TGI reports an error and does not say which"
+    for meaning in MEANINGS:
+        found = meaning.says.match(text)
+        if found and otherwise is not AuthenticationError:
+            return _meant(meaning, message, found.groupdict(), facts)
+    return otherwise(message, **facts)
+
+
+def _meant(
+    meaning: Meaning, message: str, said: dict[str, str], facts: dict[str, Any]
+) -> BackendError:
+    tokens = {name: int(value) for name, value in said.items()}
+    if issubclass(meaning.error, ContextOverflow):
+        facts = {**facts, **tokens}
+    return meaning.error(message, hint=meaning.hint, kind=meaning.kind, **facts)

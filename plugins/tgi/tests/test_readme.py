@@ -1,0 +1,66 @@
+"""The README's examples, on a scripted TGI: they run, and print what is shown."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from scripted_tgi import ScriptedTgi
+from tgi_here import tgi_registry
+
+import multitap
+from multitap.config import load_config
+
+README = Path(__file__).parents[1] / "README.md"
+FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+OPTION = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
+
+
+def blocks():
+    return [(m["language"], m["text"]) for m in FENCE.finditer(README.read_text("utf-8"))]
+
+
+@pytest.fixture
+def server():
+    with ScriptedTgi() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def empty_home(tmp_path, monkeypatch):
+    for variable in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    for variable in ("MULTITAP_CONFIG", "MULTITAP_PLUGINS", "TGI_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_python_examples_run_and_print_what_is_shown(server, monkeypatch, capsys):
+    monkeypatch.setenv("MULTITAP_TGI__ENDPOINT", server.url)
+    runtime = multitap.Runtime
+    monkeypatch.setattr(multitap, "Runtime", lambda: runtime(registry=tgi_registry()))
+    names, shown = {}, 0
+    for number, (language, text) in enumerate(blocks()):
+        if language == "python":
+            exec(compile(text, str(README), "exec"), names)
+            expected, printed = blocks()[number + 1], capsys.readouterr().out
+            assert ("text", printed) == expected
+            shown += 1
+    assert shown == 4
+
+
+def test_the_llm_toml_is_one(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("TGI_API_KEY", "sesame-street-1")
+    (text,) = [text for language, text in blocks() if language == "toml"]
+    file = tmp_path / "llm.toml"
+    file.write_text(text.replace("http://127.0.0.1:8080", f"{server.url}/v1"), "utf-8")
+    with multitap.Runtime(load_config(file), registry=tgi_registry()) as rt:
+        assert rt.chat("What is 2 plus 2?").text == "Four."
+    assert server.requests[0].headers["authorization"] == "Bearer sesame-street-1"
+
+
+def test_every_option_has_its_row():
+    section = README.read_text("utf-8").split("`extra=` has")[1].split("```")[0]
+    (provider,) = tgi_registry().providers()
+    assert OPTION.findall(section) == list(provider.parameters)

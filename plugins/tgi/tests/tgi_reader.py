@@ -1,0 +1,143 @@
+"""Reads the recordings in the plainest way; imports nothing of Multitap.
+
+``recorded`` gives what was asked and answered; ``expected`` what a chat answer says, computed with
+``json.loads`` and loops alone.
+"""
+
+import base64
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+RECORDINGS = Path(__file__).parent / "recordings"
+CHAT = "/v1/chat/completions"
+HELD = ("/tokenize", "/info", "/v1/models", "/health")
+
+CLAIMED = {
+    # every refusal and every error inside a stream is a vector of `explain_tgi` or `stream_error`
+    "test_errors": lambda r: r.status >= 400 or error_in(r.body) is not None,
+    # `/invocations` takes and gives what chat does, where its body is one of chat
+    "test_recordings": lambda r: r.status == 200 and is_chat(r) and r.method == "POST",
+    "test_models": lambda r: r.path in HELD and r.method in ("GET", "HEAD"),
+    # the router died before it said a word
+    "test_wire": lambda r: not r.raw,
+    "test_tokenize": lambda r: r.path == "/tokenize" and r.status == 200,
+    # paths that the plugin does not call: what they say is why, or what a token is
+    "test_other_paths": lambda r: r.status == 200 and (r.path in OTHERS or not is_asked(r)),
+}
+OTHERS = ("/", "/chat_tokenize", "/generate", "/generate_stream", "/metrics", "/ping", "/vertex")
+
+
+def is_chat(r):
+    return r.path in (CHAT, "/invocations") and b'"messages"' in r.request
+
+
+def is_asked(r):
+    return (is_chat(r) and r.method == "POST") or r.path in HELD
+
+
+def names(used_by):
+    """The recordings that a test module uses."""
+    return [name for name in all_names() if CLAIMED[used_by](recorded(name))]
+
+
+def all_names():
+    return sorted(path.stem for path in RECORDINGS.glob("*.json"))
+
+
+def recorded(name):
+    """Method, path and body of the request; status, headers, body and raw bytes of the answer."""
+    data = json.loads(RECORDINGS.joinpath(f"{name}.json").read_text("utf-8"))
+    asked, _, request_body = octets(data["request"]).partition(b"\r\n\r\n")
+    method, path, _ = asked.split(b"\r\n")[0].decode().split(" ")
+    raw = b"".join(map(octets, data["response"]["reads"]))
+    head, _, rest = raw.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    headers = {k.strip().lower(): v.strip() for k, _, v in (x.partition(":") for x in lines[1:])}
+    chunked = headers.get("transfer-encoding") == "chunked"
+    return SimpleNamespace(
+        name=name,
+        method=method,
+        path=path,
+        request=request_body,
+        raw=raw,
+        status=int(lines[0].split()[1]) if raw else 0,
+        headers=headers,
+        body=dechunk(rest) if chunked else rest,
+        ended=data["response"]["ended"],
+        whole=rest.endswith(b"0\r\n\r\n") if chunked else bool(raw),
+    )
+
+
+def octets(data):
+    return data["text"].encode() if "text" in data else base64.b64decode(data["b64"])
+
+
+def dechunk(data):
+    whole = b""
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        length = int(size, 16)
+        whole, data = whole + data[:length], data[length + 2 :]
+        if not length:
+            break
+    return whole
+
+
+def objects(body):
+    """The JSON values of a body: those of a stream's events, or the one that it is."""
+    text = body.decode("utf-8")
+    if not text.startswith(("data:", ":")):
+        return [json.loads(text)] if text.startswith(("{", "[")) else []
+    lines = [line[5:].strip() for line in text.splitlines() if line.startswith("data:")]
+    return [json.loads(line) for line in lines if line != "[DONE]"]
+
+
+def error_in(body):
+    """The first error of a body, as it stands under ``error``."""
+    found = [o["error"] for o in objects(body) if isinstance(o, dict) and o.get("error")]
+    return found[0] if found else None
+
+
+def expected(body, stops=()):
+    """Text, calls (name and arguments), tokens, counts, finish, and error of a chat answer."""
+    found = SimpleNamespace(text="", calls=[], tokens=[], finish=None, counts=(None, None))
+    found.error = error_in(body)
+    pieces = {}
+    for choice in choices(body, found):
+        message = choice.get("delta") or choice.get("message") or {}
+        found.text += message.get("content") or ""
+        for call in message.get("tool_calls") or []:
+            _, texts = pieces.setdefault(call.get("index", 0), (call["function"]["name"], []))
+            texts.append(call["function"]["arguments"])
+        logprobs = choice.get("logprobs") or {}
+        found.tokens += [entry["token"] for entry in logprobs.get("content") or []]
+        found.finish = choice.get("finish_reason") or found.finish
+    found.calls = [(name, arguments("".join(texts))) for name, texts in pieces.values()]
+    if found.finish == "stop_sequence":
+        found.text = found.text[: -max(len(s) for s in stops if found.text.endswith(s))]
+    return found
+
+
+def thinking_apart(text):
+    """The thinking at the very start of a text, and the rest."""
+    if not text.startswith("<think>"):
+        return "", text
+    thinking, _, rest = text.removeprefix("<think>").partition("</think>")
+    return thinking.strip(), rest.strip()
+
+
+def choices(body, found):
+    for value in objects(body):
+        usage = value.get("usage")
+        if usage:
+            found.counts = (usage["prompt_tokens"], usage["completion_tokens"])
+        yield from value.get("choices") or []
+
+
+def arguments(text):
+    """Arguments as a value; a lone brace is an object without anything, a cut text is none."""
+    try:
+        return json.loads("{}" if text == "{" else text)
+    except ValueError:
+        return None
