@@ -8,17 +8,24 @@ from typing import Any
 import attrs
 
 from multitap.capabilities.chat import ChatRequest, ThinkLevel
-from multitap.dialects.openai.messages import encode_chat
+from multitap.dialects.openai.profile import Profile
+from multitap.dialects.openai.requests import encode_chat
 from multitap.errors import BadRequest, NotSupported
 from multitap.events import Notice
-from multitap.messages import Audio, Document, Image, Tool
+from multitap.messages import Audio, Document, Image
 from multitap_llamacpp.control import kept_text
 from multitap_llamacpp.models import ModelFile
 from multitap_llamacpp.options import Adapter
 
 __all__ = ("body_of", "check_parts", "fitted")
 
-PROVIDER = "llamacpp"
+PROFILE = Profile(
+    provider="llamacpp",
+    think={},  # a matter of the model's template
+    tool_choices={"auto", "none", "required"},
+    images=(),
+    audio=(),
+)
 EFFORTS: Mapping[ThinkLevel, str] = {
     "minimal": "low",
     "low": "low",
@@ -65,13 +72,10 @@ def fitted(request: ChatRequest, model: ModelFile) -> tuple[ChatRequest, Sequenc
 
 def body_of(request: ChatRequest, adapters: Sequence[Adapter]) -> dict[str, Any]:
     """The JSON of a request; ``extra`` goes last and wins."""
-    if isinstance(request.tool_choice, Tool):
-        # the library ignores a name, but holds to "some tool" where there is only one
-        request = attrs.evolve(request, tools=(request.tool_choice,), tool_choice="required")
     extra = dict(request.extra)
     bare = attrs.evolve(request, extra={}, think=None, stream=True)
-    body = encode_chat(bare, provider=PROVIDER)
-    body.update(stream=True, return_progress=True, stream_options={"include_usage": True})
+    body, _ = encode_chat(bare, PROFILE)
+    body["return_progress"] = True
     template = {**_thinking(request.think), **extra.pop("chat_template_kwargs", {})}
     if template:
         body["chat_template_kwargs"] = template

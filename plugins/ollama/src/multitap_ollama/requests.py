@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from multitap.dialects.openai.messages import encode_tools
+from multitap.dialects.openai.tools import encode_tools
 from multitap.errors import BadRequest
 from multitap.events import Notice
 from multitap.messages import Tool

@@ -23,7 +23,17 @@ import msgspec
 from multitap.dialects.openai.errors import openai_error
 from multitap.dialects.openai.tool_calls import Calls, FunctionDelta, ToolCallDelta
 from multitap.errors import BackendError, ContentFiltered, EngineError, Refused, TruncatedStream
-from multitap.events import Event, Failed, Reasoning, Stop, Text, TokenLogprob, Usage, UsageReport
+from multitap.events import (
+    Event,
+    Failed,
+    Notice,
+    Reasoning,
+    Stop,
+    Text,
+    TokenLogprob,
+    Usage,
+    UsageReport,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -150,9 +160,13 @@ class ChatRecords:
 
     Every choice needs a ``finish_reason``: an answer that ends without one is a
     ``TruncatedStream``. ``Stop`` is held until ``finish``, and comes for each choice, 0 last.
+
+    Args:
+        notices: What could not be asked for as it was meant; said first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, notices: Iterable[Notice] = ()) -> None:
+        self._notices = list(notices)
         self._states: dict[int, _ChoiceState] = {}
         self._ids: set[str] = set()
         self._usage: UsageFacts | None = None
@@ -160,16 +174,16 @@ class ChatRecords:
 
     def record(self, chunk: ChatChunk, /) -> list[Event]:
         """The events of one chunk, or of a whole body."""
-        events: list[Event] = []
+        events = self._told()
         if chunk.error:
-            return self._fail(chunk)
+            return [*events, *self._fail(chunk)]
         if chunk.usage is not None:
             self._usage = chunk.usage
         if chunk.choices is not None:
             for choice in chunk.choices:
                 self._read(choice, events)
         elif chunk.message is not None:
-            return self._fail(chunk)
+            events += self._fail(chunk)
         return events
 
     def finish(self) -> list[Event]:
@@ -177,7 +191,12 @@ class ChatRecords:
         if self._over:
             return []
         self._over = True
-        return [*self._held(), *self._ending()]
+        return [*self._told(), *self._held(), *self._ending()]
+
+    def _told(self) -> list[Event]:
+        notices: list[Event] = [*self._notices]
+        self._notices = []
+        return notices
 
     def _fail(self, chunk: ChatChunk) -> list[Event]:
         self._over = True

@@ -1,172 +1,173 @@
-"""Requests of OpenAI's chat completions: messages, tools, options."""
+"""Messages of chat completions, checked against what a profile takes."""
 
 from __future__ import annotations
 
 import base64
+import re
 from typing import TYPE_CHECKING, Any
 
-from multitap.errors import NotSupported
-from multitap.messages import Audio, Document, Image, TextPart, ToolResult
+from multitap.dialects.openai.tools import check_name
+from multitap.errors import BadRequest, NotSupported
+from multitap.events import Notice
+from multitap.messages import Audio, Document, Image, Message, TextPart, ToolResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from multitap.capabilities.chat import ChatRequest, ToolChoice
-    from multitap.messages import Message, Part, Tool, ToolCall
+    from multitap.dialects.openai.profile import Profile
+    from multitap.messages import Part, ToolCall
 
-__all__ = (
-    "encode_chat",
-    "encode_messages",
-    "encode_options",
-    "encode_tool_choice",
-    "encode_tools",
-)
+__all__ = ("encode_messages",)
 
-_AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "x-m4a": "m4a"}
-
-
-def encode_chat(request: ChatRequest, *, provider: str, documents: bool = False) -> dict[str, Any]:
-    """The body of ``POST /v1/chat/completions``; ``request.extra`` has the last word.
-
-    Args:
-        request: What is asked.
-        provider: The plugin's provider: the only one whose ``provider_meta`` is sent.
-        documents: Whether the server takes ``file`` parts.
-
-    Raises:
-        NotSupported: A part that cannot be sent.
-
-    >>> from multitap.capabilities.chat import ChatRequest
-    >>> from multitap.messages import Message
-    >>> encode_chat(
-    ...     ChatRequest(model="m", messages=[Message("user", "hi")], stream=False, seed=0),
-    ...     provider="acme",
-    ... )
-    {'model': 'm', 'messages': [{'role': 'user', 'content': 'hi'}], 'seed': 0}
-    """
-    messages = encode_messages(request.messages, provider=provider, documents=documents)
-    body: dict[str, Any] = {"model": request.model, "messages": messages}
-    if request.tools:
-        body["tools"] = encode_tools(request.tools)
-        if request.tool_choice is not None:
-            body["tool_choice"] = encode_tool_choice(request.tool_choice)
-    if request.stream:
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
-    return {**body, **encode_options(request), **request.extra}
-
-
-def encode_options(request: ChatRequest) -> dict[str, Any]:
-    """The options that were asked for; zeros are sent, what is ``None`` is not."""
-    named = ("max_tokens", "temperature", "top_p", "seed")
-    options = {n: v for n in named if (v := getattr(request, n)) is not None}
-    if request.stop:
-        options["stop"] = list(request.stop)
-    if request.n != 1:
-        options["n"] = request.n
-    if request.think not in (None, "auto"):
-        options["reasoning_effort"] = "none" if request.think == "off" else request.think
-    if request.logprobs is not None:
-        options["logprobs"] = True
-        options |= {"top_logprobs": request.logprobs} if request.logprobs else {}
-    if request.response_schema is not None:
-        options["response_format"] = _response_format(dict(request.response_schema))
-    return options
-
-
-def _response_format(schema: dict[str, Any]) -> dict[str, Any]:
-    if not schema:
-        return {"type": "json_object"}
-    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
-
-
-def encode_tools(tools: Iterable[Tool]) -> list[dict[str, Any]]:
-    """Tools; an empty description is left out.
-
-    >>> from multitap.messages import Tool
-    >>> encode_tools([Tool("now")])
-    [{'type': 'function', 'function': {'name': 'now', 'parameters': {'type': 'object'}}}]
-    """
-    return [{"type": "function", "function": _function(tool)} for tool in tools]
-
-
-def _function(tool: Tool) -> dict[str, Any]:
-    described = {"description": tool.description} if tool.description else {}
-    return {"name": tool.name, **described, "parameters": dict(tool.parameters)}
-
-
-def encode_tool_choice(choice: ToolChoice) -> str | dict[str, Any]:
-    """``auto``, ``none``, ``required``, or the one tool that must be called."""
-    if isinstance(choice, str):
-        return choice
-    return {"type": "function", "function": {"name": choice.name}}
+_AUDIO_FORMATS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "vnd.wave": "wav", "x-m4a": "m4a"}
 
 
 def encode_messages(
-    messages: Iterable[Message], *, provider: str, documents: bool = False
+    messages: Iterable[Message], profile: Profile, notices: list[Notice]
 ) -> list[dict[str, Any]]:
     """Messages. A blank system text is not sent, and thinking never is.
 
     Raises:
-        NotSupported: A document, unless ``documents`` says that the server takes them.
+        BadRequest: A name, an id or an order of messages that the server refuses.
+        NotSupported: A picture, a sound or a document that it does not take.
 
+    >>> from multitap.dialects.openai.profile import Profile
     >>> from multitap.messages import Message, Thought
-    >>> encode_messages([Message("assistant", [Thought("hm"), "Yes."])], provider="acme")
+    >>> message = Message("assistant", [Thought("hm"), "Yes."])
+    >>> encode_messages([message], Profile(provider="acme"), [])
     [{'role': 'assistant', 'content': 'Yes.'}]
     """
-    return [
-        encoded
-        for message in messages
-        for encoded in _encode_message(message, provider=provider, documents=documents)
-    ]
+    ordered = _with_system(list(messages), profile, notices)
+    return [encoded for message in ordered for encoded in _encode_message(message, profile)]
 
 
-def _encode_message(
-    message: Message, *, provider: str, documents: bool
-) -> Iterator[dict[str, Any]]:
+# ---- system messages -----------------------------------------------------------------------------
+
+
+def _with_system(
+    messages: Sequence[Message], profile: Profile, notices: list[Notice]
+) -> Sequence[Message]:
+    if profile.system == "keep":
+        return messages
+    said = [m for m in messages if m.role == "system" and m.text.strip()]
+    others = [m for m in messages if m.role != "system"]
+    late = _late(messages)
+    if late and profile.system == "first":
+        raise BadRequest(
+            "The server takes system messages at the beginning only",
+            hint="Put it first, or send it as the user.",
+            kind="late_system_message",
+        )
+    if late:
+        message = "A later system message was moved to the beginning."
+        notices.append(Notice("moved_system_message", message, "messages"))
+    text = "\n\n".join(m.text.strip() for m in said) if len(said) > 1 else None
+    opening = said if text is None else [Message("system", text)]
+    return [*opening, *others]
+
+
+def _late(messages: Sequence[Message]) -> bool:
+    """Does a system message stand behind another?"""
+    roles = [m.role == "system" for m in messages if m.role != "system" or m.text.strip()]
+    return roles != sorted(roles, reverse=True)
+
+
+# ---- one message ---------------------------------------------------------------------------------
+
+
+def _encode_message(message: Message, profile: Profile) -> Iterator[dict[str, Any]]:
     results = [part for part in message.parts if isinstance(part, ToolResult)]
-    yield from map(_encode_result, results)
+    for result in results:
+        yield _encode_result(result, profile)
     if message.role == "tool" or (message.role == "system" and not message.text.strip()):
         return
-    content = _content(message, documents=documents)
-    calls = [_encode_call(call, provider) for call in message.tool_calls]
+    content = _content(message, profile)
+    calls = [_encode_call(call, profile) for call in message.tool_calls]
     if calls:
         yield {"role": message.role, "content": content or None, "tool_calls": calls}
     elif content or not results:
         yield {"role": message.role, "content": content}
 
 
-def _encode_result(result: ToolResult) -> dict[str, Any]:
+def _encode_result(result: ToolResult, profile: Profile) -> dict[str, Any]:
     name = {"name": result.name} if result.name else {}
-    return {"role": "tool", "tool_call_id": result.call_id, "content": result.content, **name}
+    call_id = _checked_id(result.call_id, profile)
+    return {"role": "tool", "tool_call_id": call_id, "content": result.content, **name}
 
 
-def _encode_call(call: ToolCall, provider: str) -> dict[str, Any]:
+def _encode_call(call: ToolCall, profile: Profile) -> dict[str, Any]:
+    check_name(call.name, profile)
     function = {"name": call.name, "arguments": call.arguments_text or "{}"}
-    own = call.provider_meta.get(provider) or {}
-    return {"id": call.id, "type": "function", "function": function, **own}
+    own = call.provider_meta.get(profile.provider) or {}
+    return {"id": _checked_id(call.id, profile), "type": "function", "function": function, **own}
 
 
-def _content(message: Message, *, documents: bool) -> str | list[dict[str, Any]]:
+def _checked_id(call_id: str, profile: Profile) -> str:
+    if profile.call_ids is None or re.fullmatch(profile.call_ids, call_id):
+        return call_id
+    raise BadRequest(
+        f"The server takes no tool call with the id {call_id!r}",
+        hint=f"Give the call and its result an id that matches {profile.call_ids}.",
+        kind="tool_call_id",
+    )
+
+
+# ---- parts ---------------------------------------------------------------------------------------
+
+
+def _content(message: Message, profile: Profile) -> str | list[dict[str, Any]]:
     shown = [p for p in message.parts if isinstance(p, (TextPart, Image, Audio, Document))]
     if all(isinstance(part, TextPart) for part in shown):
         return message.text
-    return [_encode_part(part, documents=documents) for part in shown]
+    return [_encode_part(part, profile) for part in shown]
 
 
-def _encode_part(part: Part, *, documents: bool) -> dict[str, Any]:
-    if isinstance(part, TextPart):
-        return {"type": "text", "text": part.text}
+def _encode_part(part: Part, profile: Profile) -> dict[str, Any]:
     if isinstance(part, Image):
-        url = part.url or _data_url(part.data or b"", part.mime_type or "image/png")
-        return {"type": "image_url", "image_url": {"url": url}}
+        return {"type": "image_url", "image_url": {"url": _image_url(part, profile)}}
     if isinstance(part, Audio):
-        kind = part.mime_type.partition("/")[2]
-        audio = {"data": _base64(part.data), "format": _AUDIO_FORMATS.get(kind, kind) or "wav"}
+        audio = {"data": _base64(part.data), "format": _audio_format(part, profile)}
         return {"type": "input_audio", "input_audio": audio}
-    if isinstance(part, Document) and documents:
-        file = {"filename": part.name or "document"}
-        return {"type": "file", "file": {**file, "file_data": _data_url(part.data, part.mime_type)}}
-    raise NotSupported("This backend takes no documents", hint="Send the document's text instead.")
+    if isinstance(part, Document):
+        return {"type": "file", "file": _file(part, profile)}
+    assert isinstance(part, TextPart)
+    return {"type": "text", "text": part.text}
+
+
+def _image_url(image: Image, profile: Profile) -> str:
+    if image.data is not None:
+        if "data" not in profile.images:
+            raise _untaken("no pictures", "Leave it out, or use a model that can see.")
+        return _data_url(image.data, image.mime_type or "image/png")
+    if not image.url:
+        raise BadRequest("A picture has neither data nor a URL", hint="Give it one of the two.")
+    if "url" not in profile.images:
+        raise _untaken("no pictures by URL", "Send the picture's bytes instead.")
+    return image.url
+
+
+def _audio_format(audio: Audio, profile: Profile) -> str:
+    kind = audio.mime_type.partition("/")[2].partition(";")[0].strip().lower()
+    found = _AUDIO_FORMATS.get(kind, kind) or "wav"
+    if found not in profile.audio:
+        known = ", ".join(sorted(profile.audio))
+        step = f"Send it as one of: {known}." if known else "Send what is said in it as text."
+        raise _untaken(f"no sound in the format {found}" if known else "no sound", step)
+    return found
+
+
+def _file(document: Document, profile: Profile) -> dict[str, Any]:
+    kind = document.mime_type.partition(";")[0].strip().lower()
+    if kind not in profile.documents:
+        known = ", ".join(sorted(profile.documents))
+        step = f"Send it as one of: {known}." if known else "Send the document's text instead."
+        raise _untaken(f"no documents of the type {kind}" if known else "no documents", step)
+    data = _data_url(document.data, document.mime_type)
+    return {"filename": document.name or "document", "file_data": data}
+
+
+def _untaken(what: str, step: str) -> NotSupported:
+    return NotSupported(f"This backend takes {what}", hint=step)
 
 
 def _data_url(data: bytes, mime_type: str) -> str:

@@ -1,0 +1,82 @@
+"""A whole chat model over chat completions: a profile, and what reads the answer.
+
+@hookimpl
+def multitap_chat(backend: Backend) -> ChatCompletions:
+    return ChatCompletions(backend, Profile(provider="acme"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+import attrs
+
+from multitap.capabilities.chat import ChatRequest
+from multitap.dialects.openai.chat import ChatChunk, ChatRecords
+from multitap.dialects.openai.errors import explain_openai
+from multitap.dialects.openai.requests import encode_chat
+from multitap.errors import BadRequest, NotSupported
+from multitap.events import Event
+from multitap.framing import JsonDecoder, SseDecoder
+from multitap.work import Backend, Exchange, Explain, Head, HttpCall, Json, Stage
+
+if TYPE_CHECKING:
+    from multitap.dialects.openai.profile import Profile
+
+__all__ = ("ChatCompletions",)
+
+
+@attrs.frozen
+class ChatCompletions:
+    """Chats with the models of one server, streamed or not.
+
+    Args:
+        backend: The configured instance.
+        profile: What its server takes and gives.
+        explain: Turns a refusal into an error, where the server's differ from OpenAI's.
+        records: ``ChatRecords``, or a subclass for what a server's chunks have besides.
+        headers: Sent with each request; never a key, which is the engine's business.
+    """
+
+    backend: Backend
+    profile: Profile
+    explain: Explain = explain_openai
+    records: type[ChatRecords] = ChatRecords
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+
+    @property
+    def options(self) -> Collection[str]:
+        """What reaches the server; for a choice of tools that it ignores there is a notice."""
+        return self.profile.options
+
+    def chat(self, request: ChatRequest, /) -> Exchange[Event]:
+        """One request. A server that was asked to stream may still answer with one body."""
+        try:
+            body, notices = encode_chat(request, self.profile)
+        except (BadRequest, NotSupported) as error:
+            error.model = request.model
+            raise
+        call = HttpCall(
+            method="POST",
+            path=self.profile.path,
+            headers=self.headers,
+            body=Json(body),
+            first_byte=self.profile.first_byte if request.stream else None,
+            idle=self.profile.idle,
+        )
+
+        def decoder(head: Head) -> Stage[bytes, Event]:
+            records = self.records(notices)
+            kind = SseDecoder if _streamed(head, asked=request.stream) else JsonDecoder
+            return kind(ChatChunk, records.record, finish=records.finish)
+
+        return Exchange(call=call, decoder=decoder, explain=self.explain)
+
+
+def _streamed(head: Head, *, asked: bool) -> bool:
+    """Is the answer a stream? Its type says so; without one, what was asked for."""
+    kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind in ("text/event-stream", "application/json"):
+        return kind == "text/event-stream"
+    return asked

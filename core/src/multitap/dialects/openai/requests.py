@@ -1,0 +1,115 @@
+"""Bodies of chat completions: what a profile says, and a notice for each thing that differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from multitap.dialects.openai.messages import encode_messages
+from multitap.dialects.openai.profile import nearest_level
+from multitap.dialects.openai.tools import encode_tool_use
+from multitap.events import Notice
+
+if TYPE_CHECKING:
+    from multitap.capabilities.chat import ChatRequest
+    from multitap.dialects.openai.profile import Profile
+
+__all__ = ("encode_chat", "response_format")
+
+_PLAIN = ("max_tokens", "temperature", "top_p", "seed")
+
+
+def encode_chat(request: ChatRequest, profile: Profile) -> tuple[dict[str, Any], list[Notice]]:
+    """The body, where ``request.extra`` has the last word, and what is not as it was asked for.
+
+    Zeros are sent, what is ``None`` is not. What lies in a field that the profile has for thinking,
+    or for every body, is laid over by ``extra`` key by key; any other field is replaced.
+
+    Raises:
+        BadRequest: A name that the server would refuse; it says what to change.
+        NotSupported: A part of a message that cannot be sent.
+
+    >>> from multitap.capabilities.chat import ChatRequest
+    >>> from multitap.dialects.openai.profile import Profile
+    >>> from multitap.messages import Message
+    >>> request = ChatRequest(model="m", messages=[Message("user", "hi")], stream=False, seed=0)
+    >>> encode_chat(request, Profile(provider="acme"))
+    ({'model': 'm', 'messages': [{'role': 'user', 'content': 'hi'}], 'seed': 0}, [])
+    """
+    notices = [_untaken(name) for name in request.asked() if name not in profile.options]
+    thinking = _thinking(request, profile, notices)
+    body: dict[str, Any] = {
+        **profile.base,
+        "model": request.model,
+        "messages": encode_messages(request.messages, profile, notices),
+        **encode_tool_use(request, profile, notices),
+        **_streaming(request, profile),
+        **_options(request, profile),
+        **_format(request, profile),
+    }
+    return _laid_over(body, thinking, request.extra, {*profile.base, *thinking}), notices
+
+
+def _untaken(name: str) -> Notice:
+    message = f"This model cannot honour {name}; the answer was made without it."
+    return Notice("unsupported_option", message, name)
+
+
+def _laid_over(
+    body: dict[str, Any], thinking: Mapping[str, Any], extra: Mapping[str, Any], shared: set[str]
+) -> dict[str, Any]:
+    for layer in (thinking, extra):
+        for name, value in layer.items():
+            below = body.get(name)
+            if name in shared and isinstance(below, Mapping) and isinstance(value, Mapping):
+                body[name] = {**below, **value}
+            else:
+                body[name] = value
+    return body
+
+
+def _streaming(request: ChatRequest, profile: Profile) -> dict[str, Any]:
+    if not request.stream:
+        return {}
+    usage = {"stream_options": {"include_usage": True}} if profile.stream_options else {}
+    return {"stream": True, **usage}
+
+
+def _options(request: ChatRequest, profile: Profile) -> dict[str, Any]:
+    keys = profile.fields
+    named = [(keys[n], getattr(request, n)) for n in _PLAIN if n in keys]
+    options = {key: value for key, value in named if value is not None}
+    if request.stop and "stop" in keys:
+        options[keys["stop"]] = list(request.stop)
+    if request.n != 1 and "n" in keys:
+        options[keys["n"]] = request.n
+    if request.logprobs is not None and "logprobs" in keys:
+        options[keys["logprobs"]] = True
+        options |= {"top_logprobs": request.logprobs} if request.logprobs else {}
+    return options
+
+
+def _thinking(request: ChatRequest, profile: Profile, notices: list[Notice]) -> Mapping[str, Any]:
+    level = request.think
+    if level is None or not profile.think or (level == "auto" and "auto" not in profile.think):
+        return {}
+    effective = nearest_level(level, profile.think)
+    if effective is None:
+        return {}
+    if effective != level:
+        message = f"think={level} is not to be had here; {effective} was asked for."
+        notices.append(Notice("adjusted_option", message, "think", {"effective": effective}))
+    return profile.think[effective]
+
+
+def _format(request: ChatRequest, profile: Profile) -> dict[str, Any]:
+    if request.response_schema is None or "response_schema" not in profile.fields:
+        return {}
+    return {profile.fields["response_schema"]: response_format(request.response_schema)}
+
+
+def response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of ``response_format``; an empty schema asks for any JSON object."""
+    if not schema:
+        return {"type": "json_object"}
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
