@@ -39,7 +39,7 @@ __all__ = ("explain_llamaserver",)
 class Meaning:
     """What a sentence says: its error, a finer name for it, and what to do next."""
 
-    says: re.Pattern[str] = attrs.field(converter=re.compile)
+    says: str
     error: type[BackendError]
     kind: str | None
     hint: str
@@ -136,7 +136,7 @@ def explain_llamaserver(reply: HttpReply, *, backend: str = "llamaserver") -> Ba
     """
     error = explain_openai(reply)
     for meaning in MEANINGS:
-        if meaning.says.search(error.message):
+        if re.search(meaning.says, error.message):
             return _meant(meaning, error, backend)
     return error
 

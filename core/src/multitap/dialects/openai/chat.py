@@ -16,7 +16,7 @@ A server in this process hands over dicts: ``records.record(msgspec.convert(chun
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
@@ -164,6 +164,9 @@ class ChatRecords:
     Args:
         notices: What could not be asked for as it was meant; said first.
     """
+
+    shape: ClassVar[type[ChatChunk]] = ChatChunk
+    """What a chunk is decoded into; a subclass may have more in it."""
 
     def __init__(self, notices: Iterable[Notice] = ()) -> None:
         self._notices = list(notices)

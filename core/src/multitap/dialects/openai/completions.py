@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from multitap.capabilities.chat import ChatRequest
-from multitap.dialects.openai.chat import ChatChunk, ChatRecords
+from multitap.dialects.openai.chat import ChatRecords
 from multitap.dialects.openai.errors import explain_openai
 from multitap.dialects.openai.requests import encode_chat
 from multitap.errors import BadRequest, NotSupported
@@ -57,19 +57,20 @@ class ChatCompletions:
         except (BadRequest, NotSupported) as error:
             error.model = request.model
             raise
+        streamed = bool(body.get("stream"))
         call = HttpCall(
             method="POST",
             path=self.profile.path,
             headers=self.headers,
             body=Json(body),
-            first_byte=self.profile.first_byte if request.stream else None,
+            first_byte=self.profile.first_byte if streamed else None,
             idle=self.profile.idle,
         )
 
         def decoder(head: Head) -> Stage[bytes, Event]:
             records = self.records(notices)
-            kind = SseDecoder if _streamed(head, asked=request.stream) else JsonDecoder
-            return kind(ChatChunk, records.record, finish=records.finish)
+            kind = SseDecoder if _streamed(head, asked=streamed) else JsonDecoder
+            return kind(records.shape, records.record, finish=records.finish)
 
         return Exchange(call=call, decoder=decoder, explain=self.explain)
 

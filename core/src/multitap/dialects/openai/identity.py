@@ -51,7 +51,9 @@ def wrong_server(expected: str, look: Look | None) -> ProtocolError:
     'Set provider = "tgi" for this endpoint in llm.toml, or correct the endpoint.'
     """
     if look is None:
-        return ProtocolError(f"What answers at this endpoint is not {expected}", kind="wrong_server")
+        return ProtocolError(
+            f"What answers at this endpoint is not {expected}", kind="wrong_server"
+        )
     return ProtocolError(
         f"{look.title} answers at this endpoint, not {expected}",
         hint=f'Set provider = "{look.provider}" for this endpoint in llm.toml,'

@@ -6,6 +6,8 @@ import base64
 import re
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from multitap.dialects.openai.tools import check_name
 from multitap.errors import BadRequest, NotSupported
 from multitap.events import Notice
@@ -97,9 +99,16 @@ def _encode_result(result: ToolResult, profile: Profile) -> dict[str, Any]:
 
 def _encode_call(call: ToolCall, profile: Profile) -> dict[str, Any]:
     check_name(call.name, profile)
-    function = {"name": call.name, "arguments": call.arguments_text or "{}"}
+    function = {"name": call.name, "arguments": _arguments(call, profile)}
     own = call.provider_meta.get(profile.provider) or {}
     return {"id": _checked_id(call.id, profile), "type": "function", "function": function, **own}
+
+
+def _arguments(call: ToolCall, profile: Profile) -> str:
+    """The text as it was; one that is no JSON object is wrapped where the server would refuse it."""
+    if call.arguments is None and profile.parses_arguments:
+        return msgspec.json.encode({"invalid": call.arguments_text}).decode()
+    return call.arguments_text or "{}"
 
 
 def _checked_id(call_id: str, profile: Profile) -> str:

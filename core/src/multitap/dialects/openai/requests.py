@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from multitap.dialects.openai.messages import encode_messages
 from multitap.dialects.openai.profile import nearest_level
 from multitap.dialects.openai.tools import encode_tool_use
@@ -37,6 +39,7 @@ def encode_chat(request: ChatRequest, profile: Profile) -> tuple[dict[str, Any],
     ({'model': 'm', 'messages': [{'role': 'user', 'content': 'hi'}], 'seed': 0}, [])
     """
     notices = [_untaken(name) for name in request.asked() if name not in profile.options]
+    request = _fitted(request, profile, notices)
     thinking = _thinking(request, profile, notices)
     body: dict[str, Any] = {
         **profile.base,
@@ -53,6 +56,16 @@ def encode_chat(request: ChatRequest, profile: Profile) -> tuple[dict[str, Any],
 def _untaken(name: str) -> Notice:
     message = f"This model cannot honour {name}; the answer was made without it."
     return Notice("unsupported_option", message, name)
+
+
+def _fitted(request: ChatRequest, profile: Profile, notices: list[Notice]) -> ChatRequest:
+    if profile.always_streams:
+        request = attrs.evolve(request, stream=True)
+    if profile.logprobs_with_tools or not request.tools or request.logprobs is None:
+        return request
+    message = "This server gives no log probabilities beside tools; the answer has none."
+    notices.append(Notice("unsupported_option", message, "logprobs"))
+    return attrs.evolve(request, logprobs=None)
 
 
 def _laid_over(
