@@ -68,9 +68,9 @@ class PromptRecords(ChatRecords):
         """The events of one chunk."""
         events = super().record(chunk)
         progress = chunk.prompt_progress if isinstance(chunk, Chunk) else None
-        if progress is not None and progress.total and progress.processed:
-            if progress.processed < progress.total:
-                events.append(Loading("reading the prompt", progress.processed, progress.total))
+        read, total = (progress.processed, progress.total) if progress else (None, None)
+        if read and total and read < total:
+            events.append(Loading("reading the prompt", read, total))
         return events
 
 

@@ -7,6 +7,7 @@ asked in another way (``multitap_llamaserver.catalog``).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -48,7 +49,7 @@ class Status(msgspec.Struct):
     def argument(self, *names: str) -> int | None:
         """The number that follows one of these words, if it is above 0."""
         args = self.args or []
-        for name, value in zip(args, args[1:]):
+        for name, value in pairwise(args):
             if name in names and value.isdecimal() and int(value):
                 return int(value)
         return None

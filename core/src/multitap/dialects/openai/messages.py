@@ -105,7 +105,7 @@ def _encode_call(call: ToolCall, profile: Profile) -> dict[str, Any]:
 
 
 def _arguments(call: ToolCall, profile: Profile) -> str:
-    """The text as it was; one that is no JSON object is wrapped where the server would refuse it."""
+    """The text as it was; what is no JSON object is wrapped where the server would refuse it."""
     if call.arguments is None and profile.parses_arguments:
         return msgspec.json.encode({"invalid": call.arguments_text}).decode()
     return call.arguments_text or "{}"
