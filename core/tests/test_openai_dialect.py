@@ -198,18 +198,21 @@ def test_an_overflow_says_limit_and_need(name, limit, needed):
 
 
 @pytest.mark.parametrize(
-    ("finish", "reason"),
+    ("finish", "reason", "usual"),
     [
-        ("stop", "complete"),
-        ("eos_token", "complete"),
-        ("length", "max_tokens"),
-        ("tool_calls", "tool_use"),
-        ("function_call", "tool_use"),
-        ("stop_sequence", "stop_sequence"),
+        ("stop", "complete", True),
+        ("eos_token", "complete", False),
+        ("STOP", "complete", False),
+        ("length", "max_tokens", True),
+        ("model_length", "max_tokens", False),
+        ("tool_calls", "tool_use", True),
+        ("function_call", "tool_use", False),
+        ("stop_sequence", "stop_sequence", True),
     ],
 )
-def test_finish_reasons(finish, reason):
-    assert read(delta(finish, content="a")) == [Text("a"), Stop(reason)]
+def test_finish_reasons_and_the_servers_own_word_where_it_is_not_openais(finish, reason, usual):
+    own = None if usual else {"finish_reason": finish}
+    assert read(delta(finish, content="a")) == [Text("a"), Stop(reason, 0, own)]
 
 
 @pytest.mark.parametrize(
@@ -229,10 +232,15 @@ def test_finish_reasons_that_are_failures_keep_the_text(finish, error, kind):
 
 
 def test_a_matched_stop_text_is_a_stop_sequence_and_a_stop_token_is_not():
-    for matched, reason in [("\n", "stop_sequence"), (128009, "complete"), (None, "complete")]:
+    own = {"finish_reason": "stop", "stop_reason": "\n"}
+    for matched, end in [
+        ("\n", Stop("stop_sequence", 0, own)),
+        (128009, Stop("complete")),
+        (None, Stop("complete")),
+    ]:
         chunk = delta("stop", content="a")
         chunk["choices"][0]["stop_reason"] = matched
-        assert read(chunk)[-1] == Stop(reason)
+        assert read(chunk)[-1] == end
 
 
 def test_a_refusal_is_text_and_then_a_failure():
@@ -345,7 +353,7 @@ def test_whole_calls_of_a_message_are_calls_of_their_own_though_their_ids_are_th
     out = read({"choices": [{"message": message, "finish_reason": "stop"}]})
     check_grammar(out)
     assert calls_of(out) == [("f", "{}", None), ("g", "{}", None)]
-    assert out[-1] == Stop("tool_use")
+    assert out[-1] == Stop("tool_use", 0, {"finish_reason": "stop"})
 
 
 def test_the_old_function_call_is_a_call():
@@ -361,7 +369,9 @@ def test_the_old_function_call_is_a_call():
     [("stop", "tool_use"), ("length", "max_tokens"), ("eos_token", "tool_use")],
 )
 def test_a_call_outranks_stop(finish, reason):
-    assert tools([call("{}", wire_id="x", name="f")], finish=finish)[-1] == Stop(reason)
+    end = tools([call("{}", wire_id="x", name="f")], finish=finish)[-1]
+    own = None if finish == "length" else {"finish_reason": finish}
+    assert end == Stop(reason, 0, own)
 
 
 @pytest.mark.parametrize(
@@ -530,3 +540,88 @@ def test_retry_after(headers, seconds):
 def test_the_request_id_is_kept():
     reply = HttpReply(500, {"x-request-id": "req-7"}, b"")
     assert explain_openai(reply).request_id == "req-7"
+
+
+# ---- what few servers have -----------------------------------------------------------------------
+
+
+def test_a_content_of_pieces_is_thoughts_texts_and_pictures():
+    pieces = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+        {"type": "text", "text": "See"},
+        {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,eA=="}},
+        {"type": "image_url", "image_url": "data:;base64,eQ=="},
+        {"type": "image_url", "image_url": {"url": "https://a.example/b.png"}},
+        {"type": "unknown"},
+    ]
+    assert read(delta("stop", content=pieces)) == [
+        Reasoning("hm"),
+        Text("See"),
+        events.ImageData(b"x", "image/jpeg"),
+        events.ImageData(b"y", "image/png"),
+        Text("![image](https://a.example/b.png)"),
+        Stop("complete"),
+    ]
+
+
+def test_pictures_beside_the_content_streamed_or_whole():
+    images = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,eA=="}}]
+    wanted = [Text("a"), events.ImageData(b"x", "image/png"), Stop("complete")]
+    assert read(delta(content="a", images=images), delta("stop")) == wanted
+    whole = {"message": {"content": "a", "images": images}, "finish_reason": "stop"}
+    assert read({"choices": [whole]}) == wanted
+
+
+@pytest.mark.parametrize(
+    ("sound", "kind", "rate"),
+    [("wav", "audio/wav", None), ("mp3", "audio/mpeg", None), ("pcm16", "audio/pcm", 24000)],
+)
+def test_sound_is_of_the_format_that_was_asked_for(sound, kind, rate):
+    records = ChatRecords(sound=sound)
+    chunk = delta("stop", audio={"id": "a", "data": "eA==", "transcript": "Hi"})
+    out = [*records.record(msgspec.convert(chunk, ChatChunk)), *records.finish()]
+    assert out == [Text("Hi"), events.AudioData(b"x", kind, rate), Stop("complete")]
+
+
+def test_media_that_are_no_base64_are_a_protocol_error():
+    chunk = delta("stop", images=[{"image_url": {"url": "data:image/png;base64,?"}}])
+    body = b"data: " + json.dumps(chunk).encode() + b"\n\n"
+    out = run({"content-type": "text/event-stream"}, [body])
+    assert isinstance(error_of(out), errors.ProtocolError)
+
+
+# ---- usage that the server does not report -------------------------------------------------------
+
+
+def estimated(*chunks, prompt=7):
+    records = ChatRecords(prompt=prompt)
+    out = [e for c in chunks for e in records.record(msgspec.convert(c, ChatChunk))]
+    out += records.finish()
+    return [e for e in out if isinstance(e, events.UsageReport)]
+
+
+def test_usage_is_estimated_from_four_bytes_a_token_and_says_so():
+    chunks = [
+        delta(reasoning="12"),
+        delta(content="ééé"),
+        delta("tool_calls", tool_calls=[call("{}", wire_id="x", name="f")]),
+    ]
+    usage = events.Usage(7, 3, 10, source="estimated")
+    assert estimated(*chunks) == [events.UsageReport(usage, {"estimated_by": "4 bytes a token"})]
+
+
+def test_usage_is_not_estimated_where_it_is_reported_or_the_answer_is_not_whole():
+    reported = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}
+    (report,) = estimated(delta("stop", content="a"), reported)
+    assert (report.usage.source, report.provider_options) == ("reported", None)
+    assert estimated(delta(content="a")) == []
+    assert estimated(delta(content="a"), {"error": {"message": "no"}}) == []
+    assert estimated(delta("stop", content="a"), prompt=None) == []
+
+
+def test_notices_come_first_also_before_an_error():
+    notice = events.Notice("unsupported_option", "No seed.", "seed")
+    for chunks in ([delta("stop", content="a")], [{"error": {"message": "no"}}], []):
+        records = ChatRecords([notice])
+        out = [e for c in chunks for e in records.record(msgspec.convert(c, ChatChunk))]
+        assert [*out, *records.finish()].index(notice) == 0

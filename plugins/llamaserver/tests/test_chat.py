@@ -8,7 +8,7 @@ import pytest
 
 from multitap.capabilities.chat import ChatRequest
 from multitap.errors import NotSupported
-from multitap.events import Loading, Notice, Stop, Text
+from multitap.events import Loading, Notice, Stop, Text, Usage, UsageReport
 from multitap.hookspecs import Backend
 from multitap.messages import (
     Audio,
@@ -219,8 +219,15 @@ def test_a_prompt_that_is_read_in_steps_tells_how_far_it_is():
     role = {"role": "assistant", "content": None}
     steps = [event(progress, **role) for progress in (0, 512, 900)]
     said = [*steps, ":\n\n", event(**role), event(content="Hi"), event(finish="stop")]
+    usage = {"prompt_tokens": 900, "completion_tokens": 1}
+    said.append(f"data: {json.dumps({'choices': [], 'usage': usage})}\n\n")
     body = "".join([*said, "data: [DONE]\n\n"]).encode()
     head = Head(200, {"content-type": "text/event-stream"})
     events = assert_chunking_invariant(lambda: work().decoder(head), body)
-    assert events == [Loading("reading the prompt", 512, 900), Text("Hi"), Stop("complete")]
+    assert events == [
+        Loading("reading the prompt", 512, 900),
+        Text("Hi"),
+        UsageReport(Usage.reported(900, 1)),
+        Stop("complete"),
+    ]
     assert_stream_grammar(events)

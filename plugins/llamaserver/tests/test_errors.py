@@ -1,4 +1,4 @@
-"""What llama-server's refusals become: every row that is known of the wire, and every recorded one."""
+"""What refusals become: every row that is known of the wire, and every recorded one."""
 
 from __future__ import annotations
 

@@ -1,29 +1,17 @@
-"""Requests whose answer is one JSON value: alone, and within an operation."""
+"""Requests within an operation, and their whole answers as structs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
-from typing import Any, TypeVar
+from collections.abc import Generator
+from typing import TypeVar
 
 from multitap.events import Failed
 from multitap.framing import JsonDecoder
-from multitap.work import Exchange, Explain, HttpCall, HttpReply, Json, fetch
+from multitap.work import HttpCall, HttpReply, Json, fetch
 
-__all__ = ("ask", "json_exchange", "read")
+__all__ = ("ask", "read")
 
-T = TypeVar("T")
 V = TypeVar("V")
-
-
-def json_exchange(
-    path: str, body: Any, shape: type[V], record: Callable[[V], Iterable[T]], explain: Explain
-) -> Exchange[T]:
-    """Post a JSON value, and make results of the one that comes back; twice does no harm."""
-    return Exchange(
-        call=HttpCall(method="POST", path=path, body=Json(body), idempotent=True),
-        decoder=lambda head: JsonDecoder(shape, record),
-        explain=explain,
-    )
 
 
 def ask(

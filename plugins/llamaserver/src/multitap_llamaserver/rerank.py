@@ -10,12 +10,12 @@ import attrs
 import msgspec
 
 from multitap.capabilities.rerank import Ranked, Ranking, RerankRequest
-from multitap.dialects.openai.chat import UsageFacts, read_usage
+from multitap.dialects.openai.asking import json_exchange
+from multitap.dialects.openai.chunks import UsageFacts, read_usage
 from multitap.errors import ProtocolError
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import Exchange
 from multitap_llamaserver.errors import explain_llamaserver
-from multitap_llamaserver.replies import json_exchange
 
 __all__ = ("LlamaServerRerank", "multitap_rerank", "sigmoid")
 
@@ -44,11 +44,12 @@ class LlamaServerRerank:
         """All documents in one call; a pair that is too long is ``ContextOverflow``."""
         body = {"model": request.model, "query": request.query}
         return json_exchange(
+            "POST",
             "/v1/rerank",
-            {**body, "documents": list(request.documents)},
             Reply,
             partial(_ranking, request),
-            partial(explain_llamaserver, backend=self.backend),
+            {**body, "documents": list(request.documents)},
+            explain=partial(explain_llamaserver, backend=self.backend),
         )
 
 

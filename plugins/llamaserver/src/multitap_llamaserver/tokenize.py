@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import Any
 
 import attrs
 import msgspec
 
 from multitap.capabilities.tokenize import DetokenizeRequest, TokenizeRequest, Tokens, TokenText
+from multitap.dialects.openai.asking import json_exchange
 from multitap.errors import ProtocolError
 from multitap.hookspecs import Backend, hookimpl
-from multitap.work import Exchange, Explain
+from multitap.work import Exchange
 from multitap_llamaserver.errors import explain_llamaserver
-from multitap_llamaserver.replies import json_exchange
 
 __all__ = ("LlamaServerTokenizer", "multitap_tokenize")
 
@@ -52,16 +53,16 @@ class LlamaServerTokenizer:
             "parse_special": False,
             "with_pieces": True,
         }
-        return json_exchange("/tokenize", body, Split, _tokens, self._explain)
+        return self._ask("/tokenize", Split, _tokens, body)
 
     def detokenize(self, request: DetokenizeRequest, /) -> Exchange[TokenText]:
         """Join ids; one that the model does not have is ``BadRequest``."""
         body = {"model": request.model, "tokens": list(request.ids)}
-        return json_exchange("/detokenize", body, Joined, _text, self._explain)
+        return self._ask("/detokenize", Joined, _text, body)
 
-    @property
-    def _explain(self) -> Explain:
-        return partial(explain_llamaserver, backend=self.backend)
+    def _ask(self, path: str, shape: Any, record: Any, body: Mapping[str, Any]) -> Exchange[Any]:
+        explain = partial(explain_llamaserver, backend=self.backend)
+        return json_exchange("POST", path, shape, record, body, explain=explain)
 
 
 def _tokens(reply: Split) -> Iterable[Tokens]:

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import msgspec
 
 from multitap.capabilities.rerank import Ranked, Ranking, RerankRequest
+from multitap.dialects.openai.asking import json_exchange
 from multitap.dialects.openai.chat import UsageFacts, read_usage
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import Exchange
-from multitap_standin.calls import json_exchange
 
 
 class Row(msgspec.Struct):

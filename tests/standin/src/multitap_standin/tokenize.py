@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import msgspec
 
 from multitap.capabilities.tokenize import DetokenizeRequest, TokenizeRequest, Tokens, TokenText
+from multitap.dialects.openai.asking import json_exchange
 from multitap.errors import ProtocolError
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import Exchange
-from multitap_standin.calls import json_exchange
 
 
 class Reply(msgspec.Struct):

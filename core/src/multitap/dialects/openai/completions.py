@@ -8,13 +8,14 @@ def multitap_chat(backend: Backend) -> ChatCompletions:
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from multitap.capabilities.chat import ChatRequest
 from multitap.dialects.openai.chat import ChatRecords
 from multitap.dialects.openai.errors import explain_openai
+from multitap.dialects.openai.estimates import prompt_tokens
 from multitap.dialects.openai.requests import encode_chat
 from multitap.errors import BadRequest, NotSupported
 from multitap.events import Event
@@ -67,8 +68,11 @@ class ChatCompletions:
             idle=self.profile.idle,
         )
 
+        prompt = prompt_tokens(body) if self.profile.estimates else None
+        sound = _sound(body)
+
         def decoder(head: Head) -> Stage[bytes, Event]:
-            records = self.records(notices)
+            records = self.records(notices, prompt=prompt, sound=sound)
             kind = SseDecoder if _streamed(head, asked=streamed) else JsonDecoder
             return kind(records.shape, records.record, finish=records.finish)
 
@@ -81,3 +85,9 @@ def _streamed(head: Head, *, asked: bool) -> bool:
     if kind in ("text/event-stream", "application/json"):
         return kind == "text/event-stream"
     return asked
+
+
+def _sound(body: Mapping[str, Any]) -> str:
+    """The format of sound that ``extra`` asks for, as OpenAI's ``audio``."""
+    audio = body.get("audio")
+    return str(audio.get("format", "wav")) if isinstance(audio, Mapping) else "wav"

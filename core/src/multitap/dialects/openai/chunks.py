@@ -1,0 +1,125 @@
+"""What stands in a chunk of a stream, or in a whole body, of chat completions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from multitap.dialects.openai.tool_calls import FunctionDelta, ToolCallDelta
+from multitap.events import Usage
+
+__all__ = ("ChatChunk", "Delta", "Link", "Logprob", "Piece", "Sound", "UsageFacts", "read_usage")
+
+
+class Logprob(msgspec.Struct, gc=False):
+    """One token of ``logprobs.content``."""
+
+    token: str | None = None
+    logprob: float | None = None
+    bytes: list[int] | None = None
+    top_logprobs: list[Logprob] | None = None
+
+
+class Logprobs(msgspec.Struct, gc=False):
+    """``logprobs`` of a choice."""
+
+    content: list[Logprob] | None = None
+
+
+class Link(msgspec.Struct, gc=False):
+    """Where a picture is; of one that the model made, the picture itself as a data URL."""
+
+    url: str | None = None
+
+
+class Piece(msgspec.Struct, gc=False):
+    """A part of a content that is a list, or a picture of ``images``."""
+
+    text: str | None = None
+    thinking: str | list[Piece] | None = None
+    image_url: str | Link | None = None
+
+
+class Sound(msgspec.Struct, gc=False):
+    """What the model says aloud: base64, and the words."""
+
+    data: str | None = None
+    transcript: str | None = None
+
+
+class Delta(msgspec.Struct, gc=False):
+    """What is new in a choice; of an unstreamed answer, the whole message."""
+
+    content: str | list[Piece] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
+    function_call: FunctionDelta | None = None
+    images: list[Piece] | None = None
+    audio: Sound | None = None
+
+
+class Choice(msgspec.Struct, gc=False):
+    """One of the answers."""
+
+    index: int | None = None
+    delta: Delta | None = None
+    message: Delta | None = None
+    finish_reason: str | None = None
+    stop_reason: str | int | None = None
+    logprobs: Logprobs | None = None
+
+
+class PromptDetails(msgspec.Struct, gc=False):
+    """Where the prompt's tokens came from."""
+
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class CompletionDetails(msgspec.Struct, gc=False):
+    """What the answer's tokens were."""
+
+    reasoning_tokens: int | None = None
+
+
+class UsageFacts(msgspec.Struct, gc=False):
+    """``usage``, in chat completions and in embeddings."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: CompletionDetails | None = None
+
+
+class ChatChunk(msgspec.Struct, gc=False):
+    """A chunk of a stream, a whole body, or an error in the place of either."""
+
+    choices: list[Choice] | None = None
+    usage: UsageFacts | None = None
+    error: Any = None
+    error_type: Any = None
+    message: Any = None
+    type: Any = None
+    code: Any = None
+
+
+def read_usage(facts: UsageFacts) -> Usage:
+    """Usage in our words; what the server does not say is unknown.
+
+    >>> read_usage(UsageFacts(prompt_tokens=3, completion_tokens=4)).total_tokens
+    7
+    """
+    prompt = facts.prompt_tokens_details or PromptDetails()
+    completion = facts.completion_tokens_details or CompletionDetails()
+    return Usage.reported(
+        facts.prompt_tokens,
+        facts.completion_tokens,
+        total_tokens=facts.total_tokens,
+        cached_tokens=prompt.cached_tokens,
+        cache_write_tokens=prompt.cache_write_tokens,
+        reasoning_tokens=completion.reasoning_tokens,
+    )

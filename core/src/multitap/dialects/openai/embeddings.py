@@ -1,0 +1,133 @@
+"""Embedding over ``POST /v1/embeddings``.
+
+Vectors are asked for as base64 of little-endian float32, which is smaller and faster to read than
+numbers; a server that sends numbers all the same is read as well.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import sys
+from array import array
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+import msgspec
+
+from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vectors
+from multitap.dialects.openai.asking import json_exchange
+from multitap.dialects.openai.chunks import UsageFacts, read_usage
+from multitap.dialects.openai.errors import explain_openai
+from multitap.errors import BadRequest, NotSupported, ProtocolError
+from multitap.work import Backend, Exchange, Explain
+
+__all__ = ("TextEmbeddings",)
+
+
+class Row(msgspec.Struct, gc=False):
+    """One vector: numbers, or base64."""
+
+    index: int | None = None
+    embedding: list[float] | str | None = None
+
+
+class Reply(msgspec.Struct, gc=False):
+    """What the server answers."""
+
+    data: list[Row] | None = None
+    model: str | None = None
+    usage: UsageFacts | None = None
+
+
+@attrs.frozen
+class TextEmbeddings:
+    """Embeds texts with the models of one server; ``input_type`` is not known to it.
+
+    Args:
+        backend: The configured instance.
+        path: Where embeddings are made, after the endpoint.
+        explain: Turns a refusal into an error.
+        encoding: How vectors are asked for: ``base64`` or ``float``; ``None``: it is not said.
+        most: How many texts one request may have; ``None``: any number.
+        headers: Sent with each request.
+    """
+
+    backend: Backend
+    path: str = "/v1/embeddings"
+    explain: Explain = explain_openai
+    encoding: str | None = "base64"
+    most: int | None = None
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+
+    def embed(self, request: EmbeddingRequest, /) -> Exchange[Embeddings]:
+        """All texts in one request.
+
+        Raises:
+            BadRequest: More texts than one request may have, or no dimensions.
+        """
+        self._check(request)
+        body: dict[str, Any] = {"model": request.model, "input": list(request.texts)}
+        if self.encoding is not None:
+            body["encoding_format"] = self.encoding
+        if request.dimensions is not None:
+            body["dimensions"] = request.dimensions
+        return json_exchange(
+            "POST",
+            self.path,
+            Reply,
+            lambda reply: [_embeddings(request, reply)],
+            body,
+            headers=self.headers,
+            explain=self.explain,
+        )
+
+    def _check(self, request: EmbeddingRequest) -> None:
+        if request.dimensions is not None and request.dimensions < 1:
+            raise BadRequest(
+                f"An embedding cannot have {request.dimensions} dimensions", model=request.model
+            )
+        if self.most is not None and len(request.texts) > self.most:
+            raise BadRequest(
+                f"{len(request.texts)} texts are more than one request may have",
+                hint=f"Ask for at most {self.most} at a time.",
+                model=request.model,
+                kind="too_many_texts",
+            )
+
+
+def _embeddings(request: EmbeddingRequest, reply: Reply) -> Embeddings:
+    rows = _in_order(reply.data or [], len(request.texts))
+    vectors = Vectors.from_rows([_numbers(row.embedding) for row in rows])
+    if request.dimensions not in (None, vectors.width):
+        raise NotSupported(
+            f"The model gives {vectors.width} dimensions, not {request.dimensions}",
+            hint="Leave dimensions out, or ask another model.",
+        )
+    usage = read_usage(reply.usage or UsageFacts())
+    return Embeddings(vectors=vectors, usage=usage, model=reply.model or request.model)
+
+
+def _in_order(rows: list[Row], count: int) -> Iterable[Row]:
+    """By index; rows without any are in order already."""
+    places = [place if row.index is None else row.index for place, row in enumerate(rows)]
+    if sorted(places) != list(range(count)):
+        raise ProtocolError(
+            f"{count} texts gave {len(rows)} vectors, numbered {places[:8]}",
+            kind="embedding_invalid",
+        )
+    return [row for _, row in sorted(zip(places, rows, strict=True), key=lambda pair: pair[0])]
+
+
+def _numbers(embedding: list[float] | str | None) -> Any:
+    if not isinstance(embedding, str):
+        return embedding or ()
+    try:
+        numbers = array("f", base64.b64decode(embedding, validate=True))
+    except (binascii.Error, ValueError) as error:
+        message = "The server sent a vector that is no base64 of float32"
+        raise ProtocolError(message, kind="embedding_invalid") from error
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
