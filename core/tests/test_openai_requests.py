@@ -7,10 +7,13 @@ from hypothesis import strategies as st
 
 from multitap import errors
 from multitap.capabilities.chat import ChatRequest
+from multitap.dialects.openai.completions import ChatCompletions
 from multitap.dialects.openai.messages import encode_messages
-from multitap.dialects.openai.profile import Profile
+from multitap.dialects.openai.profile import EFFORTS, FIELDS, Profile
 from multitap.dialects.openai.requests import encode_chat
 from multitap.engine.body import encode
+from multitap.events import Notice
+from multitap.framing import JsonDecoder, SseDecoder
 from multitap.messages import (
     Audio,
     Document,
@@ -23,7 +26,7 @@ from multitap.messages import (
     ToolResult,
 )
 from multitap.plan import chat_request
-from multitap.work import Json
+from multitap.work import Backend, Head, Json
 
 ACME = Profile(provider="acme")
 
@@ -191,3 +194,259 @@ def test_thoughts_are_never_sent_back():
     turns = [Message("user", "Hi"), Message("assistant", [Thought("secret plan"), "Hello"])]
     turns.append(Message("user", "And?"))
     assert "secret plan" not in json.dumps(body_of(chat_request("tiny", messages=turns)))
+
+
+# ---- what a profile says -------------------------------------------------------------------------
+
+F, G = Tool("f"), Tool("g")
+
+
+def acme(**facts):
+    return Profile(provider="acme", **facts)
+
+
+def test_a_field_may_have_another_key_or_none():
+    profile = acme(fields={"max_tokens": "max_completion_tokens", "tools": "functions"}, think={})
+    assert profile.options == {"max_tokens", "tools", "tool_choice"}
+    notices = [
+        Notice(
+            "unsupported_option",
+            f"This model cannot honour {name}; the answer was made without it.",
+            name,
+        )
+        for name in ("response_schema", "temperature", "stop", "think", "logprobs", "n")
+    ]
+    asked = request(
+        max_tokens=5,
+        tools=(F,),
+        response_schema={},
+        temperature=0.0,
+        stop=("a",),
+        think="low",
+        logprobs=1,
+        n=2,
+    )
+    assert options_of(asked, profile, notices) == {
+        "max_completion_tokens": 5,
+        "functions": [
+            {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+        ],
+    }
+
+
+def test_the_default_takes_every_option_but_those_of_the_context():
+    assert set(request().asked()) == set()
+    assert acme().options == {*FIELDS, "think", "tool_choice"}
+
+
+@pytest.mark.parametrize(
+    ("known", "asked", "effective"),
+    [
+        (list(EFFORTS), "off", "off"),
+        (list(EFFORTS), "xhigh", "xhigh"),
+        (["low", "medium", "high"], "off", "low"),
+        (["low", "medium", "high"], "minimal", "low"),
+        (["low", "medium", "high"], "xhigh", "high"),
+        (["off", "high"], "minimal", "high"),
+        (["high"], "off", "high"),
+        (["off"], "high", "off"),
+        (["minimal", "medium"], "low", "minimal"),
+    ],
+)
+def test_a_level_that_is_not_there_is_the_nearest_one_and_told(known, asked, effective):
+    profile = acme(think={level: EFFORTS[level] for level in known})
+    body, notices = encode_chat(request(think=asked), profile)
+    assert body["reasoning_effort"] == EFFORTS[effective]["reasoning_effort"]
+    told = [(n.code, n.option, n.provider_options) for n in notices]
+    assert told == (
+        [("adjusted_option", "think", {"effective": effective})] if asked != effective else []
+    )
+
+
+def test_auto_sends_nothing_unless_the_profile_says_what():
+    assert options_of(request(think="auto")) == {}
+    profile = acme(think={"auto": {"thinking": True}})
+    assert options_of(request(think="auto"), profile) == {"thinking": True}
+
+
+def test_extra_is_laid_over_what_the_profile_writes_and_replaces_the_rest():
+    profile = acme(
+        base={"options": {"a": 1, "b": 1}, "cache": True},
+        think={"off": {"template": {"thinking": False, "x": 1}}},
+    )
+    extra = {"options": {"b": 2}, "template": {"x": 2}, "response_format": {"type": "text"}}
+    asked = request(think="off", response_schema={"type": "object"}, extra=extra)
+    assert options_of(asked, profile) == {
+        "options": {"a": 1, "b": 2},
+        "cache": True,
+        "template": {"thinking": False, "x": 2},
+        "response_format": {"type": "text"},
+    }
+
+
+def test_a_server_that_sends_usage_by_itself_is_not_asked_for_it():
+    assert options_of(request(stream=True), acme(stream_options=False)) == {"stream": True}
+
+
+UNFORCED = Notice(
+    "unsupported_option",
+    "This server cannot force a call: the model may answer without one.",
+    "tool_choice",
+)
+NAMED_F = {"type": "function", "function": {"name": "f"}}
+
+
+@pytest.mark.parametrize(
+    ("words", "choice", "offered", "sent", "notices"),
+    [
+        (["auto", "none", "required", "named"], "none", "fg", "none", []),
+        (["auto", "none", "required", "named"], F, "fg", NAMED_F, []),
+        (["auto"], "auto", "fg", "auto", []),
+        ([], "auto", "fg", None, []),
+        ([], None, "fg", None, []),
+        ([], "none", "", None, []),
+        ([], "required", "fg", None, [UNFORCED]),
+        (["required"], F, "f", "required", []),
+        ([], F, "f", None, [UNFORCED]),
+    ],
+)
+def test_a_choice_that_a_server_does_not_keep_to(words, choice, offered, sent, notices):
+    asked = request(tools=(F, G), tool_choice=choice)
+    options = options_of(asked, acme(tool_choices=words), notices)
+    names = "".join(tool["function"]["name"] for tool in options.get("tools", []))
+    assert (names, options.get("tool_choice")) == (offered, sent)
+
+
+def test_names_that_the_server_would_refuse_say_what_to_change():
+    profile = acme(tool_names="[a-z]{1,3}", call_ids="[0-9]+")
+    with pytest.raises(errors.BadRequest, match=r"'get weather'.*\[a-z\]"):
+        encode_chat(request(tools=(Tool("get weather"),)), profile)
+    for part in (ToolCall("1", "long", "{}"), ToolCall("a", "f", "{}")):
+        with pytest.raises(errors.BadRequest, match="matches"):
+            encode_messages([Message("assistant", part)], profile, [])
+    with pytest.raises(errors.BadRequest, match="id 'a'"):
+        encode_messages([Message("tool", ToolResult("a", "x"))], profile, [])
+
+
+@pytest.mark.parametrize(
+    ("part", "facts", "error"),
+    [
+        (Image(b"x"), {"images": ()}, errors.NotSupported),
+        (Image(b"x"), {"images": ["url"]}, errors.NotSupported),
+        (Image(url="http://a/b"), {"images": ["data"]}, errors.NotSupported),
+        (Image(), {}, errors.BadRequest),
+        (Audio(b"x"), {"audio": ()}, errors.NotSupported),
+        (Audio(b"x", "audio/flac"), {}, errors.NotSupported),
+        (Document(b"x", "text/csv"), {"documents": ["application/pdf"]}, errors.NotSupported),
+    ],
+)
+def test_media_that_are_not_taken_are_refused_before_the_request(part, facts, error):
+    with pytest.raises(error):
+        encode_messages([Message("user", ["see", part])], acme(**facts), [])
+
+
+SYSTEM = [Message("system", "A"), Message("system", " "), Message("system", "B"), Message("user")]
+LATE = [Message("system", "A"), Message("user", "hi"), Message("system", "B")]
+MOVED = Notice(
+    "moved_system_message", "A later system message was moved to the beginning.", "messages"
+)
+
+
+@pytest.mark.parametrize(
+    ("policy", "messages", "contents", "notices"),
+    [
+        ("keep", SYSTEM, ["A", "B", ""], []),
+        ("keep", LATE, ["A", "hi", "B"], []),
+        ("merge", SYSTEM, ["A\n\nB", ""], []),
+        ("merge", LATE, ["A\n\nB", "hi"], [MOVED]),
+        ("first", SYSTEM, ["A\n\nB", ""], []),
+        ("first", LATE[:2], ["A", "hi"], []),
+    ],
+)
+def test_system_messages(policy, messages, contents, notices):
+    told = []
+    sent = encode_messages(messages, acme(system=policy), told)
+    assert [message["content"] for message in sent] == contents
+    assert told == notices
+
+
+def test_a_late_system_message_is_refused_where_only_the_first_is_taken():
+    with pytest.raises(errors.BadRequest, match="at the beginning"):
+        encode_messages(LATE, acme(system="first"), [])
+
+
+# ---- schemas -------------------------------------------------------------------------------------
+
+CLOSED = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+
+
+def test_schemas_are_cleaned_where_the_server_wants_it_and_it_is_told():
+    tool = Tool("f", parameters={"anyOf": [{"type": "null"}, {"type": "object"}]})
+    asked = request(tools=(tool,), response_schema={"properties": {"a": {"type": "none"}}})
+    body, notices = encode_chat(asked, acme(clean_schemas=True))
+    assert body["tools"][0]["function"]["parameters"] == {"type": "object"}
+    schema = body["response_format"]["json_schema"]["schema"]
+    assert schema == {"type": "object", "properties": {"a": {}}}
+    told = [(notice.code, notice.option) for notice in notices]
+    assert told == [("adjusted_schema", "tools"), ("adjusted_schema", "response_schema")]
+    body, notices = encode_chat(asked, acme())
+    assert body["tools"][0]["function"]["parameters"] == tool.parameters
+    assert notices == []
+
+
+@pytest.mark.parametrize(
+    ("schema", "strict", "codes"),
+    [(CLOSED, True, []), ({"type": "object"}, None, ["schema_not_enforced"])],
+)
+def test_a_schema_is_enforced_where_it_can_be_and_else_a_notice_says_so(schema, strict, codes):
+    body, notices = encode_chat(request(response_schema=schema), acme(strict_schemas=True))
+    assert body["response_format"]["json_schema"].get("strict") is strict
+    assert [notice.code for notice in notices] == codes
+
+
+# ---- the call ------------------------------------------------------------------------------------
+
+
+def test_the_call_of_a_chat_model():
+    backend = Backend(id="b", provider="acme")
+    profile = acme(path="/chat", first_byte=9.0, idle=8.0)
+    chat = ChatCompletions(backend, profile, headers={"x-a": "1"})
+    call = chat.chat(request(stream=True)).call
+    assert (call.method, call.path, call.headers) == ("POST", "/chat", {"x-a": "1"})
+    assert (call.first_byte, call.idle) == (9.0, 8.0)
+    assert chat.chat(request()).call.first_byte is None
+    assert chat.options == profile.options
+    with pytest.raises(errors.NotSupported) as caught:
+        chat.chat(request(Message("user", Document(b"x", "text/csv"))))
+    assert caught.value.model == "m"
+
+
+@pytest.mark.parametrize(
+    ("kind", "stream", "decoder"),
+    [
+        ("text/event-stream; charset=utf-8", False, SseDecoder),
+        ("application/json", True, JsonDecoder),
+        ("text/plain", True, SseDecoder),
+        ("", False, JsonDecoder),
+    ],
+)
+def test_an_answer_is_read_as_what_it_says_it_is(kind, stream, decoder):
+    chat = ChatCompletions(Backend(id="b", provider="acme"), ACME)
+    exchange = chat.chat(request(stream=stream))
+    assert type(exchange.decoder(Head(200, {"content-type": kind}))) is decoder
+
+
+def test_the_estimate_of_a_prompt_counts_texts_calls_tools_and_media():
+    asked = request(
+        Message("user", ["12345678", Image(b"x")]),
+        Message("assistant", ToolCall("c", "f", '{"a": 1}')),
+        tools=(F,),
+    )
+    tools = len('[{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}]')
+    wanted = -(-(8 + 8 + tools) // 4) + 512
+    exchange = ChatCompletions(Backend(id="b", provider="acme"), ACME).chat(asked)
+    decoder = exchange.decoder(Head(200, {"content-type": "application/json"}))
+    body = {"choices": [{"message": {"content": "12345"}, "finish_reason": "stop"}]}
+    decoder.feed(json.dumps(body).encode())
+    usage = next(e.usage for e in decoder.finish() if e.type == "usage")
+    assert (usage.input_tokens, usage.output_tokens, usage.source) == (wanted, 2, "estimated")

@@ -9,7 +9,9 @@ import attrs
 
 from multitap.dialects.openai.messages import encode_messages
 from multitap.dialects.openai.profile import nearest_level
+from multitap.dialects.openai.strictness import is_strict
 from multitap.dialects.openai.tools import encode_tool_use
+from multitap.dialects.schema import clean_schema
 from multitap.events import Notice
 
 if TYPE_CHECKING:
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ("encode_chat", "response_format")
 
+_NOT_ENFORCED = (
+    "The server was told the schema and does not hold the model to it: that needs every object to"
+    " have additionalProperties false and to require all its properties."
+)
 _PLAIN = ("max_tokens", "temperature", "top_p", "seed")
 
 
@@ -48,7 +54,7 @@ def encode_chat(request: ChatRequest, profile: Profile) -> tuple[dict[str, Any],
         **encode_tool_use(request, profile, notices),
         **_streaming(request, profile),
         **_options(request, profile),
-        **_format(request, profile),
+        **_format(request, profile, notices),
     }
     return _laid_over(body, thinking, request.extra, {*profile.base, *thinking}), notices
 
@@ -115,14 +121,25 @@ def _thinking(request: ChatRequest, profile: Profile, notices: list[Notice]) -> 
     return profile.think[effective]
 
 
-def _format(request: ChatRequest, profile: Profile) -> dict[str, Any]:
+def _format(request: ChatRequest, profile: Profile, notices: list[Notice]) -> dict[str, Any]:
     if request.response_schema is None or "response_schema" not in profile.fields:
         return {}
-    return {profile.fields["response_schema"]: response_format(request.response_schema)}
+    schema = dict(request.response_schema)
+    if schema and profile.clean_schemas:
+        cleaned = clean_schema(schema)
+        schema = cleaned.schema
+        for sentence in cleaned.told:
+            message = f"The schema of the answer was rewritten: {sentence}"
+            notices.append(Notice("adjusted_schema", message, "response_schema"))
+    strict = bool(schema) and profile.strict_schemas and is_strict(schema)
+    if schema and profile.strict_schemas and not strict:
+        notices.append(Notice("schema_not_enforced", _NOT_ENFORCED, "response_schema"))
+    return {profile.fields["response_schema"]: response_format(schema, strict=strict)}
 
 
-def response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
+def response_format(schema: Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:
     """The value of ``response_format``; an empty schema asks for any JSON object."""
     if not schema:
         return {"type": "json_object"}
-    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
+    named = {"name": "answer", "schema": dict(schema), **({"strict": True} if strict else {})}
+    return {"type": "json_schema", "json_schema": named}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from multitap.dialects.schema import clean_schema
 from multitap.errors import BadRequest
 from multitap.events import Notice
 from multitap.messages import Tool
@@ -56,8 +57,18 @@ def encode_tool_use(
         return {}
     for tool in tools:
         check_name(tool.name, profile)
-    encoded = {profile.fields["tools"]: encode_tools(tools)}
+    if profile.clean_schemas:
+        tools = [_cleaned(tool, notices) for tool in tools]
+    encoded: dict[str, Any] = {profile.fields["tools"]: encode_tools(tools)}
     return encoded if choice is None else {**encoded, "tool_choice": encode_tool_choice(choice)}
+
+
+def _cleaned(tool: Tool, notices: list[Notice]) -> Tool:
+    cleaned = clean_schema(tool.parameters)
+    for sentence in cleaned.told:
+        message = f"The parameters of {tool.name} were rewritten: {sentence}"
+        notices.append(Notice("adjusted_schema", message, "tools"))
+    return Tool(tool.name, tool.description, cleaned.schema)
 
 
 def _chosen(
