@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from scripted_llamaserver import ScriptedLlamaServer
 from scripted_ollama import ScriptedOllama
 
 from multitap.errors import BackendError, DeadlineExceeded, ModelNotFound, NotSupported
@@ -37,9 +38,11 @@ PLUGINS = {
         "defaults": {"model": f"path:{TINY}"},
         "llamacpp": {"context": 512, "parallel": 2, "threads": 1},
     },
+    "llamaserver": {"defaults": {"model": "llamaserver:tiny"}},
     "ollama": {"defaults": {"model": "ollama:tiny"}},
 }
-MANAGES = ("echo", "ollama")
+VERBS = ("copy", "delete", "create", "running", "pull")
+MANAGES = {"echo": VERBS, "ollama": VERBS, "llamaserver": ("delete", "running", "pull")}
 ASKED = {
     "a question": ("What is the capital of France?", {}),
     "few tokens": ("What is the capital of France?", {"max_tokens": 3}),
@@ -66,8 +69,11 @@ def plugin(request):
 @pytest.fixture(scope="module")
 def servers():
     """The sections of those that need a server: the address of a scripted one."""
-    with ScriptedOllama() as ollama:
-        yield {"ollama": {"endpoint": ollama.url}}
+    with ScriptedOllama() as ollama, ScriptedLlamaServer() as llamaserver:
+        yield {
+            "llamaserver": {"endpoint": llamaserver.url},
+            "ollama": {"endpoint": ollama.url},
+        }
 
 
 @pytest.fixture(scope="module", params=WORLDS, ids=["sync", "async"])
@@ -168,7 +174,7 @@ def test_a_model_that_is_not_there_cannot(here, plugin):
 )
 def test_a_verb_is_carried_out_or_refused_by_name(here, plugin, verb, names):
     names = [name.format(plugin) for name in names]
-    if plugin in MANAGES:
+    if verb in MANAGES.get(plugin, ()):
         assert here.call(verb, *names) is None or verb == "running"
     else:
         with pytest.raises(NotSupported) as caught:

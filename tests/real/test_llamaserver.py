@@ -372,11 +372,14 @@ def test_a_model_is_listed_and_described_with_what_it_is_for(world, role, reques
     here = world(request.getfixturevalue(role))
     (model,) = here.call("models")
     assert (model.id, model.ref, model.loaded) == ("tiny", "llamaserver:tiny", True)
-    assert model.capabilities == {
-        "server": {"chat", "tools", "thinking"},
-        "embedder": {"embedding"},
-        "reranker": {"rerank"},
-    }[role]
+    assert (
+        model.capabilities
+        == {
+            "server": {"chat", "tools", "thinking"},
+            "embedder": {"embedding"},
+            "reranker": {"rerank"},
+        }[role]
+    )
     assert model.context_length == {"server": 512}.get(role, 256)
     found = here.call("describe", "tiny")
     assert (found.capabilities, found.context_length) == (model.capabilities, model.context_length)

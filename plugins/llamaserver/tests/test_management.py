@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import llamaserver_reader as reader
+import msgspec
 import pytest
 from llamaserver_here import llamaserver_config, llamaserver_registry
 
@@ -20,6 +21,8 @@ from multitap.errors import (
 )
 from multitap.testing import WORLDS, Server, repeat, respond, when
 from multitap.testing import json as json_answer
+from multitap_llamaserver.lifecycle import progress_of
+from multitap_llamaserver.models import Row
 
 LISTED = json.loads(reader.of_llamaserver("models").body)
 PROPS = json.loads(reader.of_llamaserver("props").body)
@@ -263,15 +266,10 @@ def test_a_pull_tells_the_bytes_of_each_file(ask):
 
 @pytest.mark.parametrize("place", ["status", "row"])
 def test_the_steps_of_a_pull(place):
-    from multitap_llamaserver.lifecycle import _progress
-    from multitap_llamaserver.models import Row
-
-    import msgspec
-
     told = {"x.gguf": {"done": 5, "total": 20}}
     data = row("a", "downloading", **({"progress": told} if place == "status" else {}))
     found = msgspec.convert({**data, **({"progress": told} if place == "row" else {})}, Row)
-    assert _progress(found) == [
+    assert progress_of(found) == [
         Progress(status="downloading", completed=5, total=20, digest="x.gguf")
     ]
 

@@ -85,9 +85,9 @@ def test_a_recorded_answer_is_read_however_it_arrives(make, name):
 
 def test_a_stream_that_broke_off_has_what_came(make):
     raw = reader.of_llamaserver("abort_mid_stream").raw
-    with Server([request, lambda connection: connection.send(raw)]) as server:
-        with pytest.raises(TruncatedStream) as caught:
-            make(server).stream("hi")
+    script = [request, lambda connection: connection.send(raw)]
+    with Server(script) as server, pytest.raises(TruncatedStream) as caught:
+        make(server).stream("hi")
     assert caught.value.partial.reasoning or caught.value.partial.text
 
 
@@ -162,6 +162,6 @@ def test_leaving_early_closes_the_connection(make):
 
 def test_a_proxys_page_is_named(make):
     page = respond(502, {"content-type": "text/html"}, "<html><title>Bad Gateway</title>")
-    with Server([request, page, request, page, request, page, client_closed]) as server:
-        with pytest.raises(ProviderDown, match="Bad Gateway"):
-            make(server).stream("hi")
+    script = [request, page, request, page, request, page, client_closed]
+    with Server(script) as server, pytest.raises(ProviderDown, match="Bad Gateway"):
+        make(server).stream("hi")

@@ -23,7 +23,7 @@ from multitap_llamaserver.errors import explain_llamaserver
 from multitap_llamaserver.models import Row, Rows
 from multitap_llamaserver.replies import ask
 
-__all__ = ("LlamaServerLifecycle", "multitap_lifecycle")
+__all__ = ("LlamaServerLifecycle", "multitap_lifecycle", "progress_of")
 
 POLL = 0.5  # seconds between two looks at the list
 Doing = Generator[Any, Any, Any]
@@ -122,7 +122,7 @@ class LlamaServerLifecycle:
                 raise _failed("download", Row(id=model))
             if row.state not in states:
                 return row
-            yield Out(_progress(row))
+            yield Out(progress_of(row))
             yield Sleep(POLL)
 
 
@@ -131,7 +131,7 @@ def _order(path: str, model: str | None) -> Doing:
     return (yield from fetch(call))
 
 
-def _progress(row: Row) -> list[Progress]:
+def progress_of(row: Row) -> list[Progress]:
     """A line for each file of a download that tells its bytes, or one of the state alone."""
     files = row.files
     if not files:
