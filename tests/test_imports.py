@@ -22,7 +22,9 @@ LAYERS = (
     {"work", "headers", "excerpt", "framing"},
     {"capabilities", "extensions"},
     {"hookspecs", "manifest", "rules", "dialects", "filters"},
-    {"registry"} | {"config", "resolve", "plan", "parameters", "policy", "answer"},
+    {"registry"}
+    | {"config", "resolve", "plan", "parameters", "policy", "answer"}
+    | {"text_tools", "tool_pairing"},
     {"engine"},
     {"runtime", "session", "cache"},
     {"cli", "testing"},

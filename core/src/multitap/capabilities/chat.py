@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, Protocol, Union, get_args
 
 import attrs
+from attrs.validators import in_, instance_of, optional
 
 from multitap.errors import ConfigError
 from multitap.events import Event
@@ -20,7 +21,11 @@ __all__ = (
     "ChatModel",
     "ChatRequest",
     "DeclaresOptions",
+    "DeclaresThinkTags",
+    "DeclaresTools",
+    "TextTools",
     "ThinkLevel",
+    "ThinkTags",
     "ToolChoice",
     "clamp_max_output_tokens",
     "think_level",
@@ -61,6 +66,50 @@ def clamp_max_output_tokens(requested: int, ceiling: int) -> tuple[int, bool]:
     if requested > ceiling > 0:
         return ceiling, True
     return requested, False
+
+
+def _tag(_: object, attribute: attrs.Attribute[str], tag: object) -> None:
+    if not isinstance(tag, str) or not 2 <= len(tag.strip()) == len(tag) <= 64:
+        raise ValueError(f"{attribute.name} has to be a tag of 2 to 64 characters, such as <think>")
+
+
+@attrs.frozen(kw_only=True)
+class ThinkTags:
+    """The tags around a model's thinking, where its server leaves them in the text.
+
+    Attributes:
+        open: The tag before it; case makes no difference, and it may have attributes.
+        close: The tag behind it.
+        opened: The model's template writes the opening tag, so that an answer begins within.
+        anywhere: Blocks in the middle of an answer count too, not only one at its start.
+    """
+
+    open: str = attrs.field(default="<think>", validator=_tag)
+    close: str = attrs.field(default="</think>", validator=_tag)
+    opened: bool = attrs.field(default=False, validator=instance_of(bool))
+    anywhere: bool = attrs.field(default=False, validator=instance_of(bool))
+
+
+def _template(_: object, __: object, prompt: str | None) -> None:
+    if prompt is not None and "{tools}" not in prompt:
+        raise ValueError("prompt needs {tools}, where the tools are to stand")
+
+
+@attrs.frozen(kw_only=True)
+class TextTools:
+    """Tools in words, for a model that has none: it reads of them, and writes its calls as text.
+
+    Attributes:
+        prompt: What it is told, with ``{tools}`` where the tools are to stand; ``None``: our words.
+        place: Where it is told: behind the last user message, or in the system's.
+    """
+
+    prompt: str | None = attrs.field(
+        default=None, validator=[optional(instance_of(str)), _template]
+    )
+    place: Literal["user", "system"] = attrs.field(
+        default="user", validator=in_(("user", "system"))
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -128,4 +177,29 @@ class DeclaresOptions(Protocol):
     @property
     def options(self) -> Collection[str]:
         """Names of ``ChatRequest``'s fields, such as ``{"max_tokens", "seed"}``."""
+        ...
+
+
+class DeclaresThinkTags(Protocol):
+    """A chat model may say that its server leaves the thinking in the text, between tags.
+
+    ``llm.toml`` has the last word, with ``think_tags``.
+    """
+
+    @property
+    def think_tags(self) -> ThinkTags | None:
+        """The tags; ``None``: there are none."""
+        ...
+
+
+class DeclaresTools(Protocol):
+    """A chat model may say that its server takes no tools, so that they are put into words.
+
+    Without it, that is so where ``options`` are declared and ``tools`` is not among them.
+    ``llm.toml`` has the last word, with ``tools``.
+    """
+
+    @property
+    def tools(self) -> TextTools | None:
+        """How they are put into words; ``None``: the server takes them as they are."""
         ...

@@ -10,6 +10,7 @@ import attrs
 from multitap.cli.masks import MASK, masked, masked_key
 from multitap.cli.toml import toml_key
 from multitap.config import KeyHeader, Secret, Source, backends, build_backend, keys_of
+from multitap.config.by_model import written
 from multitap.runtime.composition import WHOLE_CALL
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def _section(name: str, section: Section, info: ProviderInfo | None) -> Iterator
         "timeout_ms": section.timeout_ms or round(WHOLE_CALL * 1000),
         "max_input_tokens": section.max_input_tokens,
         "prices": {model: cost.to_dict() for model, cost in section.prices.items()} or None,
+        "think_tags": {model: written(tags) for model, tags in section.think_tags.items()} or None,
+        "tools": {m: written(words) or "native" for m, words in section.tools.items()} or None,
     }
     yield from _table(name, facts, section.sources)
     backend = info and build_backend(section, info)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from multitap.config.by_model import by_model
 from multitap.config.packages import canonical, did_you_mean
 from multitap.config.secret import Secret, is_reference
 from multitap.config.values import check_endpoint, is_loopback, typed
@@ -24,6 +25,7 @@ from multitap.prices import Pricing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from multitap.capabilities.chat import TextTools, ThinkTags
     from multitap.config.sources import Entry, Problems, Source
 
 __all__ = (
@@ -45,6 +47,8 @@ SECTION_KEYS: Mapping[str, str] = {
     "timeout_ms": "integer",
     "max_input_tokens": "integer",
     "prices": "table",
+    "think_tags": "by model",
+    "tools": "by model",
 }
 """The keys that every backend's section may have; all others belong to its provider."""
 
@@ -84,6 +88,8 @@ class Section:
         provider: The kind of backend; the section's name unless it says otherwise.
         timeout_ms: For the whole call, in milliseconds.
         prices: What the tokens of its models cost, by the model's id.
+        think_tags: The tags around the thinking of its models, by the model's id; ``*``: of others.
+        tools: How their tools are put into words, likewise; ``None``: they are not.
         settings: All other keys, as written; ``build_backend`` checks them.
         entries: Where these settings were written, in every layer, the weakest first.
         sources: Where each key was written; what is at its default has none.
@@ -98,6 +104,8 @@ class Section:
     timeout_ms: int | None = None
     max_input_tokens: int | None = None
     prices: Mapping[str, Pricing] = attrs.field(factory=dict, repr=False)
+    think_tags: Mapping[str, ThinkTags | None] = attrs.field(factory=dict, repr=False)
+    tools: Mapping[str, TextTools | None] = attrs.field(factory=dict, repr=False)
     settings: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     entries: tuple[Entry, ...] = attrs.field(default=(), repr=False, eq=False)
     sources: Mapping[str, Source] = attrs.field(factory=dict, repr=False)
@@ -272,6 +280,8 @@ def _unknown(entry: Entry, known: Iterable[str]) -> ConfigError:
 def _checked(entry: Entry, kinds: Mapping[str, str]) -> Any:
     if entry.key not in kinds:
         return entry.value
+    if kinds[entry.key] == "by model":
+        return by_model(entry.key, entry.value, entry.source)
     value = typed(kinds[entry.key], entry.value, entry.source)
     if entry.key == "prices" and kinds is SECTION_KEYS:
         return {model: Pricing.from_dict(table, model) for model, table in value.items()}

@@ -42,6 +42,7 @@ from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel, backend_of, default_backend, resolve
 from multitap.runtime.extending import configured_filters, extended
 from multitap.runtime.view import View
+from multitap.runtime.wording import worded
 from multitap.work import Backend, Work
 
 __all__ = ("Composition", "ConfigSource")
@@ -152,14 +153,16 @@ class Composition:
         request, clamped = fit_to_model(request, known.max_output_tokens if known else None)
         pricing = section.prices.get(target.model, known.pricing if known else None)
         declared: Collection[str] | None = getattr(plugin, "options", None)
+        wording = worded(request, plugin, section, strict=strict)
+        request = wording.request
         request, ignored = honoured(request, declared, strict=strict, backend=target.backend)
         return self._call(
             "chat",
             target,
             lambda: plugin.chat(request),
             timeout,
-            notices=(*clamped, *ignored),
-            filters=(lambda: (Strict(),)) if strict else tuple,
+            notices=(*clamped, *wording.notices, *ignored),
+            filters=lambda: (*wording.filters(), *((Strict(),) if strict else ())),
             ends_with_stop=True,
             streamed=stream,
             pricing=pricing,
