@@ -48,6 +48,7 @@ class ChatRecords:
     """
 
     shape: ClassVar[type[ChatChunk]] = ChatChunk
+    asked = ""  # the model's id, for a subclass that compares it
 
     def __init__(
         self, notices: Iterable[Notice] = (), *, prompt: int | None = None, sound: str = "wav"

@@ -73,6 +73,7 @@ class ChatCompletions:
 
         def decoder(head: Head) -> Stage[bytes, Event]:
             records = self.records(notices, prompt=prompt, sound=sound)
+            records.asked = request.model
             kind = SseDecoder if _streamed(head, asked=streamed) else JsonDecoder
             return kind(records.shape, records.record, finish=records.finish)
 

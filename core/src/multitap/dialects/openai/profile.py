@@ -72,6 +72,7 @@ class Profile:
         estimates: Whether usage is estimated where the server sends none.
         always_streams: Whether a whole answer is asked for as a stream too.
         logprobs_with_tools: Whether it gives log probabilities where there are tools.
+        json_objects: Whether any JSON object can be asked for; else a schema of one is sent.
         parses_arguments: Whether it reads the arguments of earlier calls, and refuses those that
             are no JSON.
         base: Fields that every body has.
@@ -96,6 +97,7 @@ class Profile:
     estimates: bool = True
     always_streams: bool = False
     logprobs_with_tools: bool = True
+    json_objects: bool = True
     parses_arguments: bool = False
     base: Mapping[str, Any] = attrs.field(factory=dict)
     first_byte: float | None = None

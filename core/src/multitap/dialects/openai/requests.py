@@ -124,7 +124,7 @@ def _thinking(request: ChatRequest, profile: Profile, notices: list[Notice]) -> 
 def _format(request: ChatRequest, profile: Profile, notices: list[Notice]) -> dict[str, Any]:
     if request.response_schema is None or "response_schema" not in profile.fields:
         return {}
-    schema = dict(request.response_schema)
+    schema = dict(request.response_schema) or ({} if profile.json_objects else {"type": "object"})
     if schema and profile.clean_schemas:
         cleaned = clean_schema(schema)
         schema = cleaned.schema
