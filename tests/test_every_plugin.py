@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from scripted_llamaserver import ScriptedLlamaServer
 from scripted_ollama import ScriptedOllama
 from scripted_tgi import ScriptedTgi
 from scripted_vllm import ScriptedVllm
@@ -40,12 +41,19 @@ PLUGINS = {
         "defaults": {"model": f"path:{TINY}"},
         "llamacpp": {"context": 512, "parallel": 2, "threads": 1},
     },
+    "llamaserver": {"defaults": {"model": "llamaserver:tiny"}},
     "ollama": {"defaults": {"model": "ollama:tiny"}},
     "tgi": {"defaults": {"model": "tgi:tgi"}},
     "vllm": {"defaults": {"model": "vllm:tiny"}},
 }
-SERVERS = {"ollama": ScriptedOllama, "tgi": ScriptedTgi, "vllm": ScriptedVllm}
-MANAGES = ("echo", "ollama")
+SERVERS = {
+    "llamaserver": ScriptedLlamaServer,
+    "ollama": ScriptedOllama,
+    "tgi": ScriptedTgi,
+    "vllm": ScriptedVllm,
+}
+VERBS = ("copy", "delete", "create", "running", "pull")
+MANAGES = {"echo": VERBS, "ollama": VERBS, "llamaserver": ("delete", "running", "pull")}
 ASKED = {
     "a question": ("What is the capital of France?", {}),
     "few tokens": ("What is the capital of France?", {"max_tokens": 3}),
@@ -175,7 +183,7 @@ def test_a_model_that_is_not_there_cannot(here, plugin):
 )
 def test_a_verb_is_carried_out_or_refused_by_name(here, plugin, verb, names):
     names = [name.format(plugin) for name in names]
-    if plugin in MANAGES:
+    if verb in MANAGES.get(plugin, ()):
         assert here.call(verb, *names) is None or verb == "running"
     else:
         with pytest.raises(NotSupported) as caught:

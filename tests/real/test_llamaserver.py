@@ -1,7 +1,7 @@
 """Both runtimes over both carriers against a real llama-server: `nox -s "real(llamaserver)"`.
 
-The provider is the stand-in, so that what is tested here is the core: the OpenAI dialect, framing,
-carriers and engine, on the bytes of a server that we did not write.
+What is tested is the plugin, and below it the OpenAI dialect, framing, carriers and engine, on the
+bytes of a server that we did not write.
 """
 
 from __future__ import annotations
@@ -21,10 +21,17 @@ from urllib.request import Request, urlopen
 import httpx
 import numpy as np
 import pytest
-from installed import standin_registry
+from llamaserver_here import llamaserver_registry
 
 from multitap import AsyncRuntime, Runtime
-from multitap.errors import AuthenticationError, BadRequest, ContextOverflow
+from multitap.errors import (
+    AuthenticationError,
+    BadRequest,
+    ContextOverflow,
+    DeadlineExceeded,
+    ModelNotFound,
+    NotSupported,
+)
 from multitap.events import Reasoning, Stop, Text, UsageReport
 
 HERE = Path(__file__).parent
@@ -123,7 +130,7 @@ class Blocking:
 
     def __init__(self, config, *, use_httpx):
         self.client = httpx.Client() if use_httpx else None
-        self.rt = Runtime(config, registry=standin_registry(), http=self.client)
+        self.rt = Runtime(config, registry=llamaserver_registry(), http=self.client)
 
     def call(self, name, *args, **options):
         return getattr(self.rt, name)(*args, **options)
@@ -141,7 +148,7 @@ class Blocking:
     def interrupt(self, prompt, **options):
         """Another thread closes the stream while this one waits for more."""
         with self.rt.stream(prompt, **options) as stream:
-            first = next(iter(stream))
+            first = next(event for event in stream if event.semantic)
             closer = threading.Thread(target=stream.close)
             closer.start()
             for _ in stream:
@@ -165,7 +172,7 @@ class OnALoop:
     def __init__(self, config, *, use_httpx):
         self.loop = asyncio.new_event_loop()
         self.client = httpx.AsyncClient() if use_httpx else None
-        self.rt = AsyncRuntime(config, registry=standin_registry(), http=self.client)
+        self.rt = AsyncRuntime(config, registry=llamaserver_registry(), http=self.client)
 
     def call(self, name, *args, **options):
         async def run():
@@ -192,8 +199,9 @@ class OnALoop:
         async def read(stream, began):
             async with stream:
                 async for event in stream:
-                    seen.append(event)
-                    began.set()
+                    if event.semantic:
+                        seen.append(event)
+                        began.set()
 
         async def run():
             began = asyncio.Event()
@@ -237,7 +245,7 @@ def world(request):
 
     def make(server, key=None):
         backend = {"endpoint": server.url, "api_key": key or server.key}
-        config = {"defaults": {"provider": "standin", "model": "tiny"}, "standin": backend}
+        config = {"defaults": {"provider": "llamaserver", "model": "tiny"}, "llamaserver": backend}
         made.append(kind(config, use_httpx=use_httpx))
         return made[-1]
 
@@ -256,7 +264,7 @@ def text(events):
 def test_an_answer(world, server):
     answer = world(server).call("chat", CAPITAL, temperature=0)
     assert (answer.text, answer.stop_reason) == ("The capital of France is Paris.", "complete")
-    assert (answer.backend, answer.model) == ("standin", "tiny")
+    assert (answer.backend, answer.model) == ("llamaserver", "tiny")
     usage = answer.usage
     assert usage.source == "reported"
     assert usage.total_tokens == usage.input_tokens + usage.output_tokens
@@ -309,10 +317,10 @@ def test_an_answer_in_the_shape_of_a_schema(world, server):
 @pytest.mark.parametrize("streamed", [True, False])
 def test_reasoning_comes_apart_from_the_answer(world, server, streamed):
     here = world(server)
-    thinking = {"extra": {"chat_template_kwargs": {"enable_thinking": True}}, "temperature": 0}
+    thinking = {"think": "high", "temperature": 0}
     if streamed:
         events, stream = here.stream(CAPITAL, **thinking)
-        assert isinstance(events[0], Reasoning)
+        assert isinstance(next(event for event in events if event.semantic), Reasoning)
         answer = stream.answer
     else:
         answer = here.call("chat", CAPITAL, **thinking)
@@ -337,16 +345,65 @@ def test_rerank(world, reranker):
     results = world(reranker).call("rerank", "cat", documents).results
     assert {0, 1, 2} == {row.index for row in results}
     assert sorted((row.score for row in results), reverse=True) == [row.score for row in results]
+    assert all(0 < row.score < 1 for row in results)
 
 
 def test_tokenize_and_back(world, server):
     here = world(server)
     tokens = here.call("tokenize", CAPITAL)
     assert here.call("detokenize", tokens.ids) == CAPITAL
+    assert b"".join(tokens.pieces).decode() == CAPITAL
 
 
-def test_models(world, server):
-    assert [(m.id, m.ref) for m in world(server).call("models")] == [("tiny", "standin:tiny")]
+def test_a_character_of_several_tokens_comes_in_pieces_of_bytes(world, server):
+    tokens = world(server).call("tokenize", "🦊")
+    assert len(tokens) > 1
+    assert b"".join(tokens.pieces).decode() == "🦊"
+
+
+def test_a_token_that_the_model_does_not_have(world, server):
+    with pytest.raises(BadRequest) as caught:
+        world(server).call("detokenize", [999_999])
+    assert caught.value.kind == "token_unknown"
+
+
+@pytest.mark.parametrize("role", ["server", "embedder", "reranker"])
+def test_a_model_is_listed_and_described_with_what_it_is_for(world, role, request):
+    here = world(request.getfixturevalue(role))
+    (model,) = here.call("models")
+    assert (model.id, model.ref, model.loaded) == ("tiny", "llamaserver:tiny", True)
+    assert (
+        model.capabilities
+        == {
+            "server": {"chat", "tools", "thinking"},
+            "embedder": {"embedding"},
+            "reranker": {"rerank"},
+        }[role]
+    )
+    assert model.context_length == {"server": 512}.get(role, 256)
+    found = here.call("describe", "tiny")
+    assert (found.capabilities, found.context_length) == (model.capabilities, model.context_length)
+    assert role != "server" or "enable_thinking" in found.meta["chat_template"]
+    assert [running.id for running in here.call("running")] == ["tiny"]
+
+
+def test_a_model_of_another_name_is_not_there(world, server):
+    with pytest.raises(ModelNotFound):
+        world(server).call("describe", "nobody")
+
+
+def test_a_server_of_one_model_manages_none(world, server):
+    here = world(server)
+    here.call("load", "tiny")
+    for verb in ("unload", "delete", "pull"):
+        with pytest.raises(NotSupported):
+            here.call(verb, "tiny")
+
+
+def test_the_server_says_who_it_is(world, server):
+    found = world(server).call("validate", "llamaserver")
+    assert found.server.startswith("llama-server b")
+    assert found.models == 1
 
 
 # ---- failures ------------------------------------------------------------------------------------
@@ -368,6 +425,51 @@ def test_a_wrong_key_is_not_shown(world, server):
         world(server, key=wrong).call("chat", "hi")
     assert caught.value.status == 401
     assert wrong not in f"{caught.value} {caught.value!r} {caught.value.to_dict()}"
+
+
+@pytest.mark.parametrize("role", ["embedder", "reranker"])
+def test_a_text_that_is_too_long_for_an_encoder(world, role, request):
+    here, text = world(request.getfixturevalue(role)), "the little cat " * 400
+    with pytest.raises(ContextOverflow):
+        here.call(*(("embed", [text]) if role == "embedder" else ("rerank", "cat", [text])))
+
+
+def test_what_a_server_was_not_started_for_is_not_supported(world, server, embedder):
+    with pytest.raises(NotSupported):
+        world(server).call("embed", ["hi"])
+    with pytest.raises(NotSupported):
+        world(server).call("rerank", "hi", ["you"])
+    with pytest.raises(NotSupported):
+        world(embedder).call("chat", "hi")
+
+
+def test_arguments_of_an_earlier_call_that_are_no_json(world, server):
+    call = {"id": "1", "function": {"name": "get_weather", "arguments": "{bad"}}
+    messages = [
+        {"role": "user", "content": "What is the weather in Oslo?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "sunny"},
+    ]
+    answer = world(server).call("chat", messages=messages, tools=[WEATHER], max_tokens=20)
+    assert answer.usage.output_tokens > 0
+
+
+def test_log_probabilities_beside_tools_are_left_out_with_a_warning(world, server):
+    answer = world(server).call("chat", CAPITAL, tools=[WEATHER], logprobs=2, max_tokens=4)
+    assert [notice.option for notice in answer.warnings] == ["logprobs"]
+    assert not answer.logprobs
+
+
+def test_a_tool_that_must_be_called_is(world, server):
+    answer = world(server).call(
+        "chat",
+        "What is the weather in Oslo?",
+        tools=[{"name": "add"}, WEATHER],
+        tool_choice={"type": "function", "function": {"name": "get_weather"}},
+        temperature=0,
+        max_tokens=60,
+    )
+    assert [call.name for call in answer.tool_calls] == ["get_weather"]
 
 
 def test_a_request_that_the_server_refuses(world, server):
@@ -392,6 +494,13 @@ def test_closing_or_cancelling_from_outside_ends_the_generation(world, server):
     first, stream = here.interrupt("Tell a story.", **ENDLESS)
     assert isinstance(first, Text)
     assert stream.answer.stop_reason == "cancelled"
+    assert here.sees_idle(server)
+
+
+def test_a_whole_answer_that_nobody_waits_for_any_more_is_ended_too(world, server):
+    here = world(server)
+    with pytest.raises(DeadlineExceeded):
+        here.call("chat", "Tell a story.", timeout=0.5, **ENDLESS)
     assert here.sees_idle(server)
 
 

@@ -49,6 +49,7 @@ class ChatRecords:
     """
 
     shape: ClassVar[type[ChatChunk]] = ChatChunk
+    asked = ""  # the model's id, for a subclass that compares it
 
     def __init__(
         self,

@@ -91,7 +91,7 @@ class ChoiceReader:
             self._hear(delta.audio, events)
         if delta.tool_calls:
             events += self._calls.read(delta.tool_calls, whole=whole)
-        if delta.function_call is not None:
+        elif delta.function_call is not None:  # llama-cpp-python says each call in both ways
             events += self._calls.read([ToolCallDelta(index=0, function=delta.function_call)])
 
     def _pieces(self, pieces: Iterable[Piece], events: list[Event]) -> None:

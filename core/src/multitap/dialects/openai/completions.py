@@ -59,12 +59,13 @@ class ChatCompletions:
         except (BadRequest, NotSupported) as error:
             error.model = request.model
             raise
+        streamed = bool(body.get("stream"))
         call = HttpCall(
             method="POST",
             path=self.profile.path,
             headers=self.headers,
             body=Json(body),
-            first_byte=self.profile.first_byte if request.stream else None,
+            first_byte=self.profile.first_byte if streamed else None,
             idle=self.profile.idle,
         )
 
@@ -73,7 +74,8 @@ class ChatCompletions:
 
         def decoder(head: Head) -> Stage[bytes, Event]:
             records = self.records(notices, prompt=prompt, sound=sound)
-            kind = SseDecoder if _streamed(head, asked=request.stream) else JsonDecoder
+            records.asked = request.model
+            kind = SseDecoder if _streamed(head, asked=streamed) else JsonDecoder
             return kind(records.shape, records.record, finish=records.finish)
 
         return Exchange(call=call, decoder=decoder, explain=self.explain)

@@ -21,6 +21,7 @@ from multitap.dialects.openai.asking import json_exchange
 from multitap.dialects.openai.chunks import UsageFacts, read_usage
 from multitap.dialects.openai.errors import explain_openai
 from multitap.errors import BadRequest, NotSupported, ProtocolError
+from multitap.events import Usage
 from multitap.work import Backend, Exchange, Explain
 
 __all__ = ("TextEmbeddings",)
@@ -106,6 +107,10 @@ def _embeddings(request: EmbeddingRequest, reply: Reply) -> Embeddings:
             hint="Leave dimensions out, or ask another model.",
         )
     usage = read_usage(reply.usage or UsageFacts())
+    if not (
+        usage.input_tokens or usage.total_tokens
+    ):  # no text is without tokens: a server that says 0 does not count
+        usage = Usage()
     return Embeddings(vectors=vectors, usage=usage, model=reply.model or request.model)
 
 

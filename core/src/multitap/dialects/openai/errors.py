@@ -26,11 +26,14 @@ _STATUS_OF_WORD = {
     "badrequesterror": 400,
     "billing_hard_limit_reached": 402,
     "insufficient_quota": 402,
+    "internal_error": 500,
     "internalservererror": 500,
     "invalid_api_key": 401,
+    "invalid_request": 400,
     "invalid_request_error": 400,
     "model_not_found": 404,
     "not_found_error": 404,
+    "not_implemented": 501,
     "not_supported_error": 501,
     "notfounderror": 404,
     "notimplementederror": 501,
@@ -50,14 +53,18 @@ _OVERFLOW = re.compile(
     r"(?i)exceeds the available context size|maximum context length|prompt is too long"
     r"|greater than the context length|context size has been exceeded|must have less than"
     r"|longer than the context length|exceeds the context length|is too large to process"
+    r"|trying to keep the first \d+ tokens"
 )
 _LIMIT = re.compile(
-    r"(?i)(?:context (?:size|length|window)|batch size:|tokens >|must have less than)\D{0,12}(\d+)"
+    r"(?i)(?:context (?:size|length|window)(?! \(n_keep)|batch size:|tokens >|must have less than"
+    r"|>= n_ctx:)\D{0,12}(\d+)"
 )
 _NEEDED = re.compile(
-    r"(?i)(?:request \(|input \(|resulted in |too long: |prompt contains )(\d+) (?:input )?tokens"
+    r"(?i)(?:request \(|input \(|resulted in |too long: |prompt contains |keep the first )"
+    r"(\d+) (?:input )?tokens|\(n_keep: (\d+)"
 )
 _NO_SUCH_PATH = re.compile(r"(?i)(?:file )?not found\.?|404 page not found|method not allowed")
+_UNEXPECTED_PATH = "Unexpected endpoint or method"  # LM Studio's, with status 200
 
 
 def explain_openai(reply: HttpReply) -> BackendError:
@@ -124,6 +131,8 @@ def _number(facts: dict[str, Any]) -> int | None:
 def _class(
     facts: dict[str, Any], words: set[str], message: str, reply: HttpReply | None
 ) -> type[BackendError]:
+    if message.startswith(_UNEXPECTED_PATH):
+        return ProtocolError
     by_word = [_STATUS_OF_WORD[word] for word in words if word in _STATUS_OF_WORD]
     telling = [status for status in by_word if status in (402, 404, 429)]
     status = next(iter(telling), None) or (reply.status if reply else _number(facts))
@@ -143,4 +152,4 @@ def _overflow(facts: dict[str, Any], message: str) -> tuple[int | None, int | No
 def _int(value: Any, found: re.Match[str] | None) -> int | None:
     if isinstance(value, int):
         return value
-    return int(found[1]) if found else None
+    return int(next(filter(None, found.groups()))) if found else None

@@ -6,6 +6,8 @@ import base64
 import re
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from multitap.dialects.openai.tools import check_name
 from multitap.errors import BadRequest, NotSupported
 from multitap.events import Notice
@@ -103,8 +105,12 @@ def _encode_call(call: ToolCall, profile: Profile) -> dict[str, Any]:
 
 
 def _arguments(call: ToolCall, profile: Profile) -> str | dict[str, Any]:
-    found = call.arguments if profile.object_arguments else None
-    return (call.arguments_text or "{}") if found is None else found
+    """As it was; what is no JSON object is wrapped where the server would refuse it."""
+    if call.arguments is None and profile.parses_arguments:
+        return msgspec.json.encode({"invalid": call.arguments_text}).decode()
+    if call.arguments is not None and profile.object_arguments:
+        return call.arguments
+    return call.arguments_text or "{}"
 
 
 def _checked_id(call_id: str, profile: Profile) -> str:

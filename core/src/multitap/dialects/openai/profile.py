@@ -71,6 +71,11 @@ class Profile:
         strict_schemas: Whether it holds to a schema only where ``"strict": true`` says so.
         stream_options: Whether a stream has usage only if ``stream_options`` asks for it.
         estimates: Whether usage is estimated where the server sends none.
+        always_streams: Whether a whole answer is asked for as a stream too.
+        logprobs_with_tools: Whether it gives log probabilities where there are tools.
+        json_objects: Whether any JSON object can be asked for; else a schema of one is sent.
+        parses_arguments: Whether it reads the arguments of earlier calls, and refuses those that
+            are no JSON.
         base: Fields that every body has.
         first_byte: Seconds of silence before the answer that mean nothing; ``None``: policy.
         idle: Seconds of silence within the answer that mean nothing; ``None``: policy.
@@ -92,6 +97,10 @@ class Profile:
     strict_schemas: bool = False
     stream_options: bool = True
     estimates: bool = True
+    always_streams: bool = False
+    logprobs_with_tools: bool = True
+    json_objects: bool = True
+    parses_arguments: bool = False
     base: Mapping[str, Any] = attrs.field(factory=dict)
     first_byte: float | None = None
     idle: float | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from multitap.capabilities.chat import adjusted_think
 from multitap.dialects.openai.messages import encode_messages
 from multitap.dialects.openai.strictness import is_strict
@@ -43,6 +45,7 @@ def encode_chat(request: ChatRequest, profile: Profile) -> tuple[dict[str, Any],
     ({'model': 'm', 'messages': [{'role': 'user', 'content': 'hi'}], 'seed': 0}, [])
     """
     notices = [_untaken(name) for name in request.asked() if name not in profile.options]
+    request = _fitted(request, profile, notices)
     thinking = _thinking(request, profile, notices)
     body: dict[str, Any] = {
         **profile.base,
@@ -59,6 +62,16 @@ def encode_chat(request: ChatRequest, profile: Profile) -> tuple[dict[str, Any],
 def _untaken(name: str) -> Notice:
     message = f"This model cannot honour {name}; the answer was made without it."
     return Notice("unsupported_option", message, name)
+
+
+def _fitted(request: ChatRequest, profile: Profile, notices: list[Notice]) -> ChatRequest:
+    if profile.always_streams:
+        request = attrs.evolve(request, stream=True)
+    if profile.logprobs_with_tools or not request.tools or request.logprobs is None:
+        return request
+    message = "This server gives no log probabilities beside tools; the answer has none."
+    notices.append(Notice("unsupported_option", message, "logprobs"))
+    return attrs.evolve(request, logprobs=None)
 
 
 def _laid_over(
@@ -107,7 +120,7 @@ def _thinking(request: ChatRequest, profile: Profile, notices: list[Notice]) -> 
 def _format(request: ChatRequest, profile: Profile, notices: list[Notice]) -> dict[str, Any]:
     if request.response_schema is None or "response_schema" not in profile.fields:
         return {}
-    schema = dict(request.response_schema)
+    schema = dict(request.response_schema) or ({} if profile.json_objects else {"type": "object"})
     if schema and profile.clean_schemas:
         cleaned = clean_schema(schema)
         schema = cleaned.schema

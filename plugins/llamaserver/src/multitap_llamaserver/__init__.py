@@ -1,0 +1,1 @@
+"""llama.cpp's llama-server over HTTP, as a provider for Multitap."""

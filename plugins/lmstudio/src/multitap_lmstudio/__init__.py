@@ -1,0 +1,1 @@
+"""LM Studio, as a provider for Multitap."""
