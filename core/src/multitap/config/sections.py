@@ -26,12 +26,12 @@ from multitap.config.values import (
     without_credentials,
 )
 from multitap.errors import ConfigError
-from multitap.prices import Pricing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from multitap.config.sources import Entry, Problems, Source
+    from multitap.prices import Pricing
 
 __all__ = (
     "SECTION_KEYS",
@@ -314,6 +314,8 @@ def _checked(entry: Entry, kinds: Mapping[str, str]) -> Any:
         return entry.value
     value = typed(kinds[entry.key], entry.value, entry.source)
     if entry.key == "prices" and kinds is SECTION_KEYS:
+        from multitap.prices import Pricing  # most sections have none
+
         return {model: Pricing.from_dict(table, model) for model, table in value.items()}
     if isinstance(value, str) and not value.strip():
         raise ValueError("is empty")
