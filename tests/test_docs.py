@@ -29,7 +29,14 @@ from multitap.cli.root import COMMANDS, root
 from multitap.cli.words import repeat_llm
 from multitap.config.sections import SECTION_KEYS
 from multitap.config.values import parse_toml
-from multitap.extensions import AttemptEnd, CallEnd, CallInfo, Observer
+from multitap.extensions import (
+    AttemptEnd,
+    CallEnd,
+    CallInfo,
+    Observer,
+    RequestObserver,
+    WireRequest,
+)
 from multitap.hookspecs import CAPABILITIES, Specs, methods_of, protocol_of
 from multitap.plan import chat_request
 from multitap.registry import State
@@ -221,9 +228,10 @@ def test_a_hook_page_has_every_method_as_it_is(capability: str) -> None:
 
 def test_the_page_of_observers_has_every_method_and_field_as_it_is() -> None:
     page = hook_page("observer")
-    for name in (name for name in vars(Observer) if not name.startswith("_")):
-        assert f"`{name}{shown_signature(getattr(Observer, name))}`" in page
-    for cls in (CallInfo, AttemptEnd, CallEnd):
+    for protocol in (Observer, RequestObserver):
+        for name in (name for name in vars(protocol) if not name.startswith("_")):
+            assert f"`{name}{shown_signature(getattr(protocol, name))}`" in page
+    for cls in (CallInfo, WireRequest, AttemptEnd, CallEnd):
         section = page.split(f"\n## `{cls.__name__}`\n")[1].split("\n## ")[0]
         assert TABLE_ROW.findall(section) == [field.name for field in attrs.fields(cls)]
 

@@ -18,12 +18,12 @@ PLUGINS = sorted(HERE.glob("plugins/*/src/*/"))
 
 LAYERS = (
     {"errors"},
-    {"messages", "events", "usage", "prices", "sinks"},
+    {"messages", "media", "events", "usage", "prices", "sinks"},
     {"work", "headers", "excerpt", "framing"},
     {"capabilities", "extensions"},
     {"hookspecs", "manifest", "rules", "dialects", "filters"},
     {"registry"}
-    | {"config", "resolve", "plan", "parameters", "policy", "answer"}
+    | {"config", "resolve", "plan", "fitting", "shortening", "parameters", "policy", "answer"}
     | {"text_tools", "tool_pairing"},
     {"engine"},
     {"runtime", "session", "cache"},

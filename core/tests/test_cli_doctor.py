@@ -609,6 +609,30 @@ def test_a_proxy_is_not_used_and_that_is_said(endpoint, bypass, level):
     assert (found["level"], "http_proxy, https_proxy" in found["message"]) == (level, True)
 
 
+@pytest.mark.parametrize("word", ["system", "none"])
+def test_a_section_that_says_how_is_not_warned_of(word):
+    more = {"https_proxy": f"http://me:{KEY}@proxy:3128", "no_proxy": "", "NO_PROXY": ""}
+    words = ("--llm", "shop.endpoint=https://shop.example", f"shop.proxy={word}", "--")
+    findings, _ = look("--offline", *words, **more)
+    (found,) = [f for f in findings if f["id"] == "proxy-ignored"]
+    (backend,) = [f for f in findings if f["id"] == "backend-skipped" and f["subject"] == "shop"]
+    assert (found["level"], found["subject"]) == ("info", "")
+    proxied = "httpx, through the proxy http://***@proxy:3128" if word == "system" else "direct"
+    assert f"(carrier {proxied})" in backend["message"]
+
+
+def test_a_proxy_that_is_not_there():
+    words = (
+        "--llm",
+        "shop.endpoint=http://shop.example",
+        f"shop.proxy=http://me:{KEY}@127.0.0.1:1",
+    )
+    findings, code = look(*words, "shop.model=tea", "--", "shop")
+    found = bad(findings)["proxy-failed"]
+    assert (code, "http://***@127.0.0.1:1" in found["message"]) == (1, True)
+    assert "proxy in llm.toml" in found["fix"]["text"]
+
+
 # ---- the command ---------------------------------------------------------------------------------
 
 

@@ -637,8 +637,7 @@ def test_texts_of_the_command_line_become_what_the_setting_is():
     [
         ("regoin = 'eu'", ["unknown key 'regoin' in [acme]", "'region'"]),
         ("endpont = 'http://h'", ["'endpoint'"]),
-        ("proxy = 'http://h'", ["unknown key 'proxy'"]),
-        ("carrier = 'httpx'", ["unknown key 'carrier'"]),
+        ("proxies = 'http://h'", ["unknown key 'proxies'"]),
         ("region = 'moon'", ["has to be one of 'eu', 'us'"]),
         ("retries = 'x'", ["a whole number"]),
         ("ratio = nan", ["a number"]),

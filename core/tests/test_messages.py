@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from multitap.answer import fold
+from multitap.dialects.openai.messages import encode_messages
 from multitap.errors import ConfigError
+from multitap.events import Stop, ToolCallChunk, ToolCallEnd, ToolCallStart
 from multitap.messages import (
     Audio,
     Document,
@@ -20,6 +23,7 @@ from multitap.messages import (
     ToolCall,
     ToolResult,
 )
+from multitap.shortening import fit_messages
 
 words = st.text(min_size=1, max_size=8)
 calls = st.builds(
@@ -132,3 +136,59 @@ def test_a_message_holds_every_kind_of_content_in_every_role():
     roles = [Message(role, "a").role for role in ("system", "user", "assistant")]
     assert roles == ["system", "user", "assistant"]
     assert Message("tool", ToolResult("c1", "42")).to_dict()["tool_call_id"] == "c1"
+
+
+# ---- opaque data of a provider -------------------------------------------------------------------
+
+SIGNED = {"thought_signature": "c2ln"}
+ANSWERED = [
+    ToolCallStart("", "weather"),
+    ToolCallChunk("", '{"city": '),
+    ToolCallChunk("", '"Oslo"}'),
+    ToolCallEnd("", provider_options=SIGNED),
+    ToolCallStart("", "weather"),
+    ToolCallEnd("", "{}"),
+    Stop("tool_use"),
+]
+
+
+def answered():
+    """What a model of acme said, as the next question has it."""
+    return fold(ANSWERED, backend="box", provider="acme", model="tiny").message
+
+
+def sent(messages, provider):
+    (message,) = encode_messages(messages, provider=provider)
+    return message["tool_calls"]
+
+
+def test_calls_without_an_id_get_one_each_which_their_results_name():
+    ids = [call.id for call in answered().tool_calls]
+    assert len(set(ids)) == 2
+    results = [Message("tool", ToolResult(one, "Rain")) for one in ids]
+    history = encode_messages([answered(), *results], provider="acme")
+    assert [call["id"] for call in history[0]["tool_calls"]] == ids
+    assert [message["tool_call_id"] for message in history[1:]] == ids
+
+
+def test_signed_data_survives_the_stream_the_file_and_the_wire():
+    saved = json.dumps([message.to_dict() for message in [answered()]])
+    loaded = [Message.from_dict(data) for data in json.loads(saved)]
+    assert loaded == [answered()]
+    assert [call.provider_meta for call in loaded[0].tool_calls] == [{"acme": SIGNED}, {}]
+    assert sent(loaded, "acme")[0]["thought_signature"] == "c2ln"
+    assert loaded[0].tool_calls[0].arguments == {"city": "Oslo"}
+
+
+def test_signed_data_is_kept_for_its_provider_and_sent_to_no_other():
+    loaded = Message.from_dict(json.loads(json.dumps(answered().to_dict())))
+    assert "thought_signature" not in json.dumps(sent([loaded], "other"))
+    assert sent([loaded], "acme")[0]["thought_signature"] == "c2ln"
+
+
+@given(st.lists(st.one_of(user, assistant, tool), max_size=6), st.integers(0, 400))
+def test_what_is_left_of_a_shifted_history_keeps_its_calls_as_they_were(history, room):
+    found = fit_messages(history, room, shift=True) if history else None
+    kept = [call for message in found.messages for call in message.tool_calls] if found else []
+    every = iter([call for message in history for call in message.tool_calls])
+    assert all(any(call is other for other in every) for call in kept)

@@ -474,6 +474,8 @@ CALL = CallInfo(
 
 
 class Listener:
+    traces = False
+
     def __init__(self):
         self.told = []
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from multitap.capabilities.chat import clamp_max_output_tokens, think_level
-from multitap.errors import ConfigError, ContextOverflow, NotSupported
+from multitap.capabilities.chat import (
+    adjusted_think,
+    clamp_max_output_tokens,
+    nearest_think,
+    think_level,
+)
+from multitap.errors import ConfigError, NotSupported
 from multitap.messages import Message, Tool
-from multitap.plan import chat_request, check_length, estimate_tokens, fit_to_model, honoured
+from multitap.plan import chat_request, fit_to_model, honoured
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}
@@ -121,6 +128,42 @@ def test_an_unknown_level_lists_the_known_ones():
         think_level("hard")
 
 
+LEVELS = ("off", "minimal", "low", "medium", "high", "xhigh")
+
+
+@pytest.mark.parametrize(
+    ("offered", "effective"),
+    [
+        (LEVELS, LEVELS),
+        (("off", "low", "medium", "high"), ("off", "low", "low", "medium", "high", "high")),
+        (("low", "medium", "high"), ("low", "low", "low", "medium", "high", "high")),
+        (("off", "minimal", "medium", "high"), ("off", "minimal", "minimal", *LEVELS[3:5], "high")),
+        (("low", "high"), ("low", "low", "low", "low", "high", "high")),
+        (("off", "high"), ("off", *["high"] * 5)),
+        (("high",), ("high",) * 6),
+        (("off",), ("off",) * 6),
+        ((), (None,) * 6),
+    ],
+)
+def test_a_think_level_is_rounded_to_one_that_the_model_has(offered, effective):
+    assert tuple(nearest_think(level, offered) for level in LEVELS) == effective
+    assert nearest_think("auto", offered) == "auto"
+
+
+@given(st.sampled_from(LEVELS), st.sets(st.sampled_from(LEVELS), min_size=1))
+def test_the_effective_think_level_is_offered_and_reported(level, offered):
+    effective, notices = adjusted_think(level, offered)
+    assert effective in offered
+    assert adjusted_think(effective, offered) == (effective, [])
+    said = [(notice.code, notice.option, notice.effective) for notice in notices]
+    assert said == ([] if level in offered else [("adjusted_option", "think", effective)])
+
+
+def test_a_model_that_takes_no_think_level_is_asked_without_and_that_is_said():
+    level, notices = adjusted_think("low", ())
+    assert (level, [notice.code for notice in notices]) == (None, ["unsupported_option"])
+
+
 @pytest.mark.parametrize(
     ("requested", "ceiling", "result"),
     [
@@ -139,7 +182,7 @@ def test_a_clamp_leaves_the_callers_request_alone():
     request = chat_request("tiny", "hi", max_tokens=100)
     fitted, notices = fit_to_model(request, 50)
     assert (request.max_tokens, fitted.max_tokens) == (100, 50)
-    assert [notice.code for notice in notices] == ["clamped"]
+    assert [(notice.code, notice.effective) for notice in notices] == [("clamped", 50)]
     assert fit_to_model(request, None) == (request, [])
 
 
@@ -151,16 +194,3 @@ def test_an_option_that_is_not_declared_is_taken_out_with_a_warning():
     assert honoured(request, None, strict=True, backend="b") == (request, [])
     with pytest.raises(NotSupported, match="seed"):
         honoured(request, {"temperature"}, strict=True, backend="b")
-
-
-def test_a_prompt_that_is_too_long_says_both_numbers():
-    request = chat_request("tiny", "x" * 40)
-    check_length(request, 10, backend="b")
-    with pytest.raises(ContextOverflow) as caught:
-        check_length(request, 9, backend="b")
-    assert (caught.value.limit, caught.value.needed) == (9, 10)
-
-
-def test_tools_count_towards_the_prompt():
-    plain, tools = chat_request("tiny", "hi"), chat_request("tiny", "hi", tools=[WEATHER])
-    assert estimate_tokens(tools) > estimate_tokens(plain)

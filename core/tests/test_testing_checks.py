@@ -171,6 +171,8 @@ EVENTS = [Text("stop"), ToolCallChunk("1", "{}"), Reasoning("hm"), Stop("complet
 
 
 def test_a_good_filter_passes():
+    notice = Notice("adjusted_option", "Not that hard.", "think", effective="low")
+    assert [e.type for e in assert_chunking_invariant(Strict, [notice, *EVENTS])] == ["error"]
     notice = Notice("unsupported_option", "No seed here.", "seed")
     assert assert_chunking_invariant(Strict, EVENTS) == EVENTS
     assert [e.type for e in assert_chunking_invariant(Strict, [notice, *EVENTS])] == ["error"]

@@ -305,7 +305,7 @@ class Notice(_Event):
     """A warning: the call goes on, but not just as it was asked for.
 
     ``code`` is a stable word for programs (``unsupported_option``, ``clamped``, …); ``option``
-    names the argument that it is about.
+    names the argument that it is about, and ``effective`` the value that holds in its place.
     """
 
     type: ClassVar[str] = "warning"
@@ -313,6 +313,7 @@ class Notice(_Event):
     code: str
     message: str
     option: str | None = None
+    effective: str | int | None = attrs.field(default=None, kw_only=True)
     provider_options: JsonObject | None = None
 
 

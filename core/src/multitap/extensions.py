@@ -14,7 +14,7 @@ import attrs
 from multitap.errors import MultitapError
 from multitap.events import StopReason, Usage
 
-__all__ = ("AttemptEnd", "CallEnd", "CallInfo", "Observer")
+__all__ = ("AttemptEnd", "CallEnd", "CallInfo", "Observer", "RequestObserver", "WireRequest")
 
 
 @attrs.frozen(kw_only=True)
@@ -80,6 +80,25 @@ class CallEnd:
     error: MultitapError | None = None
 
 
+@attrs.frozen(kw_only=True)
+class WireRequest:
+    """One request as it is sent; keys are masked, and nothing else is changed.
+
+    Attributes:
+        method: Such as ``POST``.
+        url: The endpoint with the path and its query.
+        headers: All but those that the carrier adds: ``host``, ``content-length`` and the like.
+        body: Its first 16384 characters; ``None``: it is read from files while it is sent.
+        size: The whole body's bytes.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: str | None = attrs.field(default="", repr=False)
+    size: int = 0
+
+
 class Observer(Protocol):
     """Implemented by an extension; shared by all calls and threads.
 
@@ -101,4 +120,20 @@ class Observer(Protocol):
 
     def call_ended(self, call: CallInfo, end: CallEnd, /) -> None:
         """The call is over; nothing more is said of it."""
+        ...
+
+
+class RequestObserver(Observer, Protocol):
+    """An observer that is also told what goes over the wire; only then is it put together.
+
+    Both methods are called for each request of an attempt, before and after it is waited for; work
+    in this process has none.
+    """
+
+    def request_sent(self, call: CallInfo, request: WireRequest, /) -> None:
+        """A request is about to be sent."""
+        ...
+
+    def response_started(self, call: CallInfo, status: int, headers: Mapping[str, str], /) -> None:
+        """Its answer begins; names of headers are in lower case, and cookies and keys masked."""
         ...

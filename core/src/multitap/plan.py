@@ -14,15 +14,14 @@ from multitap.capabilities.chat import (
     clamp_max_output_tokens,
     think_level,
 )
-from multitap.errors import ConfigError, ContextOverflow, NotSupported
+from multitap.errors import ConfigError, NotSupported
 from multitap.events import Notice
-from multitap.messages import Audio, Document, Image, Message, Part, TextPart, Tool, ToolResult
+from multitap.media import check_media
+from multitap.messages import Message, Part, Tool
 
 __all__ = (
     "Prompt",
     "chat_request",
-    "check_length",
-    "estimate_tokens",
     "fit_to_model",
     "honoured",
     "texts_of",
@@ -78,6 +77,7 @@ def _turns(
     turns += [m if isinstance(m, Message) else Message.from_dict(m) for m in messages or ()]
     if not any(turn.parts for turn in turns):
         raise ConfigError("There is nothing to ask: the prompt is empty")
+    check_media(turns)
     if not isinstance(system, (str, type(None))):
         raise ConfigError(f"system is {system!r}, which is not a text")
     opening = [Message("system", system)] if system and system.strip() else []
@@ -214,10 +214,11 @@ def honoured(
     """The request without the options that the plugin does not send, and a warning for each.
 
     ``options`` is what the plugin declares; ``None``: it declares nothing, so nothing is judged.
+    ``shift`` and ``truncate`` are always honoured: the core does them where the backend does not.
     """
     if options is None:
         return request, []
-    ignored = [name for name in request.asked() if name not in options]
+    ignored = [name for name in request.asked() if name not in {*options, "shift", "truncate"}]
     if ignored and strict:
         raise NotSupported(
             f"The option {ignored[0]} cannot be honoured",
@@ -251,43 +252,8 @@ def fit_to_model(
     if not clamped:
         return request, []
     message = f"max_tokens was cut from {request.max_tokens} to {tokens}, the most of this model."
-    return attrs.evolve(request, max_tokens=tokens), [Notice("clamped", message, "max_tokens")]
-
-
-TOKENS_OF_AN_IMAGE = 512
-BYTES_OF_A_TOKEN = 4
-
-
-def estimate_tokens(request: ChatRequest) -> int:
-    """About how many tokens a prompt has: four bytes of text each, tools and calls included."""
-    parts = [part for message in request.messages for part in message.parts]
-    size = sum(len(text.encode("utf-8", "replace")) for text in map(_visible, parts))
-    size += sum(len(str(tool.to_dict())) for tool in request.tools)
-    media = sum(isinstance(part, (Image, Audio, Document)) for part in parts)
-    return -(-size // BYTES_OF_A_TOKEN) + media * TOKENS_OF_AN_IMAGE
-
-
-def _visible(part: Part) -> str:
-    if isinstance(part, TextPart):
-        return part.text
-    if isinstance(part, ToolResult):
-        return part.content
-    return getattr(part, "arguments_text", "")
-
-
-def check_length(request: ChatRequest, limit: int | None, *, backend: str) -> None:
-    """Refuse a prompt that is longer than the section's ``max_input_tokens``."""
-    needed = estimate_tokens(request) if limit is not None else 0
-    if limit is not None and needed > limit:
-        raise ContextOverflow(
-            f"The prompt has about {needed} tokens; max_input_tokens is {limit}",
-            limit=limit,
-            needed=needed,
-            backend=backend,
-            model=request.model,
-            phase="resolve",
-            hint="Shorten the prompt, or raise max_input_tokens in llm.toml.",
-        )
+    notice = Notice("clamped", message, "max_tokens", effective=tokens)
+    return attrs.evolve(request, max_tokens=tokens), [notice]
 
 
 def texts_of(texts: str | Iterable[str], what: str) -> tuple[str, ...]:

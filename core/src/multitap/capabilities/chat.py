@@ -13,7 +13,7 @@ import attrs
 from attrs.validators import in_, instance_of, optional
 
 from multitap.errors import ConfigError
-from multitap.events import Event
+from multitap.events import Event, Notice
 from multitap.messages import Message, Tool
 from multitap.work import Work
 
@@ -27,7 +27,9 @@ __all__ = (
     "ThinkLevel",
     "ThinkTags",
     "ToolChoice",
+    "adjusted_think",
     "clamp_max_output_tokens",
+    "nearest_think",
     "think_level",
 )
 
@@ -55,6 +57,46 @@ def think_level(value: bool | str | None) -> ThinkLevel | None:
     raise ConfigError(
         f"Unknown think level {value!r}", hint=f"Use one of {', '.join(get_args(ThinkLevel))}."
     )
+
+
+_LEVELS: tuple[ThinkLevel, ...] = ("off", "minimal", "low", "medium", "high", "xhigh")
+
+
+def nearest_think(level: ThinkLevel, offered: Collection[ThinkLevel]) -> ThinkLevel | None:
+    """The level to send to a model that takes only these; ``None``: it takes none.
+
+    Of two that are as near the lesser one is taken. Thinking that was asked for is not turned off
+    where the model has any level of it, and ``off`` becomes the least where it cannot be turned
+    off. ``auto`` leaves it to the model, so it needs no level.
+
+    >>> nearest_think("xhigh", ["off", "low", "high"]), nearest_think("minimal", ["off", "high"])
+    ('high', 'high')
+    """
+    if level == "auto" or level in offered:
+        return level
+    known = [candidate for candidate in _LEVELS if candidate in offered]
+    thinking = [candidate for candidate in known if candidate != "off"]
+    place = _LEVELS.index(level)
+    nearest = sorted(thinking or known, key=lambda found: abs(_LEVELS.index(found) - place))
+    return nearest[0] if nearest else None
+
+
+def adjusted_think(
+    level: ThinkLevel, offered: Collection[ThinkLevel]
+) -> tuple[ThinkLevel | None, list[Notice]]:
+    """The level to send, and a warning with the effective level where it is not the one asked for.
+
+    >>> adjusted_think("minimal", ["low", "high"])[1][0].effective
+    'low'
+    """
+    found = nearest_think(level, offered)
+    if found == level:
+        return level, []
+    if found is None:
+        message = f"This model takes no think level; the answer was made without {level!r}."
+        return None, [Notice("unsupported_option", message, "think")]
+    message = f"This model has no think level {level!r}; {found!r} is the nearest one."
+    return found, [Notice("adjusted_option", message, "think", effective=found)]
 
 
 def clamp_max_output_tokens(requested: int, ceiling: int) -> tuple[int, bool]:

@@ -105,11 +105,16 @@ def _section(name: str, section: Section, info: ProviderInfo | None) -> Iterator
         "model": section.model,
         "timeout_ms": section.timeout_ms or round(WHOLE_CALL * 1000),
         "max_input_tokens": section.max_input_tokens,
+        "carrier": None if section.carrier == "auto" else section.carrier,
         "prices": {model: cost.to_dict() for model, cost in section.prices.items()} or None,
         "think_tags": {model: written(tags) for model, tags in section.think_tags.items()} or None,
         "tools": {m: written(words) or "native" for m, words in section.tools.items()} or None,
     }
     yield from _table(name, facts, section.sources)
+    if section.proxy:
+        shown = masked("proxy", section.proxy)
+        source = section.sources.get("proxy", _DEFAULT)
+        yield Value((name, "proxy"), shown, source, masked=shown != section.proxy)
     backend = info and build_backend(section, info)
     for key, secret in (_keys(section, info, backend) if info and backend else {}).items():
         source = section.sources.get(key, _DEFAULT)

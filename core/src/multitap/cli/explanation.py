@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from multitap.cli.doctor.backends import carrier_of
 from multitap.cli.effective import effective_values, json_value, source_object
 from multitap.cli.masks import MASK, masked, masked_key
 from multitap.cli.toml import toml_key
 from multitap.config import MissingKey, Secret, Source, backends, build_backend, keys_of
 from multitap.config.packages import did_you_mean, not_installed
+from multitap.config.routes import route_of
 from multitap.config.secret import is_reference
 from multitap.config.sections import SECTION_KEYS
 from multitap.errors import ConfigError
@@ -34,7 +34,7 @@ _TABLES: Mapping[str, Sequence[str]] = {
     "plugins": ("allow", "deny", "filters", "choose"),
     "aliases": (),
 }
-_WITHHELD = "a project's file names the endpoint; a key from elsewhere is not sent there"
+_WITHHELD = "a project's file names the endpoint or proxy; no key from elsewhere is sent there"
 
 
 @attrs.frozen
@@ -102,7 +102,7 @@ def explain_key(
     wanted = [known for known in dict.fromkeys([*values, *said]) if known[: len(path)] == path]
     if not wanted:
         _check_known(path, config, providers)
-    foreign = {name for name, section in config.sections.items() if section.is_foreign}
+    foreign = {name for name, section in config.sections.items() if section.foreign}
     return [
         KeyExplained(known, [*_layers(known, values.get(known), config, foreign)])
         for known in wanted or [path]
@@ -159,6 +159,7 @@ class ModelExplained:
     Attributes:
         how: How it was found, in words.
         carrier: What moves the bytes; ``None``: the model runs in this process.
+        proxy: What they go through, its credentials masked; ``None``: nothing.
         key: Where the key is, such as ``env:NAME`` or ``llm.toml, line 3``, or why there is none.
     """
 
@@ -172,6 +173,7 @@ class ModelExplained:
     endpoint: str
     endpoint_source: Source
     carrier: str | None
+    proxy: str | None
     key: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -195,6 +197,7 @@ def explain_model(
     if info is None:
         raise not_installed(section.provider, providers)
     backend = build_backend(section, info)
+    route = route_of(section, backend.endpoint) if backend.endpoint else None
     return ModelExplained(
         reference=reference,
         ref=target.ref,
@@ -205,7 +208,8 @@ def explain_model(
         distribution=f"{info.distribution} {info.version}".strip(),
         endpoint=backend.endpoint,
         endpoint_source=section.sources.get("endpoint", Source("default")),
-        carrier=carrier_of(backend.endpoint),
+        carrier=route.carrier if route else None,
+        proxy=route.shown_proxy if route else None,
         key=_key(section, info, backend),
     )
 

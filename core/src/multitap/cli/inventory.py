@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from multitap.cli.options import Command, json_option, option, settings_options
+from multitap.cli.options import Command, calling_options, json_option, option, settings_options
 from multitap.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ _timeout_option = option(
 
 @click.command(cls=Command, epilog=_MODELS, short_help="List the models that the backends have.")
 @click.argument("backend", required=False)
-@settings_options
+@calling_options
 @_timeout_option
 @json_option
 @click.pass_obj
@@ -153,7 +153,7 @@ def _tell_no_plugin(invocation: Invocation) -> None:
 
 @click.command(cls=Command, epilog=_LOAD, short_help="Bring a model into memory.")
 @click.argument("model")
-@settings_options
+@calling_options
 @_timeout_option
 @json_option
 @click.pass_obj
@@ -164,7 +164,7 @@ def load(invocation: Invocation, /, model: str, **options: Any) -> None:
 
 @click.command(cls=Command, epilog=_UNLOAD, short_help="Free a model's memory.")
 @click.argument("model")
-@settings_options
+@calling_options
 @_timeout_option
 @json_option
 @click.pass_obj

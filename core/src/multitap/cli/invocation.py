@@ -39,6 +39,7 @@ class Invocation:
         self.output = Output()
         self.form: Form = "text"
         self.config: Config | None = None
+        self.traced = "trace" in _debugging()
         self._registry = registry
 
     def choose(self, form: Form) -> None:
@@ -54,7 +55,12 @@ class Invocation:
 
         self.output.require()
         self.config = load_config(file, overrides=words)
-        return Runtime(self.config, registry=self._registry)
+        registry = self._plugins(self.config)
+        if self.traced:
+            from multitap.cli.trace import Trace
+
+            registry.add(Trace(self.output), "trace", ["extension"], distribution="multitap")
+        return Runtime(self.config, registry=registry)
 
     def known(
         self, file: str | None, words: Sequence[str]
@@ -102,7 +108,7 @@ class Invocation:
             silence_stdout()
         if isinstance(error, (ReaderGone, BrokenPipeError)):
             return 0
-        if os.environ.get("MULTITAP_DEBUG") == "traceback" and sys.stderr:
+        if "traceback" in _debugging() and sys.stderr:
             traceback.print_exception(type(error), error, error.__traceback__)
         known = as_known(error)
         self._print(known)
@@ -129,3 +135,7 @@ class Invocation:
                 self.output.json(error_object(error))
             elif self.form == "events":
                 self.output.json(*error_events(error))
+
+
+def _debugging() -> Sequence[str]:
+    return os.environ.get("MULTITAP_DEBUG", "").split(",")

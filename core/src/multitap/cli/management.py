@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from multitap.cli.meter import as_bytes
-from multitap.cli.options import Command, json_option, option, settings_options
+from multitap.cli.options import Command, calling_options, json_option, option
 from multitap.cli.output import is_terminal
 from multitap.cli.tables import print_table
 from multitap.errors import ConfigError
@@ -44,7 +44,7 @@ _timeout_option = option(
 
 @click.command(cls=Command, epilog=_RUNNING, short_help="List the models that are in memory.")
 @click.argument("backend", required=False)
-@settings_options
+@calling_options
 @_timeout_option
 @json_option
 @click.pass_obj
@@ -80,7 +80,7 @@ def _row(model: Model) -> tuple[str, ...]:
 @click.command(cls=Command, epilog=_COPY, short_help="Give a model a second name.")
 @click.argument("model")
 @click.argument("name")
-@settings_options
+@calling_options
 @_timeout_option
 @json_option
 @click.pass_obj
@@ -106,7 +106,7 @@ def copy(
 
 @click.command(cls=Command, epilog=_DELETE, short_help="Remove a model from its backend.")
 @click.argument("model")
-@settings_options
+@calling_options
 @_timeout_option
 @option("--yes", "-y", is_flag=True, help="Do not ask.")
 @json_option

@@ -10,6 +10,7 @@ import click
 
 __all__ = (
     "Command",
+    "calling_options",
     "events_option",
     "json_option",
     "model_option",
@@ -107,11 +108,30 @@ _TIMEOUT = option(
 )
 
 
+def _trace(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    context.obj.traced = context.obj.traced or wanted
+
+
+_TRACE = option(
+    "--trace",
+    is_flag=True,
+    expose_value=False,
+    callback=_trace,
+    group="Other",
+    help="Show each request and its answer's head on standard error, keys masked.",
+)
+
+
 def settings_options(function: F) -> F:
     """``--llm`` and ``--config``."""
     return _LLM(_CONFIG(function))
 
 
+def calling_options(function: F) -> F:
+    """``--llm``, ``--config`` and ``--trace``."""
+    return settings_options(_TRACE(function))
+
+
 def runtime_options(function: F) -> F:
-    """``--model``, ``--llm``, ``--config`` and ``--timeout``."""
-    return model_option(settings_options(_TIMEOUT(function)))
+    """``--model``, ``--llm``, ``--config``, ``--timeout`` and ``--trace``."""
+    return model_option(calling_options(_TIMEOUT(function)))

@@ -8,7 +8,7 @@ import click
 
 from multitap.cli.clean import one_line
 from multitap.cli.meter import Meter, as_bytes, as_seconds
-from multitap.cli.options import Command, events_option, json_option, settings_options
+from multitap.cli.options import Command, calling_options, events_option, json_option
 from multitap.cli.options import option as add_option
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _numbers(meter: Meter) -> str:
 
 @click.command(cls=Command, epilog=_EXAMPLES, short_help="Download a model.")
 @click.argument("model")
-@settings_options
+@calling_options
 @add_option(
     "--timeout",
     type=float,

@@ -9,7 +9,7 @@ from multitap.config.keys import KeyHeader, auth_of
 from multitap.config.packages import did_you_mean
 from multitap.config.sections import SECTION_KEYS, Config, Section
 from multitap.config.sources import Problems, Source
-from multitap.config.values import base_url, check_endpoint, typed
+from multitap.config.values import base_url, check_endpoint, check_proxy, typed
 from multitap.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def build_backend(section: Section, provider: ProviderInfo) -> Backend:
     secrets = [s for s in _secrets(provider) if _is_shown(s, settings)]
     auth = auth_of(section, provider.key, secrets, problems)
     endpoint = section.endpoint or provider.endpoint
-    _check_endpoint(endpoint, section, problems)
+    _check_urls(endpoint, section, problems)
     problems.raise_if_any()
     return Backend(
         id=section.name,
@@ -91,14 +91,16 @@ def _secrets(provider: ProviderInfo) -> list[Setting]:
     return [setting for setting in provider.settings.values() if setting.type == "secret"]
 
 
-def _check_endpoint(endpoint: str, section: Section, problems: Problems) -> None:
+def _check_urls(endpoint: str, section: Section, problems: Problems) -> None:
     """Also what code or ``provider.toml`` says, for it is shown wherever a backend is."""
-    try:
-        if endpoint:
-            check_endpoint(endpoint)
-    except ValueError as error:
-        source = section.sources.get("endpoint", Source("code"))
-        problems.add(f"endpoint in [{section.name}] {error}", source)
+    checks = {"endpoint": (check_endpoint, endpoint), "proxy": (check_proxy, section.proxy)}
+    for key, (check, url) in checks.items():
+        try:
+            if url:
+                check(url)
+        except ValueError as error:
+            source = section.sources.get(key, Source("code"))
+            problems.add(f"{key} in [{section.name}] {error}", source)
 
 
 def _settings(section: Section, provider: ProviderInfo, problems: Problems) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import attrs
 from multitap.config.secret import Secret
 from multitap.config.sections import Section, key_for, secret_of
 from multitap.config.sources import Entry, Problems, Source
-from multitap.config.values import is_loopback
 from multitap.errors import AuthenticationError
 
 if TYPE_CHECKING:
@@ -131,8 +130,7 @@ def _of_setting(
     if not entries and setting.name in section.settings:  # a section that was made in code
         written = section.settings[setting.name]
         entries = [Entry((section.name, setting.name), written, Source("code"))]
-    trusted = is_loopback(section.endpoint or "")
-    entry, withheld = key_for(section.sources.get("endpoint"), entries, trusted)
+    entry, withheld = key_for(section.foreign, entries, section.is_trusted)
     if entry is not None:
         secret = _checked(entry, section, setting, problems)
         if secret is None:
@@ -156,7 +154,7 @@ def _checked(entry: Entry, section: Section, setting: Setting, problems: Problem
 
 def _from_variable(section: Section, variable: str | None) -> Secret | None:
     """The user's key in the provider's own variable; not for an endpoint of a project's file."""
-    if not variable or section.is_foreign or not section.environ.get(variable):
+    if not variable or section.foreign or not section.environ.get(variable):
         return None
     return Secret(f"env:{variable}", environ=section.environ)
 
@@ -165,16 +163,18 @@ def _withheld_reference(section: Section, place: Source) -> MissingKey:
     return MissingKey(
         backend=section.name,
         message=(
-            f"{place}: a project's file may not send a key from outside of it to an endpoint that "
-            "it names"
+            f"{place}: a project's file may not send a key from outside of it to an endpoint or "
+            "proxy that it names"
         ),
-        hint=f"If you trust it, set {_endpoint_variable(section)}.",
+        hint=f"If you trust it, set {_own_words(section)}.",
     )
 
 
-def _endpoint_variable(section: Section) -> str:
-    """The user's own word for an endpoint, which is stronger than a project's file."""
-    return f"MULTITAP_{section.name.upper().replace('-', '_')}__ENDPOINT to that endpoint"
+def _own_words(section: Section) -> str:
+    """The user's own words for an endpoint or a proxy, which are stronger than a project's file."""
+    name = section.name.upper().replace("-", "_")
+    keys = list(section.foreign) or ["endpoint"]
+    return " and ".join(f"MULTITAP_{name}__{key.upper()} to that {key}" for key in keys)
 
 
 def _missing(section: Section, what: str, key: str, variable: str | None = None) -> MissingKey:
@@ -182,7 +182,8 @@ def _missing(section: Section, what: str, key: str, variable: str | None = None)
     places = f"Set {variable}, or {key}" if variable else f"Set {key}"
     hint = f"{places} in [{name}] of llm.toml."
     message = f"[{name}] needs {what} and has none"
-    if section.is_foreign:
-        message += f": its endpoint stands in a project's file, {section.sources['endpoint']}"
-        hint = f"Set {key} in that file, or {_endpoint_variable(section)}; yours is not sent there."
+    if section.foreign:
+        named, source = next(iter(section.foreign.items()))
+        message += f": its {named} stands in a project's file, {source}"
+        hint = f"Set {key} in that file, or {_own_words(section)}; yours is not sent there."
     return MissingKey(backend=name, message=message, hint=hint)

@@ -5,7 +5,8 @@ the user's key elsewhere. So an endpoint that stands in a project's file gets on
 written in that same file as it is. A reference such as ``env:NAME`` there would be the user's key
 under another name: it is followed for an endpoint on this machine, and withheld from any other. The
 user's way to allow it is to name the endpoint again in a place of their own that is stronger than a
-project's file: ``MULTITAP_<SECTION>__ENDPOINT``, or ``--llm``.
+project's file: ``MULTITAP_<SECTION>__ENDPOINT``, or ``--llm``. A proxy sees what an endpoint sees,
+so all of this holds for ``proxy`` as well.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ import attrs
 from multitap.config.by_model import by_model
 from multitap.config.packages import canonical, did_you_mean
 from multitap.config.secret import Secret, is_reference
-from multitap.config.values import check_endpoint, is_loopback, typed
+from multitap.config.values import (
+    check_endpoint,
+    check_proxy,
+    is_loopback,
+    typed,
+    without_credentials,
+)
 from multitap.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,6 +42,7 @@ __all__ = (
     "Plugins",
     "Section",
     "config_of",
+    "foreign_of",
     "key_for",
     "secret_of",
 )
@@ -49,9 +57,12 @@ SECTION_KEYS: Mapping[str, str] = {
     "prices": "table",
     "think_tags": "by model",
     "tools": "by model",
+    "carrier": "text",
+    "proxy": "text",
 }
 """The keys that every backend's section may have; all others belong to its provider."""
 
+CARRIERS = ("auto", "direct", "httpx")
 _DEFAULTS_KEYS = {"provider": "text", "model": "text"}
 _PLUGINS_KEYS = {"allow": "list", "deny": "list", "filters": "list", "choose": "table"}
 
@@ -87,6 +98,8 @@ class Section:
         name: The backend's id.
         provider: The kind of backend; the section's name unless it says otherwise.
         timeout_ms: For the whole call, in milliseconds.
+        carrier: ``auto``, ``direct`` or ``httpx``.
+        proxy: A URL, ``system`` or ``none``; see ``multitap.config.routes``.
         prices: What the tokens of its models cost, by the model's id.
         think_tags: The tags around the thinking of its models, by the model's id; ``*``: of others.
         tools: How their tools are put into words, likewise; ``None``: they are not.
@@ -106,6 +119,10 @@ class Section:
     prices: Mapping[str, Pricing] = attrs.field(factory=dict, repr=False)
     think_tags: Mapping[str, ThinkTags | None] = attrs.field(factory=dict, repr=False)
     tools: Mapping[str, TextTools | None] = attrs.field(factory=dict, repr=False)
+    carrier: str = "auto"
+    proxy: str | None = attrs.field(
+        default=None, repr=lambda proxy: repr(proxy and without_credentials(proxy))
+    )
     settings: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     entries: tuple[Entry, ...] = attrs.field(default=(), repr=False, eq=False)
     sources: Mapping[str, Source] = attrs.field(factory=dict, repr=False)
@@ -113,9 +130,14 @@ class Section:
     environ: Mapping[str, str] = attrs.field(default=os.environ, repr=False, eq=False)
 
     @property
-    def is_foreign(self) -> bool:
-        """Was the endpoint written in a project's file, so that no key of the user's goes there?"""
-        return _is_foreign(self.sources.get("endpoint"))
+    def foreign(self) -> Mapping[str, Source]:
+        """Where endpoint or proxy stand in a project's file: no key of the user's goes there."""
+        return foreign_of({"endpoint": self.endpoint, "proxy": self.proxy}, self.sources)
+
+    @property
+    def is_trusted(self) -> bool:
+        """May a reference beside these be followed, because they are on this machine?"""
+        return all(is_loopback(getattr(self, key) or "") for key in self.foreign)
 
 
 @attrs.frozen(kw_only=True)
@@ -195,11 +217,13 @@ def _section(
     keys = [entry for entry in entries if entry.key == "api_key"]
     others = [entry for entry in entries if entry.key != "api_key"]
     values, sources = _values(others, SECTION_KEYS, problems)
-    trusted = is_loopback(values.get("endpoint", ""))
-    key, withheld = key_for(sources.get("endpoint"), keys, trusted)
+    foreign = foreign_of(values, sources)
+    trusted = all(is_loopback(values[key]) for key in foreign)
+    key, withheld = key_for(foreign, keys, trusted)
     secret = secret_of(key, environ, problems) if key else None
     if key:
         sources["api_key"] = key.source
+    _check_carrier(name, values, sources, problems)
     common = {key: values.pop(key) for key in SECTION_KEYS if key in values}
     return Section(
         name=name,
@@ -214,22 +238,38 @@ def _section(
     )
 
 
-def _is_foreign(endpoint: Source | None) -> bool:
-    return endpoint is not None and endpoint.kind == "project"
+def _check_carrier(
+    name: str, values: Mapping[str, Any], sources: Mapping[str, Source], problems: Problems
+) -> None:
+    if values.get("carrier") == "direct" and values.get("proxy") not in (None, "none"):
+        problems.add(
+            f"proxy in [{name}] needs httpx, and carrier is direct",
+            sources["carrier"],
+            key=f"{name}.carrier",
+            hint="Remove carrier, or proxy.",
+        )
+
+
+def foreign_of(values: Mapping[str, Any], sources: Mapping[str, Source]) -> Mapping[str, Source]:
+    """Where a project's file says to which server what is sent goes."""
+    named = [k for k in ("endpoint", "proxy") if values.get(k) not in (None, "none", "system")]
+    known = {key: sources[key] for key in named if key in sources}
+    return {key: source for key, source in known.items() if source.kind == "project"}
 
 
 def key_for(
-    endpoint: Source | None, keys: Sequence[Entry], trusted: bool
+    foreign: Mapping[str, Source], keys: Sequence[Entry], trusted: bool
 ) -> tuple[Entry | None, Source | None]:
-    """The key that this endpoint gets, or where the key stands that it does not get.
+    """The key that these places get, or where the key stands that they do not get.
 
     ``trusted``: a reference that stands beside a project's endpoint may be followed for it.
     """
     if not keys:
         return None, None
-    if endpoint is None or not _is_foreign(endpoint):
+    if not foreign:
         return keys[-1], None
-    beside = [key for key in keys if key.source.file == endpoint.file]
+    files = {place.file for place in foreign.values()}
+    beside = [key for key in keys if {key.source.file} == files]
     if beside and (trusted or not is_reference(str(beside[-1].value))):
         return beside[-1], None
     return None, (beside or keys)[-1].source
@@ -291,6 +331,10 @@ def _checked(entry: Entry, kinds: Mapping[str, str]) -> Any:
         raise ValueError("is empty")
     if entry.key == "endpoint" and kinds is SECTION_KEYS:
         check_endpoint(value)
+    if entry.key == "proxy" and kinds is SECTION_KEYS:
+        check_proxy(value)
+    if entry.key == "carrier" and kinds is SECTION_KEYS and value not in CARRIERS:
+        raise ValueError(f"has to be one of {', '.join(CARRIERS)}")
     if isinstance(value, int) and value <= 0:
         raise ValueError("has to be more than 0")
     return value

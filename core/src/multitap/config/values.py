@@ -12,9 +12,19 @@ from typing import TYPE_CHECKING, Any
 from multitap.rules import check_type
 
 if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
     from multitap.config.sources import Source
 
-__all__ = ("base_url", "check_endpoint", "is_loopback", "parse_toml", "typed")
+__all__ = (
+    "base_url",
+    "check_endpoint",
+    "check_proxy",
+    "is_loopback",
+    "parse_toml",
+    "typed",
+    "without_credentials",
+)
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -57,21 +67,51 @@ def check_endpoint(endpoint: str) -> None:
 
     >>> check_endpoint("http://127.0.0.1:11434")
     """
+    if "@" in _checked_url(endpoint, "http://127.0.0.1:11434").netloc:
+        raise ValueError("must not hold credentials: they belong into api_key")
+
+
+def check_proxy(proxy: str) -> None:
+    """``ValueError`` unless it is the URL of an HTTP proxy, or one of the words for none.
+
+    It may hold a user and a password, percent-encoded; it is not shown.
+
+    >>> check_proxy("http://me:secret@proxy.example:3128"), check_proxy("system")
+    (None, None)
+    """
+    if proxy in ("none", "system"):
+        return
+    url = _checked_url(proxy, 'http://proxy.example:3128, "system" or "none"')
+    if url.path not in ("", "/"):
+        raise ValueError("must have no path; a / in a password is written %2F")
+    if url.netloc.count("@") > 1 or not proxy.isascii():
+        raise ValueError("holds a character that has to be percent-encoded")
+
+
+def without_credentials(url: str) -> str:
+    """The URL with ``***`` for its user and password.
+
+    >>> without_credentials("http://me:secret@proxy.example:3128")
+    'http://***@proxy.example:3128'
+    """
+    return re.sub(r"(?<=//).*@", "***@", url, flags=re.DOTALL)
+
+
+def _checked_url(text: str, example: str) -> SplitResult:
     from urllib.parse import urlsplit
 
-    if not re.fullmatch(r"[^\s\x00-\x20\x7f]+", endpoint):
+    if not re.fullmatch(r"[^\s\x00-\x20\x7f]+", text):
         raise ValueError("has blanks or control characters in it")
     try:
-        url = urlsplit(endpoint)
+        url = urlsplit(text)
         host, _ = url.hostname, url.port
     except ValueError:
         raise ValueError("is no URL: its host or port is wrong") from None
     if url.scheme not in ("http", "https") or not host:
-        raise ValueError("has to be a URL such as http://127.0.0.1:11434")
-    if "@" in url.netloc:
-        raise ValueError("must not hold credentials: they belong into api_key")
-    if "?" in endpoint or "#" in endpoint:
+        raise ValueError(f"has to be a URL such as {example}")
+    if "?" in text or "#" in text:
         raise ValueError("must have neither a query nor a fragment")
+    return url
 
 
 def is_loopback(endpoint: str) -> bool:

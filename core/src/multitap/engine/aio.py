@@ -178,7 +178,7 @@ class AsyncStream(Generic[T]):
         transfer = self._transfer = self._carrier().transfer()
         if self._closed:
             transfer.abort()
-        return await transfer.send(prepare(self._call.backend, command.call), self._call.clocks)
+        return await transfer.send(prepare(self._call, command.call), self._call.clocks)
 
     def _start(self, local: LocalWork) -> None:
         self._local = local

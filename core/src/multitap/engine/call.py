@@ -10,7 +10,7 @@ import attrs
 from multitap.answer import stop_reason_of
 from multitap.engine.carrier import Clocks
 from multitap.engine.watch import Watch
-from multitap.errors import BackendError, MultitapError, PluginError
+from multitap.errors import BackendError, ContextOverflow, MultitapError, PluginError
 from multitap.policy.retry import Retries, Retry
 from multitap.prices import Pricing
 from multitap.work import Backend, Stage, Work
@@ -33,6 +33,8 @@ class Call(Generic[T]):
         streamed: The caller reads as it comes, so a lost first attempt is not billed work.
         idle: Seconds of silence that the next read bears; ``None``: the clocks say it.
         retrying: What to give while a failed attempt waits for the next one.
+        shorter: What to do, once, in place of work whose prompt the server finds too long, and what
+            to give before it; ``None``: nothing can be done.
         watch: Tells the observers; ``None``: there are none.
         pricing: What the model's tokens cost, where it is known.
     """
@@ -50,6 +52,7 @@ class Call(Generic[T]):
     retry: Retries = attrs.field(factory=Retry)
     idle: Callable[[], float] | None = None
     retrying: Callable[[BackendError, float], Sequence[T]] | None = None
+    shorter: Callable[[ContextOverflow], tuple[Work[T], Sequence[T]] | None] | None = None
     watch: Watch | None = None
 
     def described(self, describe: Callable[[], Work[T]]) -> Call[T]:

@@ -15,6 +15,7 @@ from multitap.errors import (
     Overloaded,
     ProtocolError,
     ProviderDown,
+    ProxyFailed,
     Timeout,
     TLSFailed,
     TruncatedStream,
@@ -31,6 +32,8 @@ __all__ = (
     "expired",
     "over_limit",
     "pool_full",
+    "proxy_refused",
+    "proxy_unreachable",
     "seconds_left",
     "tls_failed",
     "tls_reason",
@@ -61,6 +64,23 @@ def connect_failed(where: str, reason: str) -> ProviderDown:
     """No connection: refused, unreachable, or the name is unknown."""
     return ProviderDown(
         f"Cannot connect to {where}: {reason}", kind="connect_failed", phase="connect"
+    )
+
+
+def proxy_refused(proxy: str | None, status: int | None) -> ProxyFailed:
+    """The proxy would not let the request through; ``proxy`` is without its credentials."""
+    name = f"The proxy {proxy}" if proxy else "The proxy"
+    said = "wants a user and a password that it knows" if status == 407 else "refused to connect"
+    answer = f" ({status})" if status else ""
+    return ProxyFailed(f"{name} {said}{answer}", phase="connect", status=status)
+
+
+def proxy_unreachable(proxy: str) -> ProxyFailed:
+    """No connection to the proxy itself."""
+    return ProxyFailed(
+        f"Cannot connect to the proxy {proxy}",
+        hint="Is it running? Check proxy in llm.toml.",
+        phase="connect",
     )
 
 

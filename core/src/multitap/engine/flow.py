@@ -30,7 +30,14 @@ import attrs
 
 from multitap.engine.blocks import sha256_of
 from multitap.engine.call import Call, EventFilter
-from multitap.errors import BackendError, MultitapError, ProtocolError, TruncatedStream
+from multitap.engine.trace import shown_headers
+from multitap.errors import (
+    BackendError,
+    ContextOverflow,
+    MultitapError,
+    ProtocolError,
+    TruncatedStream,
+)
 from multitap.events import Failed, Stop
 from multitap.headers import request_id, retry_after
 from multitap.policy.retry import Attempt
@@ -121,11 +128,25 @@ class Flow(Generic[T]):
         if self._call.notices:
             yield Out(self._call.notices)
         try:
-            yield from self._work(self._call.work)
+            yield from self._fitting(self._call.work)
         except MultitapError:
             raise
         except Exception as error:
             raise self._call.broken(error) from error
+
+    def _fitting(self, work: Work[T]) -> Steps[T]:
+        """The work, or once a shorter one in its place."""
+        try:
+            yield from self._work(work)
+        except ContextOverflow as error:
+            shorter = self._call.shorter
+            found = shorter(error) if shorter is not None and not self._committed else None
+            if found is None:
+                raise
+        else:
+            return
+        yield Out(found[1])
+        yield from self._work(found[0])
 
     def _work(self, work: Work[T]) -> Steps[T]:
         if isinstance(work, Operation):
@@ -181,7 +202,7 @@ class Flow(Generic[T]):
     # ---- the three shapes ----------------------------------------------------------------------
 
     def _exchange(self, work: Exchange[T]) -> Steps[T]:
-        head: Head = yield Send(work.call)
+        head = yield from self._answered(work.call)
         self.request_id = request_id(head.headers)
         if head.status >= 300:
             raise (yield from self._refusal(head, work.explain))
@@ -244,6 +265,13 @@ class Flow(Generic[T]):
         yield Done()
         return found[0] if found else ""
 
+    def _answered(self, call: HttpCall) -> Steps[T]:
+        head: Head = yield Send(call)
+        if self._watch is not None and self._watch.traced:
+            headers = shown_headers(self._call.backend, head.headers)
+            self._watch.response_started(head.status, headers)
+        return head
+
     # ---- answers -------------------------------------------------------------------------------
 
     def _read(self) -> Read:
@@ -304,7 +332,7 @@ class Flow(Generic[T]):
         return error
 
     def _reply(self, call: HttpCall, explain: Explain) -> Steps[T]:
-        head: Head = yield Send(call)
+        head = yield from self._answered(call)
         if head.status >= 300:
             raise (yield from self._refusal(head, explain))
         body = yield from self._body(LONGEST_REPLY)

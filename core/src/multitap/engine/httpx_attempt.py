@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ("Attempt",)
 
+PROXY_WANTS_CREDENTIALS = 407
+
 
 class Attempt:
     """The clocks and the decoding of one request and its answer.
@@ -28,14 +30,18 @@ class Attempt:
     Attributes:
         headers: All of them; those of a body in memory are httpx's own.
         timeouts: Seconds for each step, as httpx takes them.
+        proxy: What the request goes through, without its credentials.
         phase: ``wait`` until the head is there, then ``stream``.
     """
 
-    def __init__(self, origin: Origin, request: Request, clocks: Clocks) -> None:
+    def __init__(
+        self, origin: Origin, request: Request, clocks: Clocks, proxy: str | None = None
+    ) -> None:
         call = request.call
         check_headers(request.headers)
         self.request = request
-        self.where = str(origin)
+        self.where = f"{origin} through the proxy {proxy}" if proxy else str(origin)
+        self.proxy = proxy
         self.url = str(origin) + origin.target(call.path)
         self.deadline = clocks.deadline
         self.connect = clocks.connect
@@ -72,6 +78,8 @@ class Attempt:
 
     def head(self, status: int, headers: Iterable[tuple[str, str]]) -> Head:
         """What came back; from here on it is silence within the answer that is measured."""
+        if status == PROXY_WANTS_CREDENTIALS and self.proxy is not None:
+            raise faults.proxy_refused(self.proxy, status)
         self.phase = "stream"
         self.timeouts["read"] = self.left(self.idle)
         lower = {name.lower(): value for name, value in headers}

@@ -3,12 +3,14 @@
 What they cannot promise: ``abort`` wakes a blocking call that still waits for the head of an
 answer only if that call opened its connection itself, a deadline is looked at between reads, a
 blocking ``read`` bears the clocks' silence and no less, limits on headers are httpx's own, and 0.28
-may lose a connection of its pool to a cancelled task. This is the only file that imports httpx.
+may lose a connection of its pool to a cancelled task. A client of its own goes through the proxy
+that it is given, and takes nothing from the environment. This is the only file that imports httpx.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 import threading
@@ -17,12 +19,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import httpx  # noqa: TID253 - imported only where this carrier is asked for
 
+from multitap.config.values import without_credentials
 from multitap.engine import faults
 from multitap.engine.direct.http1 import DRAIN_BYTES, DRAIN_SECONDS
 from multitap.engine.direct.pool import IDLE_SECONDS, MAX_CONNECTIONS
 from multitap.engine.httpx_attempt import Attempt
-from multitap.engine.origin import Origin
-from multitap.errors import BackendError, ConfigError, ProxyFailed
+from multitap.engine.origin import Origin, secure_context
+from multitap.errors import BackendError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
@@ -43,11 +46,14 @@ _LIMITS = httpx.Limits(
 class HttpxCarrier:
     """The connections of an ``httpx.Client``: one of the caller's, which stays open, or its own."""
 
-    def __init__(self, endpoint: str, client: httpx.Client | None = None) -> None:
+    def __init__(
+        self, endpoint: str, client: httpx.Client | None = None, proxy: str | None = None
+    ) -> None:
         self.origin = Origin.parse(endpoint)
+        self.proxy = proxy and without_credentials(proxy)
         self._own = client is None
         self._closed = False
-        self.client = client or httpx.Client(limits=_LIMITS, trust_env=not self.origin.local)
+        self.client = client or httpx.Client(**_options(proxy))
 
     def transfer(self) -> HttpxTransfer:
         """A new transfer; no I/O yet."""
@@ -65,13 +71,16 @@ class HttpxCarrier:
 class AsyncHttpxCarrier:
     """The connections of an ``httpx.AsyncClient``: one of the caller's, or its own."""
 
-    def __init__(self, endpoint: str, client: httpx.AsyncClient | None = None) -> None:
+    def __init__(
+        self, endpoint: str, client: httpx.AsyncClient | None = None, proxy: str | None = None
+    ) -> None:
         self.origin = Origin.parse(endpoint)
+        self.proxy = proxy and without_credentials(proxy)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._own = client is None
         self._closed = False
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.client = client or httpx.AsyncClient(limits=_LIMITS, trust_env=not self.origin.local)
+        self.client = client or httpx.AsyncClient(**_options(proxy))
 
     def transfer(self) -> AsyncHttpxTransfer:
         """A new transfer; no I/O yet."""
@@ -98,6 +107,17 @@ class AsyncHttpxCarrier:
 # ---- what both transfers share -------------------------------------------------------------------
 
 
+def _options(proxy: str | None) -> dict[str, Any]:
+    """Of a client of its own."""
+    tls = secure_context()
+    through = None if proxy is None else httpx.Proxy(proxy, ssl_context=_tls_to(proxy, tls))
+    return {"limits": _LIMITS, "trust_env": False, "verify": tls, "proxy": through}
+
+
+def _tls_to(proxy: str, context: ssl.SSLContext) -> ssl.SSLContext | None:
+    return context if proxy.startswith("https:") else None
+
+
 def _in_httpx_words(
     attempt: Attempt, client: httpx.Client | httpx.AsyncClient, **extensions: Any
 ) -> httpx.Request:
@@ -122,7 +142,7 @@ def _fault(error: Exception, attempt: Attempt) -> Exception:
     if isinstance(error, httpx.TimeoutException):
         return _timed_out(error, attempt)
     if isinstance(error, httpx.ProxyError):
-        return ProxyFailed("The proxy refused to connect", phase="connect")
+        return faults.proxy_refused(attempt.proxy, _status(error))
     if isinstance(error, httpx.ConnectError):
         return _not_connected(error, attempt)
     if isinstance(error, (httpx.NetworkError, httpx.StreamError)):
@@ -151,7 +171,15 @@ def _not_connected(error: httpx.ConnectError, attempt: Attempt) -> Exception:
         if isinstance(cause, ssl.SSLError):
             return faults.tls_failed(attempt.where, faults.tls_reason(cause))
         cause = cause.__cause__ or cause.__context__
+    if attempt.proxy is not None:
+        return faults.proxy_unreachable(attempt.proxy)
     return faults.connect_failed(attempt.where, "refused, unreachable, or there is no such name")
+
+
+def _status(error: httpx.ProxyError) -> int | None:
+    """The proxy's answer to CONNECT; its further words may hold anything."""
+    found = re.match(r"\d{3}\b", str(error))
+    return int(found[0]) if found else None
 
 
 def _lost(attempt: Attempt, *, reset: bool) -> Exception:
@@ -192,7 +220,9 @@ class HttpxTransfer:
 
     def send(self, request: Request, clocks: Clocks, /) -> Head:
         """Connect if need be, send, and wait for status and headers."""
-        attempt = self._attempt = Attempt(self._carrier.origin, request, clocks)
+        attempt = self._attempt = Attempt(
+            self._carrier.origin, request, clocks, self._carrier.proxy
+        )
         self._busy = True
         try:
             self._refuse_aborted()
@@ -320,7 +350,9 @@ class AsyncHttpxTransfer:
         if self._aborted:
             raise faults.aborted("connect")
         self._carrier.loop = asyncio.get_running_loop()
-        attempt = self._attempt = Attempt(self._carrier.origin, request, clocks)
+        attempt = self._attempt = Attempt(
+            self._carrier.origin, request, clocks, self._carrier.proxy
+        )
         sent = _in_httpx_words(attempt, self._carrier.client)
         try:
             response = await self._run(

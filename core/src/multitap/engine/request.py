@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from multitap.engine.body import encode
+from multitap.engine.call import Call
 from multitap.engine.carrier import Request
-from multitap.work import Backend, HttpCall
+from multitap.engine.trace import wire_request
+from multitap.work import HttpCall
 
 __all__ = ("prepare",)
 
 
-def prepare(backend: Backend, call: HttpCall) -> Request:
-    """One attempt's request: the encoded body, and the headers with the backend's key."""
+def prepare(whole: Call[Any], call: HttpCall) -> Request:
+    """One attempt's request: the encoded body, and the headers with the backend's key.
+
+    Those who trace the whole call are told of it.
+    """
+    backend, watch = whole.backend, whole.watch
     headers, body = encode(call.body)
     signed = body if isinstance(body, bytes) else b""
     keys: Mapping[str, str] = backend.auth(call, signed) if backend.auth is not None else {}
     fixed = {"user-agent": _user_agent(), "accept": "*/*"}
-    return Request(call=call, headers={**fixed, **headers, **call.headers, **keys}, body=body)
+    headers = {**fixed, **headers, **call.headers, **keys}
+    request = Request(call=call, headers=headers, body=body)
+    if watch is not None and watch.traced:
+        watch.request_sent(wire_request(backend, request, keys))
+    return request
 
 
 @lru_cache(maxsize=1)

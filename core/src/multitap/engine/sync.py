@@ -172,7 +172,7 @@ class Stream(Generic[T]):
         transfer = self._transfer = self._carrier().transfer()
         if self._closed.is_set():
             transfer.abort()
-        return transfer.send(prepare(self._call.backend, command.call), self._call.clocks)
+        return transfer.send(prepare(self._call, command.call), self._call.clocks)
 
     def _start(self, local: LocalWork) -> None:
         self._local = local

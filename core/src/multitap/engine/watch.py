@@ -5,19 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from multitap.errors import MultitapError
 from multitap.events import StopReason, Usage
-from multitap.extensions import AttemptEnd, CallEnd, CallInfo
+from multitap.extensions import AttemptEnd, CallEnd, CallInfo, WireRequest
 from multitap.policy.retry import Attempt
 
 __all__ = ("Watch",)
 
 
 class Listener(Protocol):
-    """An observer whose faults are kept from the call."""
+    """An observer whose faults are kept from the call; ``traces``: it is told of requests."""
+
+    traces: bool
 
     def tell(self, method: str, *facts: object) -> None:
         """Call one of its methods."""
@@ -46,6 +48,7 @@ class Watch:
     ) -> None:
         self.call = call
         self._observers = observers
+        self._tracers = [observer for observer in observers if observer.traces]
         self._clock = clock
         self._news: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._telling = threading.Lock()
@@ -67,6 +70,19 @@ class Watch:
         """The first result of the call is there."""
         if self._first is None:
             self._first = self._clock()
+
+    @property
+    def traced(self) -> bool:
+        """Does anybody want to be told of requests?"""
+        return bool(self._tracers)
+
+    def request_sent(self, request: WireRequest) -> None:
+        """A request is about to be sent."""
+        self._post(self._trace, self._clock(), "request_sent", request)
+
+    def response_started(self, status: int, headers: Mapping[str, str]) -> None:
+        """The answer of a request begins."""
+        self._post(self._trace, self._clock(), "response_started", status, headers)
 
     def attempt_ended(self, attempt: Attempt) -> None:
         """An attempt is over."""
@@ -106,6 +122,11 @@ class Watch:
             self._attempts += 1
             for observer in self._observers:
                 observer.tell("attempt_started", self.call, number)
+
+    def _trace(self, now: float, method: str, *facts: object) -> None:
+        if self._began is not None and not self._over:
+            for observer in self._tracers:
+                observer.tell(method, self.call, *facts)
 
     def _end_attempt(
         self, now: float, error: MultitapError | None, delay: float | None = None

@@ -10,6 +10,9 @@ from multitap.events import Event, Failed, Notice
 __all__ = ("Strict",)
 
 
+_NOT_HONOURED = frozenset({"adjusted_option", "unsupported_option"})
+
+
 class Strict:
     """Turns the first warning about an option into a failure; passes everything else.
 
@@ -24,7 +27,7 @@ class Strict:
         if self._failed:
             return ()
         for place, event in enumerate(events):
-            if isinstance(event, Notice) and event.code == "unsupported_option":
+            if isinstance(event, Notice) and event.code in _NOT_HONOURED:
                 self._failed = True
                 return [*events[:place], Failed(_refusal(event))]
         return events
@@ -36,4 +39,4 @@ class Strict:
 
 def _refusal(notice: Notice) -> NotSupported:
     hint = "Leave it out, or call without strict=True to get a warning instead."
-    return NotSupported(notice.message, hint=hint, kind="unsupported_option")
+    return NotSupported(notice.message, hint=hint, kind=notice.code)

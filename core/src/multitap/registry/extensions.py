@@ -35,11 +35,15 @@ __all__ = ("Extensions", "Filter", "Observed")
 
 
 class Observed:
-    """An observer, and whose it is; its faults are counted, and reach no call."""
+    """An observer, and whose it is; its faults are counted, and reach no call.
+
+    ``traces``: it wants to be told of every request.
+    """
 
     def __init__(self, observer: Observer, distribution: str) -> None:
         self.distribution = distribution
         self.faults = 0
+        self.traces = _traces(observer)
         self._observer = observer
 
     def tell(self, method: str, *facts: object) -> None:
@@ -151,7 +155,7 @@ class Extensions:
         return tuple(observed for observed in found if observed is not None)
 
     def _observed(self, table: Table, claim: Claim) -> Observed | None:
-        from multitap.extensions import Observer
+        from multitap.extensions import Observer, RequestObserver
         from multitap.registry.loading.loader import call_hook, check_methods
 
         if claim in self._made:
@@ -161,8 +165,9 @@ class Extensions:
             with self._loaded(claim) as hooks:  # one thread at a time
                 if "multitap_observer" in hooks and claim not in self._made:
                     observer: Any = call_hook(hooks["multitap_observer"])
-                    check_methods(observer, "multitap_observer", Observer)
-                    _refuse_coroutines(observer, Observer)
+                    for protocol in (Observer, RequestObserver)[: 1 + _traces(observer)]:
+                        check_methods(observer, "multitap_observer", protocol)
+                        _refuse_coroutines(observer, protocol)
                     self._made[claim] = Observed(observer, claim.distribution or claim.module)
         except PluginError:  # it is in quarantine, with the reason
             return None
@@ -212,6 +217,10 @@ class Extensions:
             raise absent_extension(table, kind, name)
         refuse_unusable(table, claim)
         return claim
+
+
+def _traces(observer: object) -> bool:
+    return any(hasattr(observer, name) for name in ("request_sent", "response_started"))
 
 
 def _refuse_coroutines(observer: object, protocol: type) -> None:

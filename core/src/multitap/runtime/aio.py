@@ -15,6 +15,7 @@ from multitap.capabilities.embedding import Embeddings
 from multitap.capabilities.provider import Validation
 from multitap.capabilities.rerank import Ranking
 from multitap.capabilities.tokenize import Tokens
+from multitap.config.routes import Route
 from multitap.engine.aio import AsyncChatStream, AsyncStream
 from multitap.engine.call import Call
 from multitap.engine.carrier import AsyncCarrier
@@ -68,9 +69,9 @@ class AsyncRuntime(AsyncManagesModels):
     ) -> None:
         super().__init__(config, registry)
         self._http = http
-        self._carriers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, AsyncCarrier]] = (
-            WeakKeyDictionary()
-        )
+        self._carriers: WeakKeyDictionary[
+            asyncio.AbstractEventLoop, dict[tuple[str, Route], AsyncCarrier]
+        ] = WeakKeyDictionary()
         self._streams: WeakSet[AsyncStream[Any]] = WeakSet()
 
     async def __aenter__(self: A) -> A:
@@ -210,15 +211,17 @@ class AsyncRuntime(AsyncManagesModels):
 
     def _carrier_of(self, backend: Backend) -> AsyncCarrier:
         carriers = self._carriers.setdefault(asyncio.get_running_loop(), {})
-        if backend.id not in carriers:
-            carriers[backend.id] = self._new_carrier(backend)
-        return carriers[backend.id]
+        route = self._parts.route(backend, self._http)
+        way = (backend.id, route)
+        if way not in carriers:
+            carriers[way] = self._new_carrier(backend, route)
+        return carriers[way]
 
-    def _new_carrier(self, backend: Backend) -> AsyncCarrier:
-        if self._http is not None:
+    def _new_carrier(self, backend: Backend, route: Route) -> AsyncCarrier:
+        if route.carrier == "httpx":
             from multitap.engine.httpx_carrier import AsyncHttpxCarrier
 
-            return AsyncHttpxCarrier(backend.endpoint, client=self._http)
+            return AsyncHttpxCarrier(backend.endpoint, client=self._http, proxy=route.proxy)
         from multitap.engine.direct.aio import AsyncDirectCarrier
 
         return AsyncDirectCarrier(backend.endpoint)

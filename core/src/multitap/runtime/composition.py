@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar, Union, cast
 
@@ -29,13 +30,15 @@ from multitap.capabilities.tokenize import (
     TokenText,
 )
 from multitap.config import Config, Section, check_required, load_config
+from multitap.config.routes import Route, client_route, route_of
 from multitap.engine.call import Call
 from multitap.engine.carrier import Clocks
 from multitap.errors import ConfigError, NotSupported
 from multitap.events import Event
+from multitap.fitting import Fitting
 from multitap.manifest import ProviderInfo
 from multitap.parameters import check_parameters
-from multitap.plan import Prompt, chat_request, check_length, fit_to_model, honoured, texts_of
+from multitap.plan import Prompt, chat_request, fit_to_model, honoured, texts_of
 from multitap.policy.retry import Retry, RetryPolicy
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel, backend_of, default_backend, resolve
@@ -95,6 +98,11 @@ class Composition:
             self.registry.notice()
         return self.view.backend(name)
 
+    def route(self, backend: Backend, client: object | None) -> Route:
+        """The carrier and the proxy of a backend, where an application may bring its own client."""
+        section = self.sections.get(backend.id) or Section(name=backend.id, provider="")
+        return route_of(section, backend.endpoint) if client is None else client_route(section)
+
     def reload(self) -> None:
         """Look at what is installed afresh, and import what is used anew."""
         self.registry.reload()
@@ -144,7 +152,6 @@ class Composition:
         target = self.resolve(model)
         request = chat_request(target.model, prompt, stream=stream, metadata=metadata, **options)
         section = self.sections[target.backend]
-        check_length(request, section.max_input_tokens, backend=target.backend)
         provider = self.backend(target.backend).provider
         request = check_parameters(request, self.providers[provider])
         plugin = cast(ChatModel, self._plugin("chat", target.backend))
@@ -152,13 +159,23 @@ class Composition:
         request, clamped = fit_to_model(request, known.max_output_tokens if known else None)
         pricing = section.prices.get(target.model, known.pricing if known else None)
         request, wording = worded(request, plugin, section, strict=strict)
+        fitting = Fitting(
+            request=request,
+            backend=target.backend,
+            max_input_tokens=section.max_input_tokens,
+            context_length=known.context_length if known else None,
+            native=frozenset({"shift", "truncate"} & set(wording.options or ())),
+        )
+        request, fitted = fitting.fitted()
         request, ignored = honoured(request, wording.options, strict=strict, backend=target.backend)
+        ask = partial(wording.ask, plugin)
         return self._call(
             "chat",
             target,
-            lambda: wording.ask(plugin, request),
+            lambda: ask(request),
             timeout,
-            notices=(*clamped, *wording.notices, *ignored),
+            notices=(*clamped, *wording.notices, *fitted, *ignored),
+            shorter=fitting.shorter(request, ask),
             filters=wording.filters,
             ends_with_stop=True,
             streamed=stream,

@@ -20,6 +20,7 @@ from multitap.capabilities.embedding import Embeddings
 from multitap.capabilities.provider import Validation
 from multitap.capabilities.rerank import Ranking
 from multitap.capabilities.tokenize import Tokens
+from multitap.config.routes import Route
 from multitap.engine.call import Call
 from multitap.engine.carrier import Carrier
 from multitap.engine.sync import ChatStream, Stream
@@ -74,7 +75,7 @@ class Runtime(ManagesModels):
     ) -> None:
         super().__init__(config, registry)
         self._http = http
-        self._carriers: dict[str, Carrier] = {}
+        self._carriers: dict[tuple[str, Route], Carrier] = {}
         self._streams: WeakSet[Stream[Any]] = WeakSet()
 
     def __enter__(self: R) -> R:
@@ -236,15 +237,17 @@ class Runtime(ManagesModels):
         return lambda: self._carrier_of(call.backend)
 
     def _carrier_of(self, backend: Backend) -> Carrier:
-        if backend.id not in self._carriers:
-            self._carriers[backend.id] = self._new_carrier(backend)
-        return self._carriers[backend.id]
+        route = self._parts.route(backend, self._http)
+        way = (backend.id, route)
+        if way not in self._carriers:
+            self._carriers[way] = self._new_carrier(backend, route)
+        return self._carriers[way]
 
-    def _new_carrier(self, backend: Backend) -> Carrier:
-        if self._http is not None:
+    def _new_carrier(self, backend: Backend, route: Route) -> Carrier:
+        if route.carrier == "httpx":
             from multitap.engine.httpx_carrier import HttpxCarrier
 
-            return HttpxCarrier(backend.endpoint, client=self._http)
+            return HttpxCarrier(backend.endpoint, client=self._http, proxy=route.proxy)
         from multitap.engine.direct.sync import DirectCarrier
 
         return DirectCarrier(backend.endpoint)

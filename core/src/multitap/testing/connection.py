@@ -13,7 +13,7 @@ import attrs
 
 from multitap.testing.gate import Gate, Turn
 from multitap.testing.received import Inbox, ReceivedRequest
-from multitap.testing.wire import Wire
+from multitap.testing.wire import SecureWire, Wire
 
 __all__ = ("ClientLeft", "Connection", "Moment")
 
@@ -86,6 +86,11 @@ class Connection:
     async def start(self) -> None:
         """Shake hands."""
         await self._or_left(self._wire.start)
+
+    async def secure(self, tls: ssl.SSLContext) -> None:
+        """Speak TLS from here on."""
+        self._wire = SecureWire(self._wire.socket, self._wire.loop, tls)
+        await self.start()
 
     async def take_request(self) -> ReceivedRequest:
         """Wait for a whole request."""

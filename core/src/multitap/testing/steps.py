@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Union
@@ -34,6 +35,7 @@ __all__ = (
     "repeat",
     "request",
     "reset",
+    "secure",
     "send",
     "sleep",
     "tell",
@@ -84,6 +86,11 @@ request = Step("request", _take_request)
 
 client_closed = Step("client_closed", Connection.until_closed)
 """Wait until the client closes; what else it sends is thrown away."""
+
+
+def secure(tls: ssl.SSLContext) -> Step:
+    """Speak TLS with this identity from here on, as what is behind a proxy's CONNECT does."""
+    return Step("secure", lambda connection: connection.secure(tls))
 
 
 # ---- what is sent --------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from multitap.cli.doctor.findings import Advice, Finding, Run
 from multitap.cli.doctor.installation import Reply
 from multitap.cli.doctor.plugins import broken
 from multitap.config import KeyHeader, MissingKey, keys_of
+from multitap.config.routes import route_of
 from multitap.errors import (
     AuthenticationError,
     BadRequest,
@@ -20,6 +21,7 @@ from multitap.errors import (
     PluginError,
     ProtocolError,
     ProviderDown,
+    ProxyFailed,
     Timeout,
     TLSFailed,
 )
@@ -31,16 +33,7 @@ if TYPE_CHECKING:
     from multitap.cli.doctor.installation import Installation
     from multitap.config import Section
 
-__all__ = ("carrier_of", "examine_answers", "examine_keys", "examine_models", "unlisted_models")
-
-
-def carrier_of(endpoint: str) -> str | None:
-    """What moves the bytes of a backend that the command line uses; ``None``: nothing is sent.
-
-    >>> carrier_of("http://127.0.0.1:11434"), carrier_of("")
-    ('direct', None)
-    """
-    return "direct" if endpoint else None
+__all__ = ("examine_answers", "examine_keys", "examine_models", "unlisted_models")
 
 
 # ---- keys ----------------------------------------------------------------------------------------
@@ -60,7 +53,7 @@ def examine_keys(installation: Installation) -> Iterator[Finding]:
 
 
 def _missing(installation: Installation, section: Section, key: MissingKey) -> Finding:
-    withheld = bool(section.withheld or section.is_foreign)
+    withheld = bool(section.withheld or section.foreign)
     return Finding(
         id="key-withheld" if withheld else "key-missing",
         level="error" if installation.is_wanted(section.name) else "warning",
@@ -111,8 +104,16 @@ def _why(installation: Installation, name: str) -> str:
 
 def _titled(installation: Installation, name: str) -> str:
     endpoint = installation.endpoint(name)
-    place = f"at {endpoint} (carrier {carrier_of(endpoint)})" if endpoint else "in this process"
-    return f"{name} {place}"
+    if not endpoint:
+        return f"{name} in this process"
+    return f"{name} at {endpoint} (carrier {_way(installation.sections[name], endpoint)})"
+
+
+def _way(section: Section, endpoint: str) -> str:
+    try:
+        return str(route_of(section, endpoint))
+    except ConfigError as error:  # each call says the same
+        return error.message
 
 
 def _said(reply: Reply) -> str:
@@ -150,6 +151,8 @@ def _failed(installation: Installation, name: str, error: MultitapError) -> Iter
 def _kind(error: MultitapError) -> str:
     if isinstance(error, AuthenticationError):
         return "key-refused"
+    if isinstance(error, ProxyFailed):
+        return "proxy-failed"
     if isinstance(error, TLSFailed):
         return "backend-insecure"
     if isinstance(error, Timeout):

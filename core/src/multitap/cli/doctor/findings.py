@@ -69,6 +69,7 @@ FINDINGS: Mapping[str, Area] = MappingProxyType(
         "backend-skipped": "backend",
         "backend-unreachable": "backend",
         "backend-insecure": "backend",
+        "proxy-failed": "backend",
         "backend-slow": "backend",
         "backend-strange": "backend",
         "backend-failing": "backend",

@@ -101,14 +101,15 @@ def examine_variables(installation: Installation) -> Iterator[Finding]:
 
 
 def examine_proxies(installation: Installation) -> Iterator[Finding]:
-    """Is a proxy set that nothing goes through? The direct carrier knows none."""
+    """Is a proxy set that a backend does not go through? None does, unless its section says so."""
     proxies = {k: v for k, v in getproxies_environment().items() if k in ("http", "https", "all")}
     if not proxies:
         return
-    passed = [n for n in installation.looked_at if _expects(installation.endpoint(n), proxies)]
+    silent = [n for n in installation.looked_at if installation.sections[n].proxy is None]
+    passed = [n for n in silent if _expects(installation.endpoint(n), proxies)]
     names = ", ".join(f"{kind}_proxy" for kind in sorted(proxies))
-    message = f"{names} is set and is not used: every backend is reached directly"
-    fix = Advice("in Python, pass http=httpx.Client() to Runtime; httpx goes through the proxy")
+    message = f'{names} is set, and only backends with proxy = "system" go through it'
+    fix = Advice('write proxy = "system" in a backend\'s section of llm.toml, or "none"')
     level: Level = "warning" if passed else "info"
     yield Finding(
         id="proxy-ignored", level=level, subject=", ".join(passed), message=message, fix=fix

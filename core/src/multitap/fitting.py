@@ -1,0 +1,176 @@
+"""A prompt that is too long, made to fit: ``shift`` drops old turns, ``truncate`` cuts long texts.
+
+Pure, and the same for every backend whose server does neither. Tokens are estimated, four bytes
+each, until a server says how many they really are. Where both are asked for, turns are dropped
+first, and what has to stay is cut only if it still does not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import attrs
+
+from multitap.capabilities.chat import ChatRequest
+from multitap.errors import ContextOverflow
+from multitap.events import Notice
+from multitap.shortening import BYTES_OF_A_TOKEN, Fitted, fit_messages, size_of_messages
+
+__all__ = ("Fitting", "estimate_tokens", "size_of")
+
+T = TypeVar("T")
+
+CERTAIN = 2
+"""A prompt is surely too long where the estimate says so so many times over."""
+MARGIN = 0.95
+"""Of a limit that a server has told: no part of a prompt has just the length of the average."""
+
+
+def estimate_tokens(request: ChatRequest) -> int:
+    """About how many tokens a prompt has: texts, calls and their results, tools and media."""
+    return -(-size_of(request) // BYTES_OF_A_TOKEN)
+
+
+def size_of(request: ChatRequest) -> int:
+    """The length of a prompt in bytes, its tools included."""
+    return size_of_messages(request.messages) + _size_of_tools(request)
+
+
+def _size_of_tools(request: ChatRequest) -> int:
+    return sum(len(str(tool.to_dict())) for tool in request.tools)
+
+
+@attrs.frozen
+class _Bound:
+    """Most tokens of a prompt, what may be done to keep it, and whose it is."""
+
+    tokens: int
+    ways: frozenset[str]
+    whose: str
+
+
+@attrs.frozen(kw_only=True)
+class Fitting:
+    """What is known of the longest prompt that a call can have, and how to keep to it.
+
+    Attributes:
+        backend: The backend's id.
+        max_input_tokens: The section's limit; the core alone knows it, so it is always kept here.
+        context_length: The model's, as its catalog says.
+        native: Which of ``shift`` and ``truncate`` the backend does itself.
+    """
+
+    request: ChatRequest
+    backend: str
+    max_input_tokens: int | None = None
+    context_length: int | None = None
+    native: frozenset[str] = frozenset()
+
+    def fitted(self) -> tuple[ChatRequest, list[Notice]]:
+        """The request to send, and a warning of each thing that was done to it.
+
+        Raises:
+            ContextOverflow: It is too long, as far as that can be known before it is sent.
+        """
+        bound = min(self._bounds(), key=lambda known: known.tokens, default=None)
+        if bound is None or estimate_tokens(self.request) <= bound.tokens:
+            return self.request, []
+        found = self._within(bound, BYTES_OF_A_TOKEN)
+        if found is None:
+            raise self._overflow(bound)
+        return self._with(self.request, found, bound.tokens)
+
+    def again(
+        self, sent: ChatRequest, error: ContextOverflow
+    ) -> tuple[ChatRequest, list[Notice]] | None:
+        """A shorter request in place of one that a server has measured; ``None``: there is none."""
+        if not self._own or not error.limit:
+            return None
+        ratio = size_of(sent) / error.needed * MARGIN if error.needed else BYTES_OF_A_TOKEN
+        bound = _Bound(self._without_answer(error.limit), self._own, "the server's")
+        found = self._within(bound, ratio)
+        if found is None or found.messages == sent.messages:
+            return None
+        return self._with(sent, found, bound.tokens)
+
+    def shorter(
+        self, sent: ChatRequest, ask: Callable[[ChatRequest], T]
+    ) -> Callable[[ContextOverflow], tuple[T, list[Notice]] | None] | None:
+        """What to do when a server refuses the length of what was sent: ask for less, and say so.
+
+        ``None``: nothing, for nobody asked for that, or the backend does it itself.
+        """
+
+        def asked_again(error: ContextOverflow) -> tuple[T, list[Notice]] | None:
+            found = self.again(sent, error)
+            return None if found is None else (ask(found[0]), found[1])
+
+        return asked_again if self._own else None
+
+    @property
+    def _asked(self) -> frozenset[str]:
+        return frozenset(name for name in ("shift", "truncate") if getattr(self.request, name))
+
+    @property
+    def _own(self) -> frozenset[str]:
+        return self._asked - self.native
+
+    def _bounds(self) -> Iterable[_Bound]:
+        if self.max_input_tokens is not None:
+            whose = f"max_input_tokens is {self.max_input_tokens}"
+            yield _Bound(self.max_input_tokens, self._asked, whose)
+        if self.context_length is not None and (self._own or not self._asked):
+            whose = f"the context of the model is {self.context_length}"
+            tokens = self._without_answer(self.context_length)
+            certain = self.context_length * CERTAIN
+            yield _Bound(tokens if self._own else certain, self._own, whose)
+
+    def _without_answer(self, context: int) -> int:
+        """What is left of a context for the prompt: an eighth is the answer's if nobody says."""
+        return context - (self.request.max_tokens or context // 8)
+
+    def _within(self, bound: _Bound, ratio: float) -> Fitted | None:
+        room = int(bound.tokens * ratio) - _size_of_tools(self.request)
+        ways = {name: name in bound.ways for name in ("shift", "truncate")}
+        return fit_messages(self.request.messages, room, **ways)
+
+    def _with(
+        self, request: ChatRequest, found: Fitted, limit: int
+    ) -> tuple[ChatRequest, list[Notice]]:
+        fitting = attrs.evolve(request, messages=found.messages)
+        before, after = estimate_tokens(self.request), estimate_tokens(fitting)
+        why = f"the prompt had about {before} tokens, and {limit} fit."
+        counts = {"dropped_messages": found.dropped, "cut_texts": found.cut}
+        facts = {"multitap": {**counts, "tokens_before": before, "tokens_after": after}}
+        notices = []
+        if found.dropped:
+            message = f"The oldest messages, {found.dropped} of them, were left out: {why}"
+            notices.append(Notice("shifted", message, "shift", provider_options=facts))
+        if found.cut:
+            message = f"Long texts, {found.cut} of them, were cut: {why}"
+            notices.append(Notice("truncated", message, "truncate", provider_options=facts))
+        return fitting, notices
+
+    def _overflow(self, bound: _Bound) -> ContextOverflow:
+        needed = estimate_tokens(self.request)
+        stays = ", and what has to stay of it is too long" if bound.ways else ""
+        return ContextOverflow(
+            f"The prompt has about {needed} tokens; {bound.whose}{stays}",
+            limit=min(bound.tokens, self.context_length or bound.tokens),
+            needed=needed,
+            backend=self.backend,
+            model=self.request.model,
+            phase="resolve",
+            hint=_next_step(bound),
+        )
+
+
+def _next_step(bound: _Bound) -> str:
+    if "truncate" in bound.ways:
+        return "Shorten the system text, the tools or max_tokens; they are not cut."
+    if "shift" in bound.ways:
+        return "Shorten the last message or the system text, or pass truncate=True too."
+    if bound.whose.startswith("max_input_tokens"):
+        return "Shorten the prompt, raise max_input_tokens in llm.toml, or pass shift=True."
+    return "Shorten the prompt, use a model with a longer context, or pass shift=True."

@@ -1,0 +1,322 @@
+"""Which way a backend is reached: carriers, proxies, and what neither may be shown."""
+
+from __future__ import annotations
+
+import base64
+import os
+import ssl
+from pathlib import Path
+
+import httpx
+import letters
+import pytest
+from letters import OverHttp
+
+from multitap.config import Section, load_config
+from multitap.config.routes import Route, client_route, route_of, system_proxy
+from multitap.engine.direct.aio import AsyncDirectCarrier
+from multitap.engine.direct.sync import DirectCarrier
+from multitap.engine.httpx_carrier import AsyncHttpxCarrier, HttpxCarrier
+from multitap.errors import ConfigError, ProviderDown, ProxyFailed
+from multitap.runtime import Runtime
+from multitap.testing import WORLDS, Server, close, request, respond, secure, send
+
+KEY = "sk-canary-1234567890"
+PASSWORD = "p@ss/word"
+USER = "me:p%40ss%2Fword"
+CERTIFICATE = Path(__file__).parent / "data" / "localhost.pem"  # for tests alone; it names no one
+HELLO = respond(body="Hello.")
+PROXIES = {"http": "http://a:1", "https": "http://b:2"}
+
+
+@pytest.fixture(params=WORLDS, ids=["sync", "async"])
+def world(request):
+    """Makes a runtime of one backend with a key."""
+    opened = []
+
+    def make(endpoint, **section):
+        settings = {"endpoint": endpoint, "api_key": KEY, **section}
+        config = {"defaults": {"model": "acme:tiny"}, "acme": settings}
+        opened.append(request.param(config, letters.registry(acme=OverHttp())))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def identity(monkeypatch):
+    """What the servers are, and what the runtime trusts."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return context
+
+
+def through(server, user=""):
+    return server.url.replace("//", f"//{user}@") if user else server.url
+
+
+def failure(here):
+    with pytest.raises(ProxyFailed) as caught:
+        here.call("chat", "hi")
+    shown = f"{caught.value} {caught.value!r} {caught.value.to_dict()}"
+    assert not [secret for secret in (KEY, PASSWORD, USER, "p%40ss") if secret in shown]
+    assert caught.value.retryable is False
+    assert len(caught.value.attempts) == 1
+    return caught.value
+
+
+# ---- what goes over the wire ---------------------------------------------------------------------
+
+
+def test_a_plain_backend_is_asked_in_absolute_form(world):
+    with Server([request, HELLO, request, HELLO]) as proxy:
+        here = world("http://box.example:8000/base", proxy=through(proxy, USER))
+        assert [here.call("chat", "hi").text for _ in range(2)] == ["Hello", "Hello"]
+        (first, second) = proxy.requests
+        assert len(proxy.connections) == 1
+    assert first.target == second.target == "http://box.example:8000/base/chat"
+    assert first.headers["host"] == "box.example:8000"
+    credentials = base64.b64encode(f"me:{PASSWORD}".encode()).decode()
+    assert first.headers["proxy-authorization"] == f"Basic {credentials}"
+    assert first.headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_secure_backend_is_reached_through_a_tunnel_that_sees_no_key(world, identity):
+    opened = send("HTTP/1.1 200 Connection established\r\n\r\n")
+    with Server([request, opened, secure(identity), request, HELLO]) as proxy:
+        answer = world("https://127.0.0.1:9", proxy=through(proxy, USER)).call("chat", "hi")
+        connect, chat = proxy.requests
+    assert (answer.text, connect.method, connect.target) == ("Hello", "CONNECT", "127.0.0.1:9")
+    assert "proxy-authorization" in connect.headers
+    assert KEY.encode() not in connect.raw
+    assert (chat.target, chat.headers["authorization"]) == ("/chat", f"Bearer {KEY}")
+    assert "proxy-authorization" not in chat.headers
+
+
+def test_a_proxy_that_itself_speaks_tls(world, identity):
+    with Server([request, HELLO], tls=identity) as proxy:
+        assert world("http://box.example", proxy=proxy.url).call("chat", "hi").text == "Hello"
+
+
+@pytest.mark.parametrize("endpoint", ["http://box.example", "https://box.example"])
+def test_a_proxy_that_wants_other_credentials(world, endpoint):
+    refusal = respond(407, {"proxy-authenticate": "Basic"}, f"not {PASSWORD} {KEY}")
+    with Server([request, refusal, close]) as proxy:
+        error = failure(world(endpoint, proxy=through(proxy, USER)))
+        assert f"http://***@127.0.0.1:{proxy.port}" in str(error)
+    assert (error.status, error.kind, error.backend) == (407, "proxy_failed", "acme")
+
+
+def test_a_proxy_that_refuses_the_tunnel(world):
+    with Server([request, respond(403, {}, KEY), close]) as proxy:
+        error = failure(world("https://box.example", proxy=proxy.url))
+    assert (error.status, "refused to connect (403)" in str(error)) == (403, True)
+
+
+def test_a_proxy_that_is_not_there(world):
+    error = failure(world("http://box.example", proxy=f"http://{USER}@127.0.0.1:1"))
+    assert "Cannot connect to the proxy http://***@127.0.0.1:1" in str(error)
+
+
+def test_an_answer_of_the_backend_itself_is_not_the_proxys_fault(world):
+    odd = respond(407, {"retry-after": "0"}, "odd")
+    with Server([request, odd]) as server, pytest.raises(ProviderDown, match="odd") as caught:
+        world(server.url, carrier="httpx").call("chat", "hi")
+    assert type(caught.value) is ProviderDown
+
+
+# ---- which carrier -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("section", "kinds"),
+    [
+        ({}, (DirectCarrier, AsyncDirectCarrier)),
+        ({"carrier": "auto", "proxy": "none"}, (DirectCarrier, AsyncDirectCarrier)),
+        ({"carrier": "direct"}, (DirectCarrier, AsyncDirectCarrier)),
+        ({"carrier": "httpx"}, (HttpxCarrier, AsyncHttpxCarrier)),
+        ({"proxy": "{server}"}, (HttpxCarrier, AsyncHttpxCarrier)),
+    ],
+)
+def test_the_section_says_which_carrier(world, monkeypatch, section, kinds):
+    used = []
+    for kind in (DirectCarrier, AsyncDirectCarrier, HttpxCarrier, AsyncHttpxCarrier):
+        monkeypatch.setattr(kind, "transfer", _noted(kind.transfer, used))
+    with Server([request, HELLO]) as server:
+        settings = {key: value.format(server=server.url) for key, value in section.items()}
+        world(server.url, **settings).call("chat", "hi")
+    (carrier,) = used
+    assert isinstance(carrier, kinds)
+
+
+def _noted(transfer, used):
+    def noting(carrier):
+        used.append(carrier)
+        return transfer(carrier)
+
+    return noting
+
+
+def test_nothing_is_taken_from_the_environment_unasked(world, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("all_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    carrier = HttpxCarrier("http://box.example")
+    assert carrier.client.trust_env is False
+    carrier.close()
+    with Server([request, HELLO]) as server:
+        assert world(server.url, carrier="httpx").call("chat", "hi").text == "Hello"
+
+
+def test_the_systems_proxy_is_looked_up_for_each_request(world, monkeypatch):
+    for name in ("no_proxy", "NO_PROXY", "all_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    script = [request, HELLO]
+    with Server(script) as one, Server(script) as two:
+        here = world("http://box.example", proxy="system")
+        for server in (one, two):
+            monkeypatch.setenv("http_proxy", server.url)
+            assert here.call("chat", "hi").text == "Hello"
+        assert [len(server.requests) for server in (one, two)] == [1, 1]
+    assert os.environ["http_proxy"] == two.url
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "proxies", "bypass", "found"),
+    [
+        ("http://box.example", PROXIES, "", "http://a:1"),
+        ("https://box.example", PROXIES, "", "http://b:2"),
+        ("https://box.example", {"all": "c:3"}, "", "http://c:3"),
+        ("https://box.example", {"http": "http://a:1"}, "", None),
+        ("https://box.example", PROXIES, "example", None),
+        ("https://box.example:8443", PROXIES, "box.example:8443", None),
+        ("https://box.example", PROXIES, "*", None),
+        ("http://127.0.0.1:8000", PROXIES, "", None),
+        ("https://box.example", {}, "", None),
+    ],
+)
+def test_the_systems_proxy_and_its_exceptions(monkeypatch, endpoint, proxies, bypass, found):
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, bypass)
+    assert system_proxy(endpoint, proxies) == found
+
+
+@pytest.mark.parametrize("proxy", [f"socks5://{USER}@p:1", f"http://{USER}@p:1/path", "http://:1"])
+def test_a_proxy_of_the_system_that_is_none_of_http_is_an_error(proxy):
+    with pytest.raises(ConfigError, match="https_proxy") as caught:
+        system_proxy("https://box.example", {"https": proxy})
+    assert "p%40ss" not in str(caught.value)
+
+
+def test_a_client_of_the_applications_has_proxies_of_its_own():
+    section = Section(name="a", provider="acme")
+    assert client_route(section) == Route("httpx")
+    assert client_route(Section(name="a", provider="acme", carrier="direct")) == Route("direct")
+    config = {"acme": {"endpoint": "http://h", "proxy": f"http://{USER}@p:1"}}
+    registry = letters.registry(acme=OverHttp())
+    with (
+        httpx.Client() as client,
+        Runtime(config, registry=registry, http=client) as rt,
+        pytest.raises(ConfigError, match="has a proxy") as caught,
+    ):
+        rt.chat("hi", model="acme:tiny")
+    assert "p%40ss" not in str(caught.value)
+
+
+# ---- what it is written as -----------------------------------------------------------------------
+
+
+def test_credentials_are_shown_nowhere():
+    config = load_config({"acme": {"proxy": f"http://{USER}@p:3128"}}, environ={})
+    section = config.sections["acme"]
+    route = route_of(section, "http://h")
+    shown = [repr(config), repr(section), str(section), repr(route), str(route), route.shown_proxy]
+    assert [text for text in shown if "p%40ss" in text] == []
+    assert route.proxy == f"http://{USER}@p:3128"
+    assert str(route) == "httpx, through the proxy http://***@p:3128"
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"proxy": "socks5://h:1"}, "has to be a URL such as"),
+        ({"proxy": "proxy:3128"}, "has to be a URL such as"),
+        ({"proxy": f"http://me:{KEY}@h/path"}, "no path"),
+        ({"proxy": f"http://me:{KEY}@x@h"}, "percent-encoded"),
+        ({"proxy": f"http://me:{KEY}é@h"}, "percent-encoded"),
+        ({"proxy": f"http://me:{KEY}@h:port"}, "host or port is wrong"),
+        ({"proxy": f"http://me: {KEY}@h"}, "blanks"),
+        ({"proxy": f"http://h?{KEY}"}, "query"),
+        ({"carrier": "curl"}, "has to be one of auto, direct, httpx"),
+        ({"carrier": "direct", "proxy": "http://h"}, "carrier is direct"),
+        ({"carrier": "direct", "proxy": "system"}, "carrier is direct"),
+    ],
+)
+def test_what_cannot_be_is_a_config_error_that_shows_no_password(section, words):
+    with pytest.raises(ConfigError, match=words) as caught:
+        load_config({"acme": section}, environ={})
+    assert KEY not in str(caught.value)
+
+
+# ---- a project's file ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """A user's file with a key, and a project that somebody cloned."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    project = tmp_path / "project"
+    (tmp_path / "home/multitap").mkdir(parents=True)
+    project.mkdir()
+    monkeypatch.chdir(project)
+    mine = f"[acme]\nendpoint = 'http://box.example'\napi_key = '{KEY}'\n"
+    (tmp_path / "home/multitap/llm.toml").write_text(mine)
+
+    def clone(text):
+        (project / "llm.toml").write_text(text)
+
+    return clone
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "key"),
+    [
+        ("", {}, KEY),
+        ("proxy = 'http://evil.example:1'", {}, None),
+        ("proxy = 'http://127.0.0.1:1'", {}, None),
+        ("proxy = 'none'", {}, KEY),
+        ("proxy = 'system'", {}, KEY),
+        ("carrier = 'httpx'", {}, KEY),
+        ("proxy = 'http://evil.example:1'\napi_key = 'its own'", {}, "its own"),
+        ("proxy = 'http://evil.example:1'\napi_key = 'env:MINE'", {"MINE": KEY}, None),
+        ("proxy = 'http://127.0.0.1:1'\napi_key = 'env:MINE'", {"MINE": KEY}, KEY),
+        (
+            "endpoint = 'http://127.0.0.1:2'\nproxy = 'http://evil:1'\napi_key = 'env:MINE'",
+            {"MINE": KEY},
+            None,
+        ),
+        ("proxy = 'http://p:1'", {"MULTITAP_ACME__PROXY": "http://p:1"}, KEY),
+    ],
+)
+def test_a_projects_proxy_gets_no_key_of_the_users(places, text, environ, key):
+    places(f"[acme]\n{text}")
+    section = load_config(environ={**os.environ, **environ}).sections["acme"]
+    found = section.api_key and section.api_key.reveal()
+    assert found == key
+    assert (section.withheld is not None) == (key is None)
+
+
+def test_a_withheld_key_says_how_to_allow_it(places, monkeypatch):
+    from multitap.config import build_backend
+    from multitap.errors import AuthenticationError
+    from multitap.manifest import KeyInfo, ProviderInfo
+
+    monkeypatch.setenv("ACME_KEY", KEY)
+    places("[acme]\nproxy = 'http://evil.example:1'\n")
+    info = ProviderInfo(name="acme", key=KeyInfo(variable="ACME_KEY", required=True))
+    backend = build_backend(load_config().sections["acme"], info)
+    with pytest.raises(AuthenticationError, match="MULTITAP_ACME__PROXY to that proxy"):
+        backend.auth(None, b"")
