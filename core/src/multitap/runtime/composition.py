@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar, Union, cast
 
 from multitap.capabilities.catalog import Catalog, Model
-from multitap.capabilities.chat import ChatModel
+from multitap.capabilities.chat import ChatModel, ChatRequest
 from multitap.capabilities.embedding import (
     EmbeddingModel,
     EmbeddingRequest,
@@ -159,13 +159,7 @@ class Composition:
         request, clamped = fit_to_model(request, known.max_output_tokens if known else None)
         pricing = section.prices.get(target.model, known.pricing if known else None)
         request, wording = worded(request, plugin, section, strict=strict)
-        fitting = Fitting(
-            request=request,
-            backend=target.backend,
-            max_input_tokens=section.max_input_tokens,
-            context_length=known.context_length if known else None,
-            native=frozenset({"shift", "truncate"} & set(wording.options or ())),
-        )
+        fitting = self._fitting(request, target, wording.options)
         request, fitted = fitting.fitted()
         request, ignored = honoured(request, wording.options, strict=strict, backend=target.backend)
         ask = partial(wording.ask, plugin)
@@ -285,6 +279,18 @@ class Composition:
         )
 
     # ---- how a call is put together ------------------------------------------------------------
+
+    def _fitting(
+        self, request: ChatRequest, target: ResolvedModel, declared: Collection[str] | None
+    ) -> Fitting:
+        known = self._known(target)
+        return Fitting(
+            request=request,
+            backend=target.backend,
+            max_input_tokens=self.sections[target.backend].max_input_tokens,
+            context_length=known.context_length if known else None,
+            native=frozenset({"shift", "truncate"} & set(declared or ())),
+        )
 
     def _plugin(self, capability: str, backend: str) -> object:
         described = self.backend(backend)
