@@ -52,7 +52,7 @@ EVENTS = st.one_of(
         AudioData, st.binary(max_size=9), words, st.none() | st.integers(1, 9), choices, options
     ),
     st.builds(Loading, words, counts, counts, options),
-    st.builds(Notice, words, words, st.none() | words, words | counts, options),
+    st.builds(Notice, words, words, st.none() | words, options, effective=words | counts),
     st.builds(UsageReport, st.builds(Usage.reported, counts, counts), options),
     st.builds(Stop, st.sampled_from(["complete", "max_tokens", "tool_use"]), choices, options),
 )

@@ -185,10 +185,10 @@ def test_half_a_tracer_is_quarantined(world, told, methods):
 
 
 class Auth:
-    """Two keys in headers of any name."""
+    """A key, and a signature made with it, in headers of any name."""
 
     def __call__(self, call, body):
-        return {"X-Acme": KEY, "Authorization": f"Bearer {KEY}"}
+        return {"X-Acme": "s1gned", "Authorization": f"Bearer {KEY}"}
 
     def redact(self, text):
         return text.replace(KEY, "***")
@@ -220,7 +220,7 @@ def test_headers_that_the_key_made_are_masked_whatever_their_name():
     call = a_call(post(), backend=BACKEND, watch=watch)
     wanted = HttpCall(method="GET", path=f"/x?key={KEY}", headers={"x-plain": f"of {KEY}"})
     prepared = prepare(call, wanted)
-    assert prepared.headers["X-Acme"] == KEY
+    assert prepared.headers["X-Acme"] == "s1gned"
     (_, sent) = listener.told[-1]
     shown = {"X-Acme": "***", "Authorization": "***", "x-plain": "of ***"}
     assert {name: sent.headers[name] for name in shown} == shown

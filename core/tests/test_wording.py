@@ -164,6 +164,18 @@ def test_a_history_is_mended_before_it_is_sent(world):
     assert len(turns) == 2
 
 
+def test_a_prompt_that_is_made_to_fit_still_tells_of_the_tools(world):
+    plugin = Parrot("Cold.")
+    turns = [Message("user", "a" * 400), Message("assistant", "No."), Message("user", "Cold?")]
+    options = {"tools": [WEATHER], "shift": True}
+    one = world(plugin, tools="text", max_input_tokens=60)
+    answer = one.call("chat", messages=turns, **options)
+    (sent,) = plugin.requests[0].messages
+    assert sent.text.startswith("Cold?\n\n")
+    assert "<name>weather</name>" in sent.text
+    assert [notice.code for notice in answer.warnings] == ["shifted"]
+
+
 def test_thinking_is_never_sent_back(world):
     plugin = Parrot(think_tags=ThinkTags())
     one = world(plugin)

@@ -8,7 +8,7 @@ MultitapError
     │                                                    .partial .attempts .request_id .retry_after
     ├── ProviderDown         not reachable, or it broke (5xx)                    retryable
     │   ├── TLSFailed        certificate refused
-    │   └── ProxyFailed      the proxy refused
+    │   └── ProxyFailed      the proxy is not there, or refuses
     ├── Timeout              a clock ran out                                     retryable
     │   └── DeadlineExceeded the clock of the whole call
     ├── RateLimited          429                                                 retryable
@@ -225,7 +225,7 @@ class TLSFailed(ProviderDown):
 
 
 class ProxyFailed(ProviderDown):
-    """The proxy refused to connect."""
+    """The proxy is not there, or it refuses."""
 
     retryable = False
     default_hint = "Check the proxy's address and credentials."

@@ -313,7 +313,7 @@ class Notice(_Event):
     code: str
     message: str
     option: str | None = None
-    effective: str | int | None = None
+    effective: str | int | None = attrs.field(default=None, kw_only=True)
     provider_options: JsonObject | None = None
 
 

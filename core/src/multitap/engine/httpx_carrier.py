@@ -4,13 +4,13 @@ What they cannot promise: ``abort`` wakes a blocking call that still waits for t
 answer only if that call opened its connection itself, a deadline is looked at between reads, a
 blocking ``read`` bears the clocks' silence and no less, limits on headers are httpx's own, and 0.28
 may lose a connection of its pool to a cancelled task. A client of its own goes through the proxy
-that it is given, and takes nothing from the environment. This is the only file that imports httpx.
+that it is given, and takes nothing from the environment. Only this file and ``httpx_faults``
+import httpx.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import ssl
 import threading
@@ -24,8 +24,9 @@ from multitap.engine import faults
 from multitap.engine.direct.http1 import DRAIN_BYTES, DRAIN_SECONDS
 from multitap.engine.direct.pool import IDLE_SECONDS, MAX_CONNECTIONS
 from multitap.engine.httpx_attempt import Attempt
+from multitap.engine.httpx_faults import FOREIGN, raise_named
 from multitap.engine.origin import Origin, secure_context
-from multitap.errors import BackendError, ConfigError
+from multitap.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
@@ -131,63 +132,6 @@ def _in_httpx_words(
     )
 
 
-def _raise_named(error: BaseException, attempt: Attempt) -> NoReturn:
-    """Every exception of httpx as one of ours; others as they are."""
-    if not isinstance(error, _FOREIGN):
-        raise error
-    raise _fault(error, attempt) from error
-
-
-def _fault(error: Exception, attempt: Attempt) -> Exception:
-    if isinstance(error, httpx.TimeoutException):
-        return _timed_out(error, attempt)
-    if isinstance(error, httpx.ProxyError):
-        return faults.proxy_refused(attempt.proxy, _status(error))
-    if isinstance(error, httpx.ConnectError):
-        return _not_connected(error, attempt)
-    if isinstance(error, (httpx.NetworkError, httpx.StreamError)):
-        return _lost(attempt, reset=True)
-    if isinstance(error, httpx.RemoteProtocolError):
-        gone = "disconnected" in str(error) or "closed connection" in str(error)
-        return _lost(attempt, reset=False) if gone else faults.violation("httpx cannot read it")
-    return ConfigError("httpx cannot send this request")
-
-
-def _timed_out(error: httpx.TimeoutException, attempt: Attempt) -> Exception:
-    if isinstance(error, httpx.PoolTimeout):
-        return faults.pool_full(attempt.where)
-    if isinstance(error, httpx.ConnectTimeout):
-        return faults.expired("connect_timeout", "connect", attempt.connect, attempt.deadline)
-    if isinstance(error, httpx.WriteTimeout):
-        return faults.expired("stall_timeout", "send", attempt.idle, attempt.deadline)
-    if attempt.phase == "wait":
-        return faults.expired("first_byte_timeout", "wait", attempt.first_byte, attempt.deadline)
-    return faults.expired("stall_timeout", "stream", attempt.idle, attempt.deadline)
-
-
-def _not_connected(error: httpx.ConnectError, attempt: Attempt) -> Exception:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLError):
-            return faults.tls_failed(attempt.where, faults.tls_reason(cause))
-        cause = cause.__cause__ or cause.__context__
-    if attempt.proxy is not None:
-        return faults.proxy_unreachable(attempt.proxy)
-    return faults.connect_failed(attempt.where, "refused, unreachable, or there is no such name")
-
-
-def _status(error: httpx.ProxyError) -> int | None:
-    """The proxy's answer to CONNECT; its further words may hold anything."""
-    found = re.match(r"\d{3}\b", str(error))
-    return int(found[0]) if found else None
-
-
-def _lost(attempt: Attempt, *, reset: bool) -> Exception:
-    if attempt.phase == "wait":
-        return faults.connection_lost(attempt.where, "wait")
-    return faults.truncated(attempt.where, reset=reset)
-
-
 def _pieces(response: httpx.Response) -> Iterator[bytes]:
     """The body as it comes; a mock's answer may be there as a whole already."""
     return iter((response.content,)) if response.is_stream_consumed else response.iter_raw()
@@ -199,9 +143,6 @@ async def _async_pieces(response: httpx.Response) -> AsyncIterator[bytes]:
         return
     async for data in response.aiter_raw():
         yield data
-
-
-_FOREIGN = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict)
 
 
 # ---- blocking ------------------------------------------------------------------------------------
@@ -279,7 +220,7 @@ class HttpxTransfer:
 
     def _drain(self) -> None:
         left = DRAIN_BYTES
-        with suppress(*_FOREIGN):
+        with suppress(*FOREIGN):
             for data in self._body:
                 left -= len(data)
                 if left < 0:
@@ -305,11 +246,11 @@ class HttpxTransfer:
 
     def _give_up(self, error: BaseException) -> NoReturn:
         self._drop()
-        if not isinstance(error, (*_FOREIGN, BackendError)) or self._attempt is None:
+        if not isinstance(error, (*FOREIGN, BackendError)) or self._attempt is None:
             raise error
         if self._aborted:
             raise faults.aborted(self._attempt.phase) from error
-        _raise_named(error, self._attempt)
+        raise_named(error, self._attempt)
 
     def _refuse_aborted(self) -> None:
         if self._aborted:
@@ -323,7 +264,7 @@ class HttpxTransfer:
     def _drop(self) -> None:
         response, self._response, self._stream = self._response, None, None
         if response is not None:
-            with suppress(*_FOREIGN):
+            with suppress(*FOREIGN):
                 response.close()
 
 
@@ -362,7 +303,7 @@ class AsyncHttpxTransfer:
             return attempt.head(response.status_code, response.headers.items())
         except BaseException as error:
             self._drop()
-            _raise_named(error, attempt)
+            raise_named(error, attempt)
 
     async def read(self, idle: float | None = None, /) -> bytes:
         """The next bytes of the body as they come; ``b""`` at its end."""
@@ -376,7 +317,7 @@ class AsyncHttpxTransfer:
             return attempt.finish()
         except BaseException as error:
             self._drop()
-            _raise_named(error, attempt)
+            raise_named(error, attempt)
 
     async def done(self) -> None:
         """The answer is all there: drain what is left (bounded) and keep the connection."""

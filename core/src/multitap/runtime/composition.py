@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar, Union, cast
 
 from multitap.capabilities.catalog import Catalog, Model
-from multitap.capabilities.chat import ChatModel
+from multitap.capabilities.chat import ChatModel, ChatRequest
 from multitap.capabilities.embedding import (
     EmbeddingModel,
     EmbeddingRequest,
@@ -34,7 +35,6 @@ from multitap.engine.call import Call
 from multitap.engine.carrier import Clocks
 from multitap.errors import ConfigError, NotSupported
 from multitap.events import Event
-from multitap.filters.strict import Strict
 from multitap.fitting import Fitting
 from multitap.manifest import ProviderInfo
 from multitap.parameters import check_parameters
@@ -158,25 +158,19 @@ class Composition:
         known = self._known(target)
         request, clamped = fit_to_model(request, known.max_output_tokens if known else None)
         pricing = section.prices.get(target.model, known.pricing if known else None)
-        declared: Collection[str] | None = getattr(plugin, "options", None)
-        wording = worded(request, plugin, section, strict=strict)
-        fitting = Fitting(
-            request=wording.request,
-            backend=target.backend,
-            max_input_tokens=section.max_input_tokens,
-            context_length=known.context_length if known else None,
-            native=frozenset({"shift", "truncate"} & set(declared or ())),
-        )
+        request, wording = worded(request, plugin, section, strict=strict)
+        fitting = self._fitting(request, target, wording.options)
         request, fitted = fitting.fitted()
-        request, ignored = honoured(request, declared, strict=strict, backend=target.backend)
+        request, ignored = honoured(request, wording.options, strict=strict, backend=target.backend)
+        ask = partial(wording.ask, plugin)
         return self._call(
             "chat",
             target,
-            lambda: plugin.chat(request),
+            lambda: ask(request),
             timeout,
             notices=(*clamped, *wording.notices, *fitted, *ignored),
-            shorter=fitting.shorter(request, plugin.chat),
-            filters=lambda: (*wording.filters(), *((Strict(),) if strict else ())),
+            shorter=fitting.shorter(request, ask),
+            filters=wording.filters,
             ends_with_stop=True,
             streamed=stream,
             pricing=pricing,
@@ -285,6 +279,18 @@ class Composition:
         )
 
     # ---- how a call is put together ------------------------------------------------------------
+
+    def _fitting(
+        self, request: ChatRequest, target: ResolvedModel, declared: Collection[str] | None
+    ) -> Fitting:
+        known = self._known(target)
+        return Fitting(
+            request=request,
+            backend=target.backend,
+            max_input_tokens=self.sections[target.backend].max_input_tokens,
+            context_length=known.context_length if known else None,
+            native=frozenset({"shift", "truncate"} & set(declared or ())),
+        )
 
     def _plugin(self, capability: str, backend: str) -> object:
         described = self.backend(backend)

@@ -1,0 +1,76 @@
+"""What httpx raises, as the errors that every carrier has."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from typing import TYPE_CHECKING, NoReturn
+
+import httpx  # noqa: TID253 - imported by the carrier over httpx alone
+
+from multitap.engine import faults
+from multitap.errors import ConfigError
+
+if TYPE_CHECKING:
+    from multitap.engine.httpx_attempt import Attempt
+
+__all__ = ("FOREIGN", "raise_named")
+
+FOREIGN = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict)
+
+
+def raise_named(error: BaseException, attempt: Attempt) -> NoReturn:
+    """Every exception of httpx as one of ours; others as they are."""
+    if not isinstance(error, FOREIGN):
+        raise error
+    raise _fault(error, attempt) from error
+
+
+def _fault(error: Exception, attempt: Attempt) -> Exception:
+    if isinstance(error, httpx.TimeoutException):
+        return _timed_out(error, attempt)
+    if isinstance(error, httpx.ProxyError):
+        return faults.proxy_refused(attempt.proxy, _status(error))
+    if isinstance(error, httpx.ConnectError):
+        return _not_connected(error, attempt)
+    if isinstance(error, (httpx.NetworkError, httpx.StreamError)):
+        return _lost(attempt, reset=True)
+    if isinstance(error, httpx.RemoteProtocolError):
+        gone = "disconnected" in str(error) or "closed connection" in str(error)
+        return _lost(attempt, reset=False) if gone else faults.violation("httpx cannot read it")
+    return ConfigError("httpx cannot send this request")
+
+
+def _timed_out(error: httpx.TimeoutException, attempt: Attempt) -> Exception:
+    if isinstance(error, httpx.PoolTimeout):
+        return faults.pool_full(attempt.where)
+    if isinstance(error, httpx.ConnectTimeout):
+        return faults.expired("connect_timeout", "connect", attempt.connect, attempt.deadline)
+    if isinstance(error, httpx.WriteTimeout):
+        return faults.expired("stall_timeout", "send", attempt.idle, attempt.deadline)
+    if attempt.phase == "wait":
+        return faults.expired("first_byte_timeout", "wait", attempt.first_byte, attempt.deadline)
+    return faults.expired("stall_timeout", "stream", attempt.idle, attempt.deadline)
+
+
+def _not_connected(error: httpx.ConnectError, attempt: Attempt) -> Exception:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return faults.tls_failed(attempt.where, faults.tls_reason(cause))
+        cause = cause.__cause__ or cause.__context__
+    if attempt.proxy is not None:
+        return faults.proxy_unreachable(attempt.proxy)
+    return faults.connect_failed(attempt.where, "refused, unreachable, or there is no such name")
+
+
+def _status(error: httpx.ProxyError) -> int | None:
+    """The proxy's answer to CONNECT; its further words may hold anything."""
+    found = re.match(r"\d{3}\b", str(error))
+    return int(found[0]) if found else None
+
+
+def _lost(attempt: Attempt, *, reset: bool) -> Exception:
+    if attempt.phase == "wait":
+        return faults.connection_lost(attempt.where, "wait")
+    return faults.truncated(attempt.where, reset=reset)
