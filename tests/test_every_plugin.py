@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from scripted_ollama import ScriptedOllama
+from scripted_openai import ScriptedOpenAI
 
 from multitap.errors import BackendError, DeadlineExceeded, ModelNotFound, NotSupported
 from multitap.events import Stop, Text
@@ -38,6 +39,7 @@ PLUGINS = {
         "llamacpp": {"context": 512, "parallel": 2, "threads": 1},
     },
     "ollama": {"defaults": {"model": "ollama:tiny"}},
+    "openai": {"defaults": {"model": "openai:tiny"}},
 }
 MANAGES = ("echo", "ollama")
 ASKED = {
@@ -66,8 +68,8 @@ def plugin(request):
 @pytest.fixture(scope="module")
 def servers():
     """The sections of those that need a server: the address of a scripted one."""
-    with ScriptedOllama() as ollama:
-        yield {"ollama": {"endpoint": ollama.url}}
+    with ScriptedOllama() as ollama, ScriptedOpenAI() as openai:
+        yield {"ollama": {"endpoint": ollama.url}, "openai": {"endpoint": openai.url}}
 
 
 @pytest.fixture(scope="module", params=WORLDS, ids=["sync", "async"])
