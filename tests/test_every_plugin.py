@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from scripted_llamaserver import ScriptedLlamaServer
+from scripted_lmstudio import ScriptedLmStudio
 from scripted_ollama import ScriptedOllama
+from scripted_openai import ScriptedOpenAI
 from scripted_tgi import ScriptedTgi
 from scripted_vllm import ScriptedVllm
 
@@ -42,18 +44,27 @@ PLUGINS = {
         "llamacpp": {"context": 512, "parallel": 2, "threads": 1},
     },
     "llamaserver": {"defaults": {"model": "llamaserver:tiny"}},
+    "lmstudio": {"defaults": {"model": "lmstudio:tiny"}},
     "ollama": {"defaults": {"model": "ollama:tiny"}},
+    "openai": {"defaults": {"model": "openai:tiny"}},
     "tgi": {"defaults": {"model": "tgi:tgi"}},
     "vllm": {"defaults": {"model": "vllm:tiny"}},
 }
 SERVERS = {
     "llamaserver": ScriptedLlamaServer,
+    "lmstudio": ScriptedLmStudio,
     "ollama": ScriptedOllama,
+    "openai": ScriptedOpenAI,
     "tgi": ScriptedTgi,
     "vllm": ScriptedVllm,
 }
 VERBS = ("copy", "delete", "create", "running", "pull")
-MANAGES = {"echo": VERBS, "ollama": VERBS, "llamaserver": ("delete", "running", "pull")}
+MANAGES = {
+    "echo": VERBS,
+    "llamaserver": ("delete", "running", "pull"),
+    "lmstudio": ("running", "pull"),
+    "ollama": VERBS,
+}
 ASKED = {
     "a question": ("What is the capital of France?", {}),
     "few tokens": ("What is the capital of France?", {"max_tokens": 3}),
