@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from scripted_ollama import ScriptedOllama
+from scripted_openai import ScriptedOpenAI
 from scripted_vllm import ScriptedVllm
 
 from multitap.errors import BackendError, DeadlineExceeded, ModelNotFound, NotSupported
@@ -39,8 +41,10 @@ PLUGINS = {
         "llamacpp": {"context": 512, "parallel": 2, "threads": 1},
     },
     "ollama": {"defaults": {"model": "ollama:tiny"}},
+    "openai": {"defaults": {"model": "openai:tiny"}},
     "vllm": {"defaults": {"model": "vllm:tiny"}},
 }
+SERVERS = {"ollama": ScriptedOllama, "openai": ScriptedOpenAI, "vllm": ScriptedVllm}
 MANAGES = ("echo", "ollama")
 ASKED = {
     "a question": ("What is the capital of France?", {}),
@@ -68,8 +72,9 @@ def plugin(request):
 @pytest.fixture(scope="module")
 def servers():
     """The sections of those that need a server: the address of a scripted one."""
-    with ScriptedOllama() as ollama, ScriptedVllm() as vllm:
-        yield {"ollama": {"endpoint": ollama.url}, "vllm": {"endpoint": vllm.url}}
+    with ExitStack() as stack:
+        urls = {name: stack.enter_context(kind()).url for name, kind in SERVERS.items()}
+        yield {name: {"endpoint": url} for name, url in urls.items()}
 
 
 @pytest.fixture(scope="module", params=WORLDS, ids=["sync", "async"])
