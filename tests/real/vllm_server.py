@@ -1,7 +1,8 @@
-"""A real vLLM on a processor: ``python vllm_server.py MODEL.gguf FOLDER [FLAG…]``, by vLLM's own Python.
+"""A real vLLM on a processor: ``python vllm_server.py MODEL.gguf FOLDER [FLAG…]``.
 
-The model is written to the folder in the form that vLLM reads, once; then this process becomes the
-server. Its key is in the environment (``VLLM_API_KEY``), so that no list of processes shows it.
+The Python is that of vLLM's environment. The model is written to the folder in the form that vLLM
+reads, once; then this process becomes the server. Its key is in the environment (``VLLM_API_KEY``),
+so that no list of processes shows it.
 """
 
 from __future__ import annotations
