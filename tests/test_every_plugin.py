@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from scripted_llamaserver import ScriptedLlamaServer
+from scripted_lmstudio import ScriptedLmStudio
 from scripted_ollama import ScriptedOllama
 
 from multitap.errors import BackendError, DeadlineExceeded, ModelNotFound, NotSupported
@@ -39,10 +41,16 @@ PLUGINS = {
         "llamacpp": {"context": 512, "parallel": 2, "threads": 1},
     },
     "llamaserver": {"defaults": {"model": "llamaserver:tiny"}},
+    "lmstudio": {"defaults": {"model": "lmstudio:tiny"}},
     "ollama": {"defaults": {"model": "ollama:tiny"}},
 }
 VERBS = ("copy", "delete", "create", "running", "pull")
-MANAGES = {"echo": VERBS, "ollama": VERBS, "llamaserver": ("delete", "running", "pull")}
+MANAGES = {
+    "echo": VERBS,
+    "llamaserver": ("delete", "running", "pull"),
+    "lmstudio": ("running", "pull"),
+    "ollama": VERBS,
+}
 ASKED = {
     "a question": ("What is the capital of France?", {}),
     "few tokens": ("What is the capital of France?", {"max_tokens": 3}),
@@ -69,11 +77,15 @@ def plugin(request):
 @pytest.fixture(scope="module")
 def servers():
     """The sections of those that need a server: the address of a scripted one."""
-    with ScriptedOllama() as ollama, ScriptedLlamaServer() as llamaserver:
-        yield {
-            "llamaserver": {"endpoint": llamaserver.url},
-            "ollama": {"endpoint": ollama.url},
-        }
+    scripted = {
+        "llamaserver": ScriptedLlamaServer(),
+        "lmstudio": ScriptedLmStudio(),
+        "ollama": ScriptedOllama(),
+    }
+    with ExitStack() as stack:
+        for server in scripted.values():
+            stack.enter_context(server)
+        yield {name: {"endpoint": server.url} for name, server in scripted.items()}
 
 
 @pytest.fixture(scope="module", params=WORLDS, ids=["sync", "async"])
