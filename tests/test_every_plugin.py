@@ -10,6 +10,7 @@ import pytest
 from scripted_llamaserver import ScriptedLlamaServer
 from scripted_lmstudio import ScriptedLmStudio
 from scripted_ollama import ScriptedOllama
+from scripted_openai import ScriptedOpenAI
 
 from multitap.errors import BackendError, DeadlineExceeded, ModelNotFound, NotSupported
 from multitap.events import Stop, Text
@@ -43,6 +44,7 @@ PLUGINS = {
     "llamaserver": {"defaults": {"model": "llamaserver:tiny"}},
     "lmstudio": {"defaults": {"model": "lmstudio:tiny"}},
     "ollama": {"defaults": {"model": "ollama:tiny"}},
+    "openai": {"defaults": {"model": "openai:tiny"}},
 }
 VERBS = ("copy", "delete", "create", "running", "pull")
 MANAGES = {
@@ -81,6 +83,7 @@ def servers():
         "llamaserver": ScriptedLlamaServer(),
         "lmstudio": ScriptedLmStudio(),
         "ollama": ScriptedOllama(),
+        "openai": ScriptedOpenAI(),
     }
     with ExitStack() as stack:
         for server in scripted.values():
