@@ -251,6 +251,7 @@ def test_an_unload_is_over_when_the_memory_is_free(ask):
     found, asked = ask(Router(*lists).routes, "unload", "a")
     assert found is None
     assert orders(asked) == [("POST", "/models/unload", {"model": "a"})]
+    assert len(asked) == 4  # it was looked at again until it was free
     assert ask(Router([row("a", "unloaded")]).routes, "unload", "a")[0] is None
 
 

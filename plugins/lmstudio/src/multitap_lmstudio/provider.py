@@ -37,8 +37,7 @@ class LmStudioProvider:
 
         def steps() -> Steps[Validation]:
             try:
-                catalog = LmStudioCatalog(self.backend)
-                models = yield from _results(catalog.models())
+                models = yield from all_models()
             except BackendError as error:
                 if error.status in _TELLING or (error.status is None and error.phase != "parse"):
                     raise

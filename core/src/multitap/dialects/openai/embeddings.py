@@ -19,7 +19,7 @@ import msgspec
 from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vectors
 from multitap.dialects.openai.asking import json_exchange
 from multitap.dialects.openai.chunks import UsageFacts, read_usage
-from multitap.dialects.openai.errors import explain_openai
+from multitap.dialects.openai.errors import explain_openai, openai_error
 from multitap.errors import BadRequest, NotSupported, ProtocolError
 from multitap.events import Usage
 from multitap.work import Backend, Exchange, Explain
@@ -40,6 +40,7 @@ class Reply(msgspec.Struct, gc=False):
     data: list[Row] | None = None
     model: str | None = None
     usage: UsageFacts | None = None
+    error: Any = None
 
 
 @attrs.frozen
@@ -99,6 +100,8 @@ class TextEmbeddings:
 
 
 def _embeddings(request: EmbeddingRequest, reply: Reply) -> Embeddings:
+    if reply.error:  # there are servers that refuse with status 200
+        raise openai_error(reply.error)
     rows = _in_order(reply.data or [], len(request.texts))
     vectors = Vectors.from_rows([_numbers(row.embedding) for row in rows])
     if request.dimensions not in (None, vectors.width):
