@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from scripted_ollama import ScriptedOllama
+from scripted_openai import ScriptedOpenAI
 from scripted_tgi import ScriptedTgi
 
 from multitap.errors import BackendError, DeadlineExceeded, ModelNotFound, NotSupported
@@ -39,8 +41,10 @@ PLUGINS = {
         "llamacpp": {"context": 512, "parallel": 2, "threads": 1},
     },
     "ollama": {"defaults": {"model": "ollama:tiny"}},
+    "openai": {"defaults": {"model": "openai:tiny"}},
     "tgi": {"defaults": {"model": "tgi:tgi"}},
 }
+SERVERS = {"ollama": ScriptedOllama, "openai": ScriptedOpenAI, "tgi": ScriptedTgi}
 MANAGES = ("echo", "ollama")
 ASKED = {
     "a question": ("What is the capital of France?", {}),
@@ -68,8 +72,10 @@ def plugin(request):
 @pytest.fixture(scope="module")
 def servers():
     """The sections of those that need a server: the address of a scripted one."""
-    with ScriptedOllama() as ollama, ScriptedTgi() as tgi:
-        yield {"ollama": {"endpoint": ollama.url}, "tgi": {"endpoint": tgi.url}}
+    with ExitStack() as stack:
+        yield {
+            name: {"endpoint": stack.enter_context(make()).url} for name, make in SERVERS.items()
+        }
 
 
 @pytest.fixture(scope="module", params=WORLDS, ids=["sync", "async"])

@@ -542,6 +542,32 @@ def test_the_request_id_is_kept():
     assert explain_openai(reply).request_id == "req-7"
 
 
+# ---- refusals of gateways ------------------------------------------------------------------------
+
+
+def test_an_error_that_a_gateway_wrapped_is_unwrapped():
+    inner = {"code": 400, "message": "too long", "type": "exceed_context_size_error", "n_ctx": 256}
+    outer = {"message": json.dumps({"error": inner}), "type": "invalid_request_error"}
+    error = openai_error(outer)
+    assert (type(error), error.message, error.limit) == (errors.ContextOverflow, "too long", 256)
+    for text in ('{"a": 1}', "{no json", '{"error": []}'):
+        assert openai_error({"message": text}).message == text
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("unsupported_parameter", "Unsupported parameter: 'max_tokens'"),
+        ("unsupported_value", "Unsupported value: 'temperature'"),
+        (None, '"tiny" does not support chat'),
+        (None, "image URLs are not currently supported"),
+    ],
+)
+def test_what_a_model_cannot_do_is_not_supported(code, message):
+    body = json.dumps({"error": {"message": message, "code": code}}).encode()
+    assert type(explain_openai(HttpReply(400, {}, body))) is errors.NotSupported
+
+
 # ---- what few servers have -----------------------------------------------------------------------
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from multitap.dialects.replies import class_for_status, reply_facts, reply_json, reply_text
 from multitap.errors import (
     BackendError,
+    BadRequest,
     ContentFiltered,
     ContextOverflow,
     ModelNotFound,
@@ -42,6 +45,8 @@ _STATUS_OF_WORD = {
     "server_error": 500,
     "serviceunavailableerror": 503,
     "unavailable_error": 503,
+    "unsupported_parameter": 501,
+    "unsupported_value": 501,
     "validation": 422,
 }
 _OVERFLOW_WORDS = {"context_length_exceeded", "exceed_context_size_error"}
@@ -57,6 +62,7 @@ _LIMIT = re.compile(
 _NEEDED = re.compile(
     r"(?i)(?:request \(|input \(|resulted in |too long: |prompt contains )(\d+) (?:input )?tokens"
 )
+_UNSUPPORTED = re.compile(r"(?i)\bdoes not support\b|\bnot (?:currently |yet )?supported\b")
 _NO_SUCH_PATH = re.compile(r"(?i)(?:file )?not found\.?|404 page not found|method not allowed")
 
 
@@ -91,7 +97,7 @@ def openai_error(error: Any, *, reply: HttpReply | None = None) -> BackendError:
     >>> openai_error({"code": 503, "message": "Loading model"})
     Overloaded('Loading model')
     """
-    facts = error if isinstance(error, dict) else {"message": error}
+    facts = _innermost(error if isinstance(error, dict) else {"message": error})
     words = {str(facts[k]).lower() for k in ("code", "type", "error_type") if facts.get(k)}
     message = _message(facts) or "The server reports an error and does not say which"
     known: dict[str, Any] = (
@@ -103,6 +109,19 @@ def openai_error(error: Any, *, reply: HttpReply | None = None) -> BackendError:
     if words & _FILTER_WORDS:
         return ContentFiltered(message, **known)
     return _class(facts, words, message, reply)(message, **known)
+
+
+def _innermost(facts: dict[str, Any]) -> dict[str, Any]:
+    """The error itself, where a gateway put what its engine said into a text, as JSON."""
+    text = facts.get("message")
+    if not isinstance(text, str) or not text.lstrip().startswith("{"):
+        return facts
+    try:
+        inner = msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        return facts
+    inner = inner.get("error", inner) if isinstance(inner, dict) else None
+    return {**facts, **inner} if isinstance(inner, dict) and inner.get("message") else facts
 
 
 def _message(facts: dict[str, Any]) -> str:
@@ -125,12 +144,12 @@ def _class(
     facts: dict[str, Any], words: set[str], message: str, reply: HttpReply | None
 ) -> type[BackendError]:
     by_word = [_STATUS_OF_WORD[word] for word in words if word in _STATUS_OF_WORD]
-    telling = [status for status in by_word if status in (402, 404, 429)]
+    telling = [status for status in by_word if status in (402, 404, 429, 501)]
     status = next(iter(telling), None) or (reply.status if reply else _number(facts))
     found = class_for_status(status or next(iter(by_word), None), in_stream=reply is None)
     if found is ModelNotFound and _NO_SUCH_PATH.fullmatch(message):
         return ProtocolError
-    if "is not supported" in message and "input" in message:
+    if _UNSUPPORTED.search(message) and (found is BadRequest or "input" in message):
         return NotSupported
     return found
 

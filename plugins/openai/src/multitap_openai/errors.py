@@ -1,0 +1,49 @@
+"""OpenAI's refusals: what the dialect reads, and how long to wait by the rate-limit headers.
+
+>>> from multitap.work import HttpReply
+>>> body = b'{"error": {"message": "Slow down", "code": "rate_limit_exceeded"}}'
+>>> headers = {"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "1m30s"}
+>>> explain(HttpReply(429, headers, body)).retry_after
+90.0
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from multitap.dialects.openai.errors import explain_openai
+from multitap.errors import BackendError, RateLimited
+
+if TYPE_CHECKING:
+    from multitap.work import HttpReply
+
+__all__ = ("explain",)
+
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_COUNTED = ("requests", "tokens")
+
+
+def explain(reply: HttpReply) -> BackendError:
+    """The typed error of a 4xx or 5xx answer."""
+    error = explain_openai(reply)
+    if isinstance(error, RateLimited) and error.retry_after is None:
+        error.retry_after = _until_reset(reply.headers)
+    return error
+
+
+def _until_reset(headers: Mapping[str, str]) -> float | None:
+    """Until that is full again of which nothing is left; which that is may be unsaid."""
+    spent = [n for n in _COUNTED if headers.get(f"x-ratelimit-remaining-{n}") == "0"]
+    waits = [_duration(headers.get(f"x-ratelimit-reset-{n}", "")) for n in spent or _COUNTED]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _duration(text: str) -> float | None:
+    """Go's durations: ``6m0s``, ``1.5s``, ``20ms``."""
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        return None
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)

@@ -1,0 +1,73 @@
+"""Profiles: OpenAI's models, which differ, and what is asked of any other server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import attrs
+
+from multitap.capabilities.chat import ThinkLevel
+from multitap.dialects.openai.profile import EFFORTS, FIELDS, Profile
+from multitap_openai.server import Server
+
+__all__ = ("profile_of",)
+
+_SAMPLING = {"temperature", "top_p", "stop", "logprobs"}
+"""What models that think refuse."""
+
+
+@attrs.frozen
+class Family:
+    """What a family of OpenAI's models takes: its levels of thinking, and whether sampling."""
+
+    pattern: str
+    levels: tuple[ThinkLevel, ...] = ()
+    samples: bool = False
+
+
+FAMILIES = (
+    Family(r"gpt-5.*-chat.*|chatgpt-.*", samples=True),
+    Family(r"gpt-5-pro.*", ("high",)),
+    Family(r"gpt-5\.\d+-pro.*", ("medium", "high", "xhigh")),
+    Family(r"gpt-5\.1.*", ("off", "low", "medium", "high")),
+    Family(r"gpt-5(?:-.*)?", ("minimal", "low", "medium", "high")),
+    Family(r"gpt-(?:5\.|[6-9]).*", ("off", "low", "medium", "high", "xhigh")),
+    Family(r"o\d+(?:-.*)?", ("low", "medium", "high")),
+    Family(r"gpt-[34].*", samples=True),
+)
+"""The first that matches counts; a fine-tuned model is of the family that its name begins with."""
+
+
+def profile_of(server: Server, model: str) -> Profile:
+    """What this server takes for this model."""
+    settings = server.backend.settings
+    common = Profile(
+        provider=server.backend.provider,
+        path=server.path("/chat/completions"),
+        fields=_fields(server),
+        system=settings.get("system", "keep"),
+        stream_options=settings.get("stream_usage", True),
+        documents={"application/pdf"},
+    )
+    if server.rules == "compatible":
+        return common
+    return _of_openai(common, model)
+
+
+def _fields(server: Server) -> Mapping[str, str]:
+    usual = "max_completion_tokens" if server.rules == "openai" else "max_tokens"
+    key = server.backend.settings.get("max_tokens_field") or usual
+    return {**FIELDS, "max_tokens": key}
+
+
+def _of_openai(common: Profile, model: str) -> Profile:
+    strict = attrs.evolve(
+        common, tool_names=r"[a-zA-Z0-9_-]{1,64}", clean_schemas=True, strict_schemas=True
+    )
+    name = model.removeprefix("ft:").partition(":")[0]
+    family = next((f for f in FAMILIES if re.fullmatch(f.pattern, name)), None)
+    if family is None:  # newer than this table: the server may refuse what it does not take
+        return strict
+    fields = {n: k for n, k in strict.fields.items() if family.samples or n not in _SAMPLING}
+    return attrs.evolve(strict, fields=fields, think={n: EFFORTS[n] for n in family.levels})

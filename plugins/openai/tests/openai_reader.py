@@ -1,0 +1,99 @@
+"""Reads the recordings in the plainest way; imports nothing of Multitap.
+
+They are of an Ollama server, asked over its ``/v1``. ``recorded`` gives what was asked and what was
+answered; ``expected`` what a chat answer says, computed with ``json.loads`` and loops alone.
+"""
+
+import base64
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+RECORDINGS = Path(__file__).parent / "recordings"
+
+CLAIMED = {
+    "test_errors": lambda r: r.status >= 400,
+    "test_recordings": lambda r: r.path == "/v1/chat/completions" and r.status == 200,
+    "test_models": lambda r: r.path == "/v1/models" and r.status == 200,
+    "test_embedding": lambda r: r.path == "/v1/embeddings" and r.status == 200,
+}
+
+
+def names(used_by):
+    """The recordings that a test module uses."""
+    return [name for name in all_names() if CLAIMED[used_by](recorded(name))]
+
+
+def all_names():
+    return sorted(path.stem for path in RECORDINGS.glob("*.json"))
+
+
+def recorded(name):
+    """Method, path and body of the request; status, headers, body and raw bytes of the answer."""
+    data = json.loads(RECORDINGS.joinpath(f"{name}.json").read_text("utf-8"))
+    asked, _, request_body = octets(data["request"]).partition(b"\r\n\r\n")
+    method, path, _ = asked.split(b"\r\n")[0].decode().split(" ")
+    raw = b"".join(map(octets, data["response"]["reads"]))
+    head, _, rest = raw.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    headers = {k.strip().lower(): v.strip() for k, _, v in (x.partition(":") for x in lines[1:])}
+    chunked = headers.get("transfer-encoding") == "chunked"
+    return SimpleNamespace(
+        name=name,
+        method=method,
+        path=path,
+        request=request_body,
+        raw=raw,
+        status=int(lines[0].split()[1]),
+        headers=headers,
+        body=dechunk(rest) if chunked else rest,
+        streamed=headers.get("content-type") == "text/event-stream",
+        ended=data["response"]["ended"],
+        whole=rest.endswith(b"0\r\n\r\n") if chunked else True,
+    )
+
+
+def octets(data):
+    return data["text"].encode() if "text" in data else base64.b64decode(data["b64"])
+
+
+def dechunk(data):
+    whole = b""
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        length = int(size, 16)
+        whole, data = whole + data[:length], data[length + 2 :]
+        if not length:
+            break
+    return whole
+
+
+def objects(recorded):
+    """The JSON values of an answer: one an event, or one in all."""
+    if not recorded.streamed:
+        return [json.loads(recorded.body)]
+    events = recorded.body.decode("utf-8").split("\n\n")
+    data = [event.removeprefix("data: ") for event in events if event]
+    return [json.loads(text) for text in data if text != "[DONE]"]
+
+
+def expected(recorded):
+    """By choice: text, reasoning, calls (name and arguments), tokens, finish; and the usage."""
+    choices, usage = {}, None
+    for value in objects(recorded):
+        usage = value.get("usage") or usage
+        for choice in value.get("choices") or []:
+            found = choices.setdefault(
+                choice.get("index", 0),
+                SimpleNamespace(text="", reasoning="", calls=[], tokens=[], finish=None),
+            )
+            said = choice.get("delta") or choice.get("message") or {}
+            found.text += said.get("content") or ""
+            found.reasoning += said.get("reasoning") or ""
+            for call in said.get("tool_calls") or []:
+                function = call["function"]
+                found.calls.append((call["id"], function["name"], function["arguments"]))
+            entries = (choice.get("logprobs") or {}).get("content") or []
+            found.tokens += [(entry["token"], entry["logprob"]) for entry in entries]
+            found.finish = choice.get("finish_reason") or found.finish
+    return choices, usage

@@ -1,0 +1,121 @@
+"""Embeddings: what is asked for, and vectors as the recordings have them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from array import array
+
+import openai_reader
+import pytest
+
+from multitap.capabilities.embedding import EmbeddingRequest
+from multitap.errors import BadRequest, NotSupported, ProtocolError
+from multitap.events import Failed
+from multitap.testing import assert_chunking_invariant
+from multitap.work import Backend, Head
+from multitap_openai.embedding import multitap_embedding
+
+HEAD = Head(200, {"content-type": "application/json"})
+
+
+def model(**settings):
+    endpoint = settings.pop("endpoint", "http://127.0.0.1:11434")
+    backend = Backend(id="b", provider="openai", endpoint=endpoint, settings=settings)
+    return multitap_embedding(backend)
+
+
+def asked(*texts, **options):
+    return EmbeddingRequest(model="nomic", texts=texts or ("a",), **options)
+
+
+def read(body, request):
+    data = json.dumps(body).encode()
+    decoder = model().embed(request).decoder(HEAD)
+    return [*decoder.feed(data), *decoder.finish()][-1]
+
+
+@pytest.mark.parametrize("name", openai_reader.names("test_embedding"))
+def test_vectors_are_those_of_the_recording_and_in_order(name):
+    recorded = openai_reader.recorded(name)
+    (said,) = openai_reader.objects(recorded)
+    texts = ["x"] * len(said["data"])
+    exchange = model().embed(asked(*texts))
+    (found,) = assert_chunking_invariant(lambda: exchange.decoder(HEAD), recorded.body)
+    assert [array("f", row) for row in found.vectors] == [
+        numbers(row["embedding"]) for row in said["data"]
+    ]
+    usage = said["usage"]
+    assert (found.usage.input_tokens, found.usage.source) == (usage["prompt_tokens"], "reported")
+    assert found.model == said["model"]
+
+
+def numbers(embedding):
+    if isinstance(embedding, str):
+        data = base64.b64decode(embedding)
+        return array("f", struct.unpack(f"<{len(data) // 4}f", data))
+    return array("f", embedding)
+
+
+def test_numbers_and_base64_are_the_same_vectors():
+    one, other = (
+        read(openai_reader.objects(openai_reader.recorded(name))[0], asked("a", "b")).vectors
+        for name in ("embeddings_batch", "embeddings_base64")
+    )
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "sent"),
+    [
+        ({}, {}, {"encoding_format": "float"}),
+        ({"encoding": "base64"}, {}, {"encoding_format": "base64"}),
+        ({"endpoint": "https://api.openai.com"}, {}, {"encoding_format": "base64"}),
+        ({}, {"dimensions": 3}, {"encoding_format": "float", "dimensions": 3}),
+    ],
+)
+def test_what_is_sent(settings, options, sent):
+    call = model(**settings).embed(asked("a", "b", **options)).call
+    assert (call.method, call.path, call.idempotent) == ("POST", "/v1/embeddings", True)
+    assert call.body.value == {"model": "nomic", "input": ["a", "b"], **sent}
+
+
+def row(index, *values):
+    return {"index": index, "embedding": list(values)}
+
+
+def test_rows_are_put_in_the_order_of_the_texts():
+    found = read({"data": [row(1, 2.0), row(0, 1.0)]}, asked("a", "b"))
+    assert [list(vector) for vector in found.vectors] == [[1.0], [2.0]]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [],
+        [row(0, 1.0)],
+        [row(0, 1.0), row(0, 2.0)],
+        [row(0, 1.0), row(2, 2.0)],
+        [row(0, 1.0), row(1, 1.0, 2.0)],
+        [row(0, 1.0), {"index": 1, "embedding": "?"}],
+        [row(0, 1.0), {"index": 1, "embedding": "eHh4"}],
+        [row(0, 1.0), {"index": 1, "embedding": "AADAfw=="}],
+    ],
+)
+def test_vectors_that_are_not_those_of_the_texts_are_a_protocol_error(data):
+    failed = read({"data": data}, asked("a", "b"))
+    assert isinstance(failed, Failed)
+    assert (type(failed.error), failed.error.kind) == (ProtocolError, "embedding_invalid")
+
+
+def test_dimensions_that_the_model_does_not_have_are_not_supported():
+    failed = read({"data": [row(0, 1.0, 2.0)]}, asked("a", dimensions=1))
+    assert isinstance(failed.error, NotSupported)
+
+
+def test_what_no_request_may_have_is_refused_before_it():
+    with pytest.raises(BadRequest, match="0 dimensions"):
+        model().embed(asked("a", dimensions=0))
+    with pytest.raises(BadRequest, match="2048 at a time"):
+        model(endpoint="https://api.openai.com").embed(asked(*["a"] * 2049))
