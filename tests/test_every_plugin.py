@@ -73,9 +73,8 @@ def plugin(request):
 def servers():
     """The sections of those that need a server: the address of a scripted one."""
     with ExitStack() as stack:
-        yield {
-            name: {"endpoint": stack.enter_context(make()).url} for name, make in SERVERS.items()
-        }
+        urls = {name: stack.enter_context(make()).url for name, make in SERVERS.items()}
+        yield {name: {"endpoint": url} for name, url in urls.items()}
 
 
 @pytest.fixture(scope="module", params=WORLDS, ids=["sync", "async"])
