@@ -14,6 +14,7 @@ RECORDINGS = Path(__file__).parent / "recordings"
 CLAIMED = {
     "test_errors": lambda r: r.status >= 400,
     "test_recordings": lambda r: r.path == "/v1/chat/completions" and r.status == 200,
+    "test_responses": lambda r: r.path == "/v1/responses" and r.status == 200,
     "test_models": lambda r: r.path == "/v1/models" and r.status == 200,
     "test_embedding": lambda r: r.path == "/v1/embeddings" and r.status == 200,
 }
@@ -72,8 +73,8 @@ def objects(recorded):
     """The JSON values of an answer: one an event, or one in all."""
     if not recorded.streamed:
         return [json.loads(recorded.body)]
-    events = recorded.body.decode("utf-8").split("\n\n")
-    data = [event.removeprefix("data: ") for event in events if event]
+    lines = recorded.body.decode("utf-8").split("\n")
+    data = [line.removeprefix("data: ") for line in lines if line.startswith("data: ")]
     return [json.loads(text) for text in data if text != "[DONE]"]
 
 
@@ -97,3 +98,30 @@ def expected(recorded):
             found.tokens += [(entry["token"], entry["logprob"]) for entry in entries]
             found.finish = choice.get("finish_reason") or found.finish
     return choices, usage
+
+
+def expected_response(recorded):
+    """The same of an answer of ``/v1/responses``; ``finish`` is the status at its end."""
+    found = SimpleNamespace(text="", reasoning="", calls=[], finish=None, usage=None)
+    for value in objects(recorded):
+        last = value if not recorded.streamed else value.get("response", {})
+        if not recorded.streamed or value["type"] in ("response.completed", "response.failed"):
+            found.finish, found.usage = last["status"], last["usage"]
+        if recorded.streamed and value["type"] == "response.output_text.delta":
+            found.text += value["delta"]
+        if recorded.streamed and value["type"] == "response.reasoning_summary_text.delta":
+            found.reasoning += value["delta"]
+        if recorded.streamed and value["type"] == "response.output_item.done":
+            _add_item(value["item"], found, calls_only=True)
+        for item in [] if recorded.streamed else value["output"]:
+            _add_item(item, found)
+    return found
+
+
+def _add_item(item, found, *, calls_only=False):
+    if item["type"] == "function_call":
+        found.calls.append((item["call_id"], item["name"], item["arguments"]))
+    elif not calls_only and item["type"] == "message":
+        found.text += "".join(part["text"] for part in item["content"])
+    elif not calls_only and item["type"] == "reasoning":
+        found.reasoning += "".join(part["text"] for part in item["summary"])

@@ -33,6 +33,8 @@ RECORDED = {
     "v1_model_unknown": errors.ModelNotFound,
     "v1_native_over_default": errors.ContextOverflow,
     "v1_reasoning_unsupported": errors.NotSupported,
+    "v1_responses_unknown_model": errors.ModelNotFound,
+    "v1_responses_unknown_model_stream": errors.ModelNotFound,
     "v1_tools_unsupported": errors.NotSupported,
     "wrong_method_v1_chat": errors.ProtocolError,
 }

@@ -1,4 +1,4 @@
-"""Chat over ``/v1/chat/completions``, by the profile of the model.
+"""Chat over ``/v1/chat/completions`` or ``/v1/responses``, by the profile of the model.
 
 What the dialect does not know: ``conversation`` among the options becomes a ``prompt_cache_key``,
 so that OpenAI sends the turns of one conversation to where their beginning is cached; and
@@ -16,6 +16,7 @@ import attrs
 from multitap.capabilities.chat import ChatRequest
 from multitap.dialects.openai.completions import ChatCompletions
 from multitap.dialects.openai.profile import FIELDS
+from multitap.dialects.openai.responses import RESPONSE_FIELDS, Responses
 from multitap.events import Event
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import Exchange
@@ -35,14 +36,14 @@ class OpenAIChat:
     @property
     def options(self) -> Collection[str]:
         """What reaches some model; where this one does not take it, a notice says so."""
-        return frozenset({*FIELDS, "think", "tool_choice"})
+        fields = RESPONSE_FIELDS if self.server.responds else FIELDS
+        return frozenset({*fields, "think", "tool_choice"})
 
     def chat(self, request: ChatRequest, /) -> Exchange[Event]:
         """One request."""
         profile = profile_of(self.server, request.model)
-        model = ChatCompletions(
-            self.server.backend, profile, explain=explain, headers=self.server.headers
-        )
+        api = Responses if self.server.responds else ChatCompletions
+        model = api(self.server.backend, profile, explain=explain, headers=self.server.headers)
         return model.chat(attrs.evolve(request, extra=self._extra(request)))
 
     def _extra(self, request: ChatRequest) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import attrs
 
 from multitap.capabilities.chat import ThinkLevel
 from multitap.dialects.openai.profile import EFFORTS, FIELDS, Profile
+from multitap.dialects.openai.responses import RESPONSE_FIELDS, response_levels
 from multitap_openai.server import Server
 
 __all__ = ("profile_of",)
@@ -44,24 +46,33 @@ def profile_of(server: Server, model: str) -> Profile:
     settings = server.backend.settings
     common = Profile(
         provider=server.backend.provider,
-        path=server.path("/chat/completions"),
+        path=server.path("/responses" if server.responds else "/chat/completions"),
         fields=_fields(server),
+        think=_levels(server, list(EFFORTS)),
         system=settings.get("system", "keep"),
         stream_options=settings.get("stream_usage", True),
         documents={"application/pdf"},
     )
     if server.rules == "compatible":
         return common
-    return _of_openai(common, model)
+    return _of_openai(server, common, model)
+
+
+def _levels(
+    server: Server, levels: Collection[ThinkLevel]
+) -> Mapping[ThinkLevel, Mapping[str, Any]]:
+    return response_levels(levels) if server.responds else {n: EFFORTS[n] for n in levels}
 
 
 def _fields(server: Server) -> Mapping[str, str]:
+    if server.responds:
+        return RESPONSE_FIELDS
     usual = "max_completion_tokens" if server.rules == "openai" else "max_tokens"
     key = server.backend.settings.get("max_tokens_field") or usual
     return {**FIELDS, "max_tokens": key}
 
 
-def _of_openai(common: Profile, model: str) -> Profile:
+def _of_openai(server: Server, common: Profile, model: str) -> Profile:
     strict = attrs.evolve(
         common, tool_names=r"[a-zA-Z0-9_-]{1,64}", clean_schemas=True, strict_schemas=True
     )
@@ -70,4 +81,4 @@ def _of_openai(common: Profile, model: str) -> Profile:
     if family is None:  # newer than this table: the server may refuse what it does not take
         return strict
     fields = {n: k for n, k in strict.fields.items() if family.samples or n not in _SAMPLING}
-    return attrs.evolve(strict, fields=fields, think={n: EFFORTS[n] for n in family.levels})
+    return attrs.evolve(strict, fields=fields, think=_levels(server, family.levels))

@@ -51,6 +51,11 @@ class Server:
         headers = {h: v for name, h in _HEADERS.items() if (v := backend.settings.get(name))}
         return cls(backend, rules, _with_slash(prefix), headers)
 
+    @property
+    def responds(self) -> bool:
+        """Do chats go over ``/v1/responses``?"""
+        return self.backend.settings.get("api") == "responses"
+
     def path(self, path: str) -> str:
         """The path of a request, after the endpoint."""
         return self.prefix + path

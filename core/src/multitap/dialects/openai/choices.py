@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from multitap.dialects.openai.chunks import Choice, Delta, Logprob, Piece, Sound
 
-__all__ = ("ChoiceReader",)
+__all__ = ("ChoiceReader", "logprobs_of")
 
 
 class ChoiceReader:
@@ -39,7 +39,7 @@ class ChoiceReader:
     def read(self, choice: Choice, events: list[Event]) -> None:
         """Add what the choice has that is new."""
         if choice.logprobs is not None:
-            self._logprobs += _logprobs(choice.logprobs.content or ())
+            self._logprobs += logprobs_of(choice.logprobs.content or ())
         if choice.delta is not None:
             self._delta(choice.delta, events)
         elif choice.message is not None:
@@ -124,9 +124,10 @@ def _thought(piece: Piece) -> str:
     return piece.thinking or ""
 
 
-def _logprobs(tokens: Iterable[Logprob]) -> list[TokenLogprob]:
+def logprobs_of(tokens: Iterable[Logprob]) -> list[TokenLogprob]:
+    """Tokens with their probabilities; those without one are left out."""
     return [
-        TokenLogprob(t.token, t.logprob, t.bytes, tuple(_logprobs(t.top_logprobs or ())))
+        TokenLogprob(t.token, t.logprob, t.bytes, tuple(logprobs_of(t.top_logprobs or ())))
         for t in tokens
         if t.token is not None and t.logprob is not None
     ]

@@ -25,7 +25,7 @@ from multitap.work import Backend, Exchange, Explain, Head, HttpCall, Json, Stag
 if TYPE_CHECKING:
     from multitap.dialects.openai.profile import Profile
 
-__all__ = ("ChatCompletions",)
+__all__ = ("ChatCompletions", "is_streamed")
 
 
 @attrs.frozen
@@ -73,13 +73,13 @@ class ChatCompletions:
 
         def decoder(head: Head) -> Stage[bytes, Event]:
             records = self.records(notices, prompt=prompt, sound=sound)
-            kind = SseDecoder if _streamed(head, asked=request.stream) else JsonDecoder
+            kind = SseDecoder if is_streamed(head, asked=request.stream) else JsonDecoder
             return kind(records.shape, records.record, finish=records.finish)
 
         return Exchange(call=call, decoder=decoder, explain=self.explain)
 
 
-def _streamed(head: Head, *, asked: bool) -> bool:
+def is_streamed(head: Head, *, asked: bool) -> bool:
     """Is the answer a stream? Its type says so; without one, what was asked for."""
     kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind in ("text/event-stream", "application/json"):

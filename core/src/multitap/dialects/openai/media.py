@@ -12,7 +12,7 @@ from multitap.events import AudioData, ImageData, Text
 if TYPE_CHECKING:
     from multitap.dialects.openai.chunks import Piece
 
-__all__ = ("audio_event", "image_event")
+__all__ = ("audio_event", "image_data", "image_event")
 
 _AUDIO_TYPES = {"mp3": "audio/mpeg", "pcm16": "audio/pcm"}
 _PCM_RATE = 24_000  # hertz
@@ -29,7 +29,12 @@ def image_event(piece: Piece, choice: int) -> ImageData | Text | None:
         return Text(f"![image]({url})", choice)
     head, _, data = url.partition(",")
     kind = head[len("data:") :].partition(";")[0]
-    return ImageData(_bytes(data), kind or "image/png", choice)
+    return image_data(data, kind or "image/png", choice)
+
+
+def image_data(data: str, kind: str, choice: int) -> ImageData:
+    """A picture that is base64."""
+    return ImageData(_bytes(data), kind, choice)
 
 
 def audio_event(data: str, form: str, choice: int) -> AudioData:

@@ -98,7 +98,8 @@ def _encode_result(result: ToolResult, profile: Profile) -> dict[str, Any]:
 def _encode_call(call: ToolCall, profile: Profile) -> dict[str, Any]:
     check_name(call.name, profile)
     function = {"name": call.name, "arguments": _arguments(call, profile)}
-    own = call.provider_meta.get(profile.provider) or {}
+    meta = call.provider_meta.get(profile.provider) or {}
+    own = {name: value for name, value in meta.items() if name in profile.opaque}
     return {"id": _checked_id(call.id, profile), "type": "function", "function": function, **own}
 
 

@@ -67,6 +67,7 @@ class Profile:
         tool_names: The pattern that names of tools have to match; ``None``: any.
         call_ids: The pattern that ids of calls have to match; ``None``: any.
         object_arguments: Whether arguments of a call go back as an object, not as its text.
+        opaque: The entries of a call's own ``provider_meta`` that are sent with it.
         clean_schemas: Whether schemas have to be cleaned for it; see ``multitap.dialects.schema``.
         strict_schemas: Whether it holds to a schema only where ``"strict": true`` says so.
         stream_options: Whether a stream has usage only if ``stream_options`` asks for it.
@@ -88,6 +89,7 @@ class Profile:
     tool_names: str | None = None
     call_ids: str | None = None
     object_arguments: bool = False
+    opaque: Collection[str] = frozenset({"extra_content"})
     clean_schemas: bool = False
     strict_schemas: bool = False
     stream_options: bool = True
