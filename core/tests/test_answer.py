@@ -28,6 +28,25 @@ def test_an_answer_becomes_a_turn_with_its_calls_and_their_providers_data():
     assert Message.from_dict(json.loads(json.dumps(message.to_dict()))) == expected
 
 
+def test_thoughts_keep_what_their_provider_wants_back():
+    one, two = {"signature": "1"}, {"signature": "2"}
+    events = [
+        Reasoning("Hm, "),
+        Reasoning("well.", provider_options=one),
+        Reasoning("So", provider_options=two),
+        Reasoning(".", provider_options=two),
+        Reasoning(" Yes."),
+        Text("Yes."),
+        Stop("complete"),
+    ]
+    answer = fold(events, backend="c", provider="claude", model="m")
+    assert answer.reasoning == "Hm, well.So. Yes."
+    thoughts = [Thought("Hm, well.", {"claude": one}), Thought("So.", {"claude": two})]
+    expected = Message("assistant", [*thoughts, Thought(" Yes."), "Yes."])
+    assert answer.message == expected
+    assert Message.from_dict(json.loads(json.dumps(answer.message.to_dict()))) == expected
+
+
 def test_an_answer_knows_where_it_came_from():
     answer = fold(EVENTS, backend="g", provider="gemini", model="m", request_id="r", latency=1.5)
     assert (answer.backend, answer.provider, answer.model) == ("g", "gemini", "m")

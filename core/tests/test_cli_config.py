@@ -43,6 +43,8 @@ timeout_ms = 80000
 tags = ["a \\"b\\"", "\\u0007"]
 token = "env:BOX_TOKEN"
 prices = {{tiny = {{input = "0.15", unit = "1M"}}}}
+think_tags = {{tiny = ["<a>", "</a>"], "q:1" = {{opened = true}}, b = false, "*" = true}}
+tools = {{tiny = "text", b = {{place = "system"}}, "*" = "native"}}
 
 [other]
 provider = "tgi"
@@ -117,6 +119,7 @@ def test_the_text_is_an_llm_toml_with_the_same_meaning(places, tmp_path):
         again = two.sections[name]
         assert (again.provider, again.model) == (section.provider, section.model)
         assert again.prices == section.prices
+        assert (again.think_tags, again.tools) == (section.think_tags, section.tools)
         if section.provider == "acme":
             before, after = build_backend(section, ACME), build_backend(again, ACME)
             assert (before.endpoint, before.settings) == (after.endpoint, after.settings)

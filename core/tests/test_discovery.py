@@ -21,10 +21,11 @@ from wheels import CHAT, unpack, write_wheel
 
 import multitap
 from multitap.hookspecs import Backend
-from multitap.registry import Registry, cache, disk, installed, metadata
-from multitap.registry.exact import one_distribution
-from multitap.registry.found import Folder
-from multitap.registry.installed import Installed
+from multitap.registry import Registry
+from multitap.registry.installed import cache, disk, metadata, snapshot
+from multitap.registry.installed.distribution import Folder
+from multitap.registry.installed.library import one_distribution
+from multitap.registry.installed.snapshot import Installed
 
 SLOW = "import pathlib, time\npathlib.Path(__file__ + '.ran').touch()\ntime.sleep(1)\n"
 COUNT = 20
@@ -467,7 +468,9 @@ def test_the_next_process_reads_nothing_again(site, home, monkeypatch):
     (site / "acme_plugin/provider.toml").write_text("[acme]\ntitle = 'Kept'\n")
     first = Installed().look()
     monkeypatch.setattr(metadata, "read", lambda *args: pytest.fail("a file was read"))
-    monkeypatch.setattr("multitap.registry.manifests.read", lambda *args: pytest.fail("read"))
+    monkeypatch.setattr(
+        "multitap.registry.installed.manifests.read", lambda *args: pytest.fail("read")
+    )
 
     assert Installed().look() == first
     assert first.manifests["acme_plugin"].tables == {"acme": {"title": "Kept"}}
@@ -598,4 +601,4 @@ def test_what_is_kept_is_bounded(home):
 
 
 def test_the_process_has_one_table_for_all_registries():
-    assert installed.installed.look() is installed.installed.look()
+    assert snapshot.installed.look() is snapshot.installed.look()

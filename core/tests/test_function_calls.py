@@ -111,7 +111,9 @@ def test_calls_of_the_server_itself_pass():
 
 def test_a_record_of_an_earlier_call_is_no_call():
     record = {"name": "weather", "arguments": {"city": "Oslo"}, "response": "-4"}
-    for value in ({"function_call_record": record}, record, {"any": record}):
+    begun = {"name": "weather", "arguments": {}}
+    records = ({"function_call_record": record}, {"function_call_record": begun})
+    for value in (*records, record, {"any": record}):
         text = f"{OPEN}{json.dumps(value)}{CLOSE}"
         assert filtered([Text(text), Stop("complete")]) == [Text(text), Stop("complete")]
 

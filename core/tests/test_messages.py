@@ -39,8 +39,11 @@ user = st.builds(
     lambda t, m: Message("user", [TextPart(t), *m]), words, st.lists(media, max_size=2)
 )
 assistant = st.builds(
-    lambda thought, text, made: Message("assistant", [Thought(thought), TextPart(text), *made]),
-    words,
+    lambda thoughts, text, made: Message("assistant", [*thoughts, TextPart(text), *made]),
+    st.one_of(
+        words.map(lambda text: [Thought(text)]),
+        st.lists(st.builds(Thought, words, st.just({"acme": {"signature": "x"}})), max_size=2),
+    ),
     words,
     st.lists(calls, max_size=2),
 )

@@ -14,7 +14,7 @@ from multitap.errors import ConfigError, NotSupported, PluginError
 from multitap.hookspecs import Backend, hookimpl
 from multitap.manifest import ProviderInfo
 from multitap.registry import Registry, Row
-from multitap.registry.turns import Turns
+from multitap.registry.loading.turns import Turns
 
 CHAT = """
 from multitap.hookspecs import hookimpl

@@ -10,7 +10,7 @@ from multitap.capabilities.chat import TextTools
 from multitap.filters.calls_in_text import CLOSE, OPEN, read_calls
 from multitap.messages import Image, Message, TextPart, Thought, Tool, ToolCall, ToolResult
 from multitap.plan import chat_request
-from multitap.text_tools import OUR_WORDS, tools_as_text
+from multitap.text_tools import OUR_WORDS, offered_tools, tools_as_text
 
 WEATHER = Tool("weather", "Warm & cold", {"type": "object"})
 LOOK = Tool("look")
@@ -31,13 +31,13 @@ CALL = ToolCall("c1", "weather", '{"city": "Oslo"}')
 
 
 def told(*messages, words=SHORT, **options):
-    """The messages that the model gets, as roles and texts, and the notices."""
+    """The messages that the model gets, as roles and texts."""
     options.setdefault("tools", [WEATHER, LOOK])
     request = chat_request("m", messages=messages, **options)
-    plain, offered, notices = tools_as_text(request, words)
+    plain = tools_as_text(request, words)
     assert (plain.tools, plain.tool_choice) == ((), None)
-    assert offered == ("<tools>" in "".join(message.text for message in plain.messages))
-    return [(message.role, message.text) for message in plain.messages], notices
+    assert bool(offered_tools(request)) == any("<tools>" in turn.text for turn in plain.messages)
+    return [(message.role, message.text) for message in plain.messages]
 
 
 def record(response, name="weather", arguments=None):
@@ -46,50 +46,47 @@ def record(response, name="weather", arguments=None):
 
 
 def test_the_tools_stand_behind_the_last_message_of_the_user():
-    turns, notices = told(Message("user", "Hi"), Message("assistant", "Yes?"), Message("user", "!"))
+    turns = told(Message("user", "Hi"), Message("assistant", "Yes?"), Message("user", "!"))
     assert turns == [("user", "Hi"), ("assistant", "Yes?"), ("user", f"!\n\n{LISTED}")]
-    assert notices == []
 
 
 def test_without_a_message_of_the_user_they_get_one():
-    assert told(Message("system", "Be brief."))[0] == [("system", "Be brief."), ("user", LISTED)]
+    assert told(Message("system", "Be brief.")) == [("system", "Be brief."), ("user", LISTED)]
 
 
 def test_they_may_stand_in_the_system_message():
     words = TextTools(prompt="Tools: {tools}", place="system")
-    assert told(Message("user", "Hi"), words=words)[0] == [("system", LISTED), ("user", "Hi")]
-    turns, _ = told(Message("system", "Be brief."), Message("user", "Hi"), words=words)
+    assert told(Message("user", "Hi"), words=words) == [("system", LISTED), ("user", "Hi")]
+    turns = told(Message("system", "Be brief."), Message("user", "Hi"), words=words)
     assert turns == [("system", f"Be brief.\n\n{LISTED}"), ("user", "Hi")]
 
 
 @pytest.mark.parametrize("options", [{"tools": []}, {"tool_choice": "none"}])
 def test_without_tools_nothing_is_said(options):
-    assert told(Message("user", "Hi"), **options) == ([("user", "Hi")], [])
+    assert told(Message("user", "Hi"), **options) == [("user", "Hi")]
 
 
 def test_one_tool_that_must_be_called_is_the_only_one():
-    ((_, text),), (notice,) = told(Message("user", "Hi"), tool_choice="look")
+    ((_, text),) = told(Message("user", "Hi"), tool_choice="look")
     assert "weather" not in text
     assert text.endswith("</tools>\n\nNow use the tool look.")
-    assert (notice.code, notice.option) == ("unsupported_option", "tool_choice")
 
 
 def test_some_tool_that_must_be_called_is_asked_for():
-    ((_, text),), notices = told(Message("user", "Hi"), tool_choice="required")
+    ((_, text),) = told(Message("user", "Hi"), tool_choice="required")
     assert text.endswith("\n\nNow use at least one tool.")
-    assert len(notices) == 1
 
 
 def test_our_words_show_the_form_that_is_read():
     start, end = OUR_WORDS.index(f"{OPEN}\n") + len(OPEN), OUR_WORDS.index(f"\n{CLOSE}")
     shown = OUR_WORDS[start:end].replace("{<arguments as the schema asks for>}", "{}")
     assert [call.name for call in read_calls(shown)] == ["<name of the tool>"]
-    ((_, text),), _ = told(Message("user", "Hi"), words=TextTools())
+    ((_, text),) = told(Message("user", "Hi"), words=TextTools())
     assert text == "Hi\n\n" + OUR_WORDS.replace("{tools}", LISTED.removeprefix("Tools: "))
 
 
 def test_calls_and_results_become_records_of_the_user():
-    turns, _ = told(
+    turns = told(
         Message("user", "How cold?"),
         Message("assistant", [Thought("Look."), TextPart("I look."), CALL]),
         Message("tool", ToolResult("c1", "-4 °C")),
@@ -105,7 +102,7 @@ def test_calls_and_results_become_records_of_the_user():
 
 
 def test_a_message_of_calls_alone_vanishes_and_roles_take_turns():
-    turns, _ = told(
+    turns = told(
         Message("user", "How cold?"),
         Message("assistant", [Thought("Look."), CALL, ToolCall("c2", "look", "[1")]),
         Message("tool", ToolResult("c2", '{"a": 1}')),
@@ -119,21 +116,21 @@ def test_a_message_of_calls_alone_vanishes_and_roles_take_turns():
 
 
 def test_messages_of_the_user_that_follow_each_other_stay_apart():
-    turns, _ = told(Message("user", "One."), Message("user", "Two."), tools=[])
+    turns = told(Message("user", "One."), Message("user", "Two."), tools=[])
     assert turns == [("user", "One."), ("user", "Two.")]
 
 
 def test_the_messages_of_the_application_stay_as_they_are():
     picture = Message("user", ["What is this?", Image(b"1", "image/png")])
     request = chat_request("m", messages=[picture], tools=[WEATHER])
-    plain, _, _ = tools_as_text(request, SHORT)
+    plain = tools_as_text(request, SHORT)
     assert plain.messages[0].parts[:2] == picture.parts
     assert request.messages == (picture,)
-    assert tools_as_text(request, SHORT)[0] == plain
+    assert tools_as_text(request, SHORT) == plain
 
 
 def test_a_record_is_never_read_as_a_call():
-    turns, _ = told(
+    turns = told(
         Message("assistant", [CALL]), Message("tool", ToolResult("c1", '{"name": "x"}')), tools=[]
     )
     text = turns[0][1]

@@ -103,6 +103,7 @@ def test_a_missing_opening_tag_is_an_option():
     assert told("Hm.</think>Yes.", OPENED) == ("Hm.", "Yes.")
     assert told("\n<think>Hm.</think>Yes.", OPENED) == ("Hm.", "Yes.")
     assert told("</think>Yes.", OPENED) == ("", "Yes.")
+    assert told("<thi", OPENED) == ("<thi", "")
     assert told("Hm. <think> Hm.", OPENED) == ("Hm. <think> Hm.", "")
     assert told("Hm.</think>Yes.") == ("", "Hm.</think>Yes.")
 
@@ -145,6 +146,17 @@ def test_nothing_overtakes_what_is_held():
     ]
 
 
+def test_a_start_that_was_text_is_over():
+    call = [ToolCallStart("c", "look"), ToolCallEnd("c", "{}")]
+    events = [Text("<th"), *call, Text("<think>a</think>"), *END]
+    assert filtered(events) == events
+
+
+def test_an_answer_without_an_end_loses_nothing():
+    assert filtered([Text("<think>a</thi")]) == [Reasoning("a</thi")]
+    assert filtered([Text(" <thi")]) == [Text(" <thi")]
+
+
 def test_notices_pass_what_is_held():
     before = [Notice("clamped", "Less."), Loading("loading")]
     assert filtered([Text("<th"), *before, Text("ink>a"), *END]) == [*before, Reasoning("a"), *END]
@@ -171,6 +183,22 @@ def test_logprobs_stay_with_the_text():
         Text("Yes", logprobs=(tokens["es"],)),
         *END,
     ]
+
+
+def test_tokens_that_do_not_spell_the_text_go_with_its_beginning():
+    tokens = (TokenLogprob("Y", -1.0), TokenLogprob("\ufffd", -1.0))
+    events = [Text("<think>Hm</think>Yé", logprobs=tokens), *END]
+    assert filtered(events) == [Reasoning("Hm"), Text("Yé"), *END]
+    assert filtered([Text("Yé <", logprobs=tokens), *END]) == [Text("Yé <", logprobs=tokens), *END]
+    found = filtered([Text("Yé <", logprobs=tokens), Text("think>"), *END], ANYWHERE)
+    assert found == [Text("Yé ", logprobs=tokens), *END]
+
+
+def test_a_token_without_text_is_no_thought():
+    half = TokenLogprob("\ufffd", -1.0)
+    events = [Text("<think>a"), Text("", logprobs=(half,)), Text("b</think>c"), *END]
+    stage = ThinkFilter(TAGS)
+    assert stage.feed(events) == [Reasoning("a"), Reasoning("b"), Text("c"), *END]
 
 
 def test_a_token_without_text_goes_with_what_follows():

@@ -86,6 +86,16 @@ def test_results_without_ids_go_to_the_calls_in_their_order():
     assert len(notices) == 2
 
 
+def test_a_result_without_an_id_goes_to_the_first_turn_that_waits():
+    found, _ = repaired(asks("a"), asks("b"), gave("", "1"), gave("", "2"))
+    assert found == [asks("a"), gave("a", "1"), asks("b"), gave("b", "2")]
+
+
+def test_an_id_that_is_given_is_nobody_elses():
+    found, _ = repaired(asks("", "call_2", "call_3"), gave(""), gave("call_2"), gave("call_3"))
+    assert len({call.id for call in found[0].tool_calls}) == 3
+
+
 def test_calls_without_ids_get_some():
     found, notices = repaired(asks("", "call_1", ""), gave("call_1"), gave("", "1"), gave("", "2"))
     assert [call.id for call in found[0].tool_calls] == ["call_2", "call_1", "call_3"]

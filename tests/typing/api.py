@@ -24,7 +24,14 @@ from multitap import (
     errors,
     events,
 )
-from multitap.capabilities.chat import ChatModel, ChatRequest
+from multitap.capabilities.chat import (
+    ChatModel,
+    ChatRequest,
+    DeclaresThinkTags,
+    DeclaresTools,
+    TextTools,
+    ThinkTags,
+)
 from multitap.capabilities.embedding import (
     EmbeddingModel,
     EmbeddingRequest,
@@ -96,6 +103,8 @@ def explain(reply: HttpReply) -> errors.BackendError:
 
 class AcmeChat:
     options = frozenset({"max_tokens"})
+    think_tags = ThinkTags(open="[THINK]", close="[/THINK]")
+    tools = TextTools(place="system")
 
     def __init__(self, backend: Backend) -> None:
         self._region: str = backend.settings.get("region", "eu")
@@ -104,6 +113,10 @@ class AcmeChat:
         body = {"model": request.model, "region": self._region}
         call = HttpCall(method="POST", path="/answers", body=Json(body), idle=5.0)
         return Exchange(call=call, decoder=decoder_of, explain=explain)
+
+
+def declarations(chat: AcmeChat) -> tuple[DeclaresThinkTags, DeclaresTools]:
+    return chat, chat
 
 
 @hookimpl

@@ -37,10 +37,14 @@ __all__ = ("Answer", "Choice", "fold", "stop_reason_of")
 
 @attrs.frozen(kw_only=True)
 class Choice:
-    """One answer of those that were asked for. ``stop_reason`` is ``None`` while it goes on."""
+    """One answer of those that were asked for. ``stop_reason`` is ``None`` while it goes on.
+
+    ``thoughts`` is the reasoning with what its provider wants back, for the next turn.
+    """
 
     text: str = ""
     reasoning: str = ""
+    thoughts: tuple[Thought, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     images: tuple[ImageData, ...] = ()
     audio: tuple[AudioData, ...] = ()
@@ -131,10 +135,9 @@ class Answer:
     @property
     def message(self) -> Message:
         """This answer as a turn of the conversation, to be sent with the next question."""
-        thought = [Thought(self.reasoning)] if self.reasoning else []
         text = [TextPart(self.text)] if self.text else []
         images = [Image(image.data, image.mime_type) for image in self.images]
-        parts: list[Part] = [*thought, *text, *images, *self.tool_calls]
+        parts: list[Part] = [*self.choices[0].thoughts, *text, *images, *self.tool_calls]
         return Message("assistant", parts)
 
     @property
@@ -193,7 +196,7 @@ class _Draft:
 
     def __init__(self) -> None:
         self.text: list[str] = []
-        self.reasoning: list[str] = []
+        self.thoughts: list[tuple[list[str], Mapping[str, Any] | None]] = []
         self.logprobs: list[TokenLogprob] | None = None
         self.media: list[ImageData | AudioData] = []
         self.stop_reason: StopReason | None = None
@@ -205,13 +208,22 @@ class _Draft:
             if event.logprobs is not None:
                 self.logprobs = [*(self.logprobs or ()), *event.logprobs]
         elif isinstance(event, Reasoning):
-            self.reasoning.append(event.reasoning_content)
+            self._add_thought(event)
         elif isinstance(event, (ToolCallStart, ToolCallChunk, ToolCallEnd)):
             self._add_call(event, provider)
         elif isinstance(event, (ImageData, AudioData)):
             self.media.append(event)
         elif isinstance(event, Stop):
             self.stop_reason = event.stop_reason
+
+    def _add_thought(self, event: Reasoning) -> None:
+        """A provider's own data ends the thought that it comes with; what follows is another."""
+        pieces, meta = self.thoughts.pop() if self.thoughts else ([], None)
+        if meta not in (None, event.provider_options):
+            self.thoughts.append((pieces, meta))
+            pieces = []
+        pieces.append(event.reasoning_content)
+        self.thoughts.append((pieces, event.provider_options))
 
     def _add_call(self, event: ToolCallStart | ToolCallChunk | ToolCallEnd, provider: str) -> None:
         call_id = self.id_of(event)
@@ -236,11 +248,16 @@ class _Draft:
             number += 1
         return f"call_{number}"
 
-    def choice(self, stopped: StopReason | None) -> Choice:
+    def choice(self, stopped: StopReason | None, provider: str) -> Choice:
         calls = self.calls.items()
+        thoughts = tuple(
+            Thought("".join(pieces), {provider: dict(meta)} if meta else {})
+            for pieces, meta in self.thoughts
+        )
         return Choice(
             text="".join(self.text),
-            reasoning="".join(self.reasoning),
+            reasoning="".join(thought.text for thought in thoughts),
+            thoughts=thoughts,
             tool_calls=tuple(ToolCall(i, n, "".join(text), meta) for i, (n, text, meta) in calls),
             images=tuple(item for item in self.media if isinstance(item, ImageData)),
             audio=tuple(item for item in self.media if isinstance(item, AudioData)),
@@ -277,7 +294,7 @@ def fold(
             if isinstance(event, ToolCallEnd) and event.incomplete:
                 draft = drafts[place]
                 warnings.append(_unfinished(draft.calls, draft.id_of(event)))
-    choices = tuple(drafts[place].choice(stopped) for place in sorted(drafts))
+    choices = tuple(drafts[place].choice(stopped, provider) for place in sorted(drafts))
     return Answer(
         choices=choices,
         usage=usage,

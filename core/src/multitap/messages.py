@@ -1,9 +1,10 @@
 """Messages, their parts, tools, and their JSON form: OpenAI's chat shape, with a few keys more.
 
 A message is a role and a tuple of parts. ``Message.from_dict`` reads what OpenAI's chat API takes;
-``to_dict`` writes the same shape, where ``reasoning_content``, ``provider_meta`` and document parts
-are ours. Thinking is kept for the reader and never sent back to a model; ``provider_meta`` is
-opaque data of a provider, by the provider's name, and goes back to that provider only.
+``to_dict`` writes the same shape, where ``reasoning_content``, ``thoughts``, ``provider_meta`` and
+document parts are ours. Thinking is kept for the reader and never sent back to a model;
+``provider_meta`` is opaque data of a provider, by the provider's name, and goes back to that
+provider only.
 
 >>> Message.from_dict({"role": "user", "content": "hi"}).text
 'hi'
@@ -90,9 +91,18 @@ class Document:
 
 @attrs.frozen
 class Thought:
-    """What the model thought. For the reader; never sent back."""
+    """What the model thought. For the reader; its text is never sent back.
+
+    ``provider_meta`` is: to its own provider, such as a signature, or thinking in secret writing.
+    """
 
     text: str
+    provider_meta: Mapping[str, Any] = attrs.field(factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        meta = {"provider_meta": dict(self.provider_meta)} if self.provider_meta else {}
+        return {"text": self.text, **meta}
 
 
 @attrs.frozen
@@ -214,6 +224,9 @@ class Message:
         data: dict[str, Any] = {"role": self.role, "content": self._content()}
         if self.reasoning:
             data["reasoning_content"] = self.reasoning
+        thoughts = [part for part in self.parts if isinstance(part, Thought)]
+        if any(thought.provider_meta for thought in thoughts):
+            data["thoughts"] = [thought.to_dict() for thought in thoughts]
         if self.tool_calls:
             data["tool_calls"] = [call.to_dict() for call in self.tool_calls]
         return data
@@ -233,10 +246,17 @@ class Message:
             call_id = str(data.get("tool_call_id") or "")
             text = content if isinstance(content, str) else _flat(content)
             return cls("tool", ToolResult(call_id, text, data.get("name")))
-        parts: list[Part] = [Thought(t) for t in [data.get("reasoning_content")] if t]
+        parts: list[Part] = [*_thoughts_from(data)]
         parts += _parts_from(content)
         parts += [ToolCall.from_dict(call) for call in data.get("tool_calls") or ()]
         return cls(cast("Role", role), parts)
+
+
+def _thoughts_from(data: Mapping[str, Any]) -> list[Thought]:
+    """One thought, or several where a provider has data of its own in them."""
+    if data.get("thoughts"):
+        return [Thought(t["text"], t.get("provider_meta") or {}) for t in data["thoughts"]]
+    return [Thought(text) for text in [data.get("reasoning_content")] if text]
 
 
 def _parts_from(content: Any) -> tuple[Part, ...]:

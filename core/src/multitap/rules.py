@@ -17,7 +17,7 @@ from attrs.validators import ge, gt, in_, instance_of, optional
 
 __all__ = ("TEMPLATES", "Kind", "Rule", "check_type")
 
-Kind = Literal["text", "secret", "integer", "number", "boolean", "path", "list", "table"]
+Kind = Literal["text", "secret", "integer", "number", "boolean", "path", "list", "table", "any"]
 
 _NUMBERS = ("integer", "number")
 _TEXTS = ("text", "secret")
@@ -146,6 +146,7 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "path": lambda value: isinstance(value, (str, os.PathLike)) and str(value) != "",
     "list": lambda value: isinstance(value, (list, tuple)),
     "table": lambda value: isinstance(value, Mapping),
+    "any": lambda value: value is not None,
 }
 
 _NAMES = {
@@ -157,6 +158,7 @@ _NAMES = {
     "path": "the path of a file or folder",
     "list": "a list",
     "table": "a table",
+    "any": "a value",
 }
 
 

@@ -15,11 +15,10 @@ from xml.sax.saxutils import escape
 import attrs
 
 from multitap.capabilities.chat import ChatRequest, TextTools
-from multitap.events import Notice
 from multitap.filters.calls_in_text import CLOSE, OPEN, RECORD
 from multitap.messages import Message, Part, TextPart, Thought, Tool, ToolCall, ToolResult
 
-__all__ = ("OUR_WORDS", "tools_as_text")
+__all__ = ("OUR_WORDS", "offered_tools", "tools_as_text")
 
 OUR_WORDS = f"""\
 You can use tools. Each one stands below with its name, what it does, and the JSON Schema of its \
@@ -42,37 +41,27 @@ call whose record you have, and never write a record yourself."""
 _BREAK = TextPart("\n\n")
 
 
-def tools_as_text(
-    request: ChatRequest, words: TextTools
-) -> tuple[ChatRequest, bool, Sequence[Notice]]:
-    """The request without tools, whether the answer may hold calls, and what cannot be promised.
+def tools_as_text(request: ChatRequest, words: TextTools) -> ChatRequest:
+    """The request without tools: what the model can know of them is in its messages.
 
     >>> from multitap.messages import Message, Tool
     >>> request = ChatRequest(model="m", messages=(Message("user", "hi"),), tools=(Tool("look"),))
-    >>> request, offered, _ = tools_as_text(request, TextTools(prompt="Tools: {tools}"))
-    >>> request.tools, offered, request.messages[0].text.splitlines()[:3]
-    ((), True, ['hi', '', 'Tools: <tools>'])
+    >>> request = tools_as_text(request, TextTools(prompt="Tools: {tools}"))
+    >>> request.tools, request.messages[0].text.splitlines()[:3]
+    ((), ['hi', '', 'Tools: <tools>'])
     """
-    tools = _offered(request)
+    tools = offered_tools(request)
     turns = list(_told(request.messages))
     if tools:
         turns = _placed(turns, _instructions(request, tools, words), words)
-    messages = tuple(turns)
-    plain = attrs.evolve(request, messages=messages, tools=(), tool_choice=None)
-    return plain, bool(tools), _unsure(request)
+    return attrs.evolve(request, messages=tuple(turns), tools=(), tool_choice=None)
 
 
-def _offered(request: ChatRequest) -> tuple[Tool, ...]:
+def offered_tools(request: ChatRequest) -> tuple[Tool, ...]:
+    """The tools that the model may call, by ``tool_choice``."""
     if isinstance(request.tool_choice, Tool):
         return (request.tool_choice,)
     return () if request.tool_choice == "none" else request.tools
-
-
-def _unsure(request: ChatRequest) -> list[Notice]:
-    if not request.tools or request.tool_choice in (None, "auto", "none"):
-        return []
-    message = "The model is told in words that it must call a tool; nothing makes it do so."
-    return [Notice("unsupported_option", message, "tool_choice")]
 
 
 # ---- what the model is told ----------------------------------------------------------------------

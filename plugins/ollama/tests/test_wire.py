@@ -11,6 +11,7 @@ from ollama_here import ollama_config, ollama_registry
 
 from multitap.errors import (
     BackendError,
+    ConfigError,
     ContextOverflow,
     EngineError,
     ModelNotFound,
@@ -236,3 +237,11 @@ def test_vectors_come_from_the_wire(world):
     assert [list(row) for row in found.vectors] == [
         list(array("f", row)) for row in recorded["embeddings"]
     ]
+
+
+@pytest.mark.parametrize("name", ["num_ctxx", "temprature", "top-k"])
+def test_an_option_that_ollama_would_pass_over_is_refused_before_anything_is_sent(world, name):
+    with Server([client_closed]) as server:
+        with pytest.raises(ConfigError, match=f"no option {name!r} .did you mean"):
+            ask(world, server, extra={name: 1})
+        assert server.connections == []

@@ -37,10 +37,15 @@ def by_model(key: str, value: Any, source: Source) -> Mapping[str, Any]:
 
 
 def written(value: ThinkTags | TextTools | None) -> Any:
-    """The value as ``llm.toml`` writes it."""
+    """The value as ``llm.toml`` writes it, in short."""
+    from multitap.capabilities.chat import ThinkTags
+
     if value is None:
         return False
-    return {name: each for name, each in attrs.asdict(value).items() if each is not None}
+    fields = attrs.fields_dict(type(value))
+    own = {name: getattr(value, name) for name in fields}
+    changed = {name: each for name, each in own.items() if each != fields[name].default}
+    return changed or (True if isinstance(value, ThinkTags) else "text")
 
 
 def _of_text(text: str) -> Any:

@@ -20,13 +20,13 @@ from multitap.config.packages import canonical, did_you_mean
 from multitap.config.secret import Secret, is_reference
 from multitap.config.values import check_endpoint, is_loopback, typed
 from multitap.errors import ConfigError
-from multitap.prices import Pricing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from multitap.capabilities.chat import TextTools, ThinkTags
     from multitap.config.sources import Entry, Problems, Source
+    from multitap.prices import Pricing
 
 __all__ = (
     "SECTION_KEYS",
@@ -284,6 +284,8 @@ def _checked(entry: Entry, kinds: Mapping[str, str]) -> Any:
         return by_model(entry.key, entry.value, entry.source)
     value = typed(kinds[entry.key], entry.value, entry.source)
     if entry.key == "prices" and kinds is SECTION_KEYS:
+        from multitap.prices import Pricing  # most sections have none
+
         return {model: Pricing.from_dict(table, model) for model, table in value.items()}
     if isinstance(value, str) and not value.strip():
         raise ValueError("is empty")

@@ -134,4 +134,4 @@ class Pull:
     def retrying(self, error: BackendError, delay: float) -> Sequence[Progress]:
         """What to tell while it waits."""
         reason = error.message.rstrip(". ")
-        return [Progress(status=f"{reason}; trying again in {delay:.0f} s")]
+        return [Progress(status=f"{reason}; trying again in {delay:.1f} s")]

@@ -15,13 +15,13 @@ import attrs
 from multitap.capabilities import API, CAPABILITIES, EXTENSIONS
 from multitap.config.packages import canonical
 from multitap.manifest import ProviderInfo, provider_from_table
-from multitap.registry.found import key_of
+from multitap.registry.installed.distribution import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from multitap.registry.installed import Declaration
-    from multitap.registry.manifests import Manifest
+    from multitap.registry.installed.manifests import Manifest
+    from multitap.registry.installed.snapshot import Declaration
 
 __all__ = ("KINDS", "Claim", "Failure", "Policy", "Row", "State", "Table", "claims_of", "survey")
 

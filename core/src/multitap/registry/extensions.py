@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from multitap.events import Event
     from multitap.extensions import CallInfo, Observer
     from multitap.registry.discovery import Claim, Table
-    from multitap.registry.loading import Hooks
+    from multitap.registry.loading.loader import Hooks
     from multitap.work import Stage
 
 __all__ = ("Extensions", "Filter", "Observed")
@@ -75,7 +75,7 @@ class Filter:
             PluginError: The hook failed, or gave no filter.
         """
         from multitap.filters.guarded import Guarded
-        from multitap.registry.loading import call_hook, check_methods
+        from multitap.registry.loading.loader import call_hook, check_methods
         from multitap.work import Stage
 
         try:
@@ -152,7 +152,7 @@ class Extensions:
 
     def _observed(self, table: Table, claim: Claim) -> Observed | None:
         from multitap.extensions import Observer
-        from multitap.registry.loading import call_hook, check_methods
+        from multitap.registry.loading.loader import call_hook, check_methods
 
         if claim in self._made:
             return self._made[claim]
@@ -197,7 +197,7 @@ class Extensions:
         """The command of this name."""
         import click
 
-        from multitap.registry.loading import call_hook
+        from multitap.registry.loading.loader import call_hook
 
         with self._loaded(self._claim("command", name)) as hooks:
             command = call_hook(hooks["multitap_command"])

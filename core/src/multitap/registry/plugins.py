@@ -31,9 +31,9 @@ from multitap.registry.discovery import (
     claims_of,
     survey,
 )
-from multitap.registry.forks import renew_after_fork
-from multitap.registry.installed import Snapshot, installed
-from multitap.registry.workshop import Workshop
+from multitap.registry.installed.snapshot import Snapshot, installed
+from multitap.registry.loading.forks import renew_after_fork
+from multitap.registry.loading.workshop import Workshop
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

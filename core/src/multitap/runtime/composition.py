@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeVar, Union, cast
 
@@ -33,7 +33,6 @@ from multitap.engine.call import Call
 from multitap.engine.carrier import Clocks
 from multitap.errors import ConfigError, NotSupported
 from multitap.events import Event
-from multitap.filters.strict import Strict
 from multitap.manifest import ProviderInfo
 from multitap.parameters import check_parameters
 from multitap.plan import Prompt, chat_request, check_length, fit_to_model, honoured, texts_of
@@ -152,17 +151,15 @@ class Composition:
         known = self._known(target)
         request, clamped = fit_to_model(request, known.max_output_tokens if known else None)
         pricing = section.prices.get(target.model, known.pricing if known else None)
-        declared: Collection[str] | None = getattr(plugin, "options", None)
-        wording = worded(request, plugin, section, strict=strict)
-        request = wording.request
-        request, ignored = honoured(request, declared, strict=strict, backend=target.backend)
+        request, wording = worded(request, plugin, section, strict=strict)
+        request, ignored = honoured(request, wording.options, strict=strict, backend=target.backend)
         return self._call(
             "chat",
             target,
-            lambda: plugin.chat(request),
+            lambda: wording.ask(plugin, request),
             timeout,
             notices=(*clamped, *wording.notices, *ignored),
-            filters=lambda: (*wording.filters(), *((Strict(),) if strict else ())),
+            filters=wording.filters,
             ends_with_stop=True,
             streamed=stream,
             pricing=pricing,

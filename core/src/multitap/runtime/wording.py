@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import attrs
 
@@ -13,28 +13,42 @@ from multitap.config import Section
 from multitap.config.by_model import OTHERS
 from multitap.engine.call import EventFilter
 from multitap.errors import NotSupported
-from multitap.events import Notice
+from multitap.events import Event, Notice
 from multitap.filters.function_calls import FunctionCalls
+from multitap.filters.strict import Strict
 from multitap.filters.think import ThinkFilter
-from multitap.text_tools import tools_as_text
+from multitap.text_tools import offered_tools, tools_as_text
 from multitap.tool_pairing import repair_tool_pairing
+from multitap.work import Work
 
 __all__ = ("Wording", "worded")
+
+T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
 class Wording:
-    """A request as its model understands it, and how the answer is to be read.
+    """How a model is asked, and how its answer is to be read.
 
     Attributes:
-        tags: The tags around the thinking; ``None``: it has its own field.
-        calls: Calls are to be read out of the text.
+        options: The options that reach the model, those in words included; ``None``: unknown.
+        tags: The tags around the thinking; ``None``: it has a field of its own.
+        words: How tools are put into words; ``None``: they have fields of their own.
+        calls: Tools are offered in words, so that calls are to be read out of the text.
+        strict: A warning of an option is an error.
+        notices: What was mended, what cannot be promised, what is left out.
     """
 
-    request: ChatRequest
-    notices: Sequence[Notice] = ()
-    tags: ThinkTags | None = None
-    calls: bool = False
+    options: Collection[str] | None
+    tags: ThinkTags | None
+    words: TextTools | None
+    calls: bool
+    strict: bool
+    notices: Sequence[Notice]
+
+    def ask(self, plugin: ChatModel, request: ChatRequest) -> Work[Event]:
+        """Ask with tools and calls in words, where the model has none."""
+        return plugin.chat(tools_as_text(request, self.words) if self.words else request)
 
     def filters(self) -> Sequence[EventFilter]:
         """The filters of one attempt; what thinks of calling calls nothing, so tags come first."""
@@ -43,46 +57,57 @@ class Wording:
             found.append(ThinkFilter(self.tags))
         if self.calls:
             found.append(FunctionCalls(f"call-{os.urandom(6).hex()}"))
+        if self.strict:
+            found.append(Strict())
         return found
 
 
-def worded(request: ChatRequest, plugin: ChatModel, section: Section, *, strict: bool) -> Wording:
-    """The request with a history in order, and without tools where the model takes none.
+def worded(
+    request: ChatRequest, plugin: ChatModel, section: Section, *, strict: bool
+) -> tuple[ChatRequest, Wording]:
+    """The request with its history in order, and what is to be put into words.
 
-    What ``llm.toml`` says goes before what the plugin declares.
+    What ``llm.toml`` says of the model goes before what the plugin declares.
 
     Raises:
         NotSupported: ``strict``, and a tool that must be called can only be asked for in words.
     """
-    messages, notices = repair_tool_pairing(request.messages)
-    request = attrs.evolve(request, messages=messages) if notices else request
-    tags: ThinkTags | None = _of_model(
-        section.think_tags, request.model, getattr(plugin, "think_tags", None)
+    messages, repaired = repair_tool_pairing(request.messages)
+    request = attrs.evolve(request, messages=messages) if repaired else request
+    options: Collection[str] | None = getattr(plugin, "options", None)
+    tags = _of_model(section.think_tags, request.model, getattr(plugin, "think_tags", None))
+    words = _of_model(section.tools, request.model, _declared_tools(plugin, options))
+    calls = words is not None and bool(offered_tools(request))
+    notices = [*repaired, *_limits(request, calls=calls, tags=tags is not None, strict=strict)]
+    wording = Wording(
+        options=options if options is None or words is None else {*options, "tools", "tool_choice"},
+        tags=tags,
+        words=words,
+        calls=calls,
+        strict=strict,
+        notices=notices,
     )
-    words: TextTools | None = _of_model(section.tools, request.model, _declared_tools(plugin))
-    calls, unsure = False, list[Notice]()
-    if words is not None:
-        request, calls, told = tools_as_text(request, words)
-        unsure += told
-    if strict and unsure:
-        raise NotSupported(unsure[0].message, kind="unsupported_option")
-    if request.logprobs is not None and (tags is not None or calls):
-        unsure.append(_without_logprobs())
-    return Wording(request=request, notices=(*notices, *unsure), tags=tags, calls=calls)
+    return request, wording
 
 
-def _of_model(table: Any, model: str, declared: Any) -> Any:
+def _limits(request: ChatRequest, *, calls: bool, tags: bool, strict: bool) -> Iterator[Notice]:
+    """What words cannot do."""
+    if calls and request.tool_choice not in (None, "auto"):
+        message = "The model is told in words that it must call a tool; nothing makes it do so."
+        if strict:
+            raise NotSupported(message, kind="unsupported_option")
+        yield Notice("unsupported_option", message, "tool_choice")
+    if request.logprobs is not None and (tags or calls):
+        message = "Thinking and calls in the text have no logprobs; the text has its own."
+        yield Notice("adjusted_option", message, "logprobs")
+
+
+def _of_model(table: Mapping[str, T | None], model: str, declared: T | None) -> T | None:
     return table[model] if model in table else table.get(OTHERS, declared)
 
 
-def _declared_tools(plugin: ChatModel) -> TextTools | None:
+def _declared_tools(plugin: ChatModel, options: Collection[str] | None) -> TextTools | None:
     """In words, where the plugin says so, or declares its options and no tools among them."""
-    options = getattr(plugin, "options", None)
     lacking = TextTools() if options is not None and "tools" not in options else None
     found: TextTools | None = getattr(plugin, "tools", lacking)
     return found
-
-
-def _without_logprobs() -> Notice:
-    message = "Thinking and calls that stand in the text have no logprobs; the text has its own."
-    return Notice("adjusted_option", message, "logprobs")

@@ -174,7 +174,7 @@ def _remedy(installation: Installation, name: str, error: MultitapError) -> Fix:
         return Advice(f"start {info.title or name}, {where}{docs}")
     if kind == "backend-strange":
         return Advice(
-            f"is a {info.title or name} at this endpoint? Correct [{name}] in llm.toml{docs}"
+            f"is it {info.title or name} that answers there? Correct [{name}] in llm.toml{docs}"
         )
     return Advice(f"{error.hint.rstrip('.')}{docs}")
 

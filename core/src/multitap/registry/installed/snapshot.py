@@ -11,17 +11,17 @@ from collections import defaultdict
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from multitap.registry import cache
-from multitap.registry.disk import stamp, unchanged
-from multitap.registry.forks import renew_after_fork
-from multitap.registry.manifests import Manifest, read_manifest
-from multitap.registry.metadata import has_metadata, read_folder
+from multitap.registry.installed import cache
+from multitap.registry.installed.disk import stamp, unchanged
+from multitap.registry.installed.manifests import Manifest, read_manifest
+from multitap.registry.installed.metadata import has_metadata, read_folder
+from multitap.registry.loading.forks import renew_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from multitap.registry.found import Folder, Found
-    from multitap.registry.manifests import Kept
+    from multitap.registry.installed.distribution import Folder, Found
+    from multitap.registry.installed.manifests import Kept
 
 __all__ = ("Declaration", "Installed", "Snapshot", "installed")
 
@@ -102,7 +102,7 @@ class Installed:
         return snapshot
 
     def _exact(self) -> Snapshot:
-        from multitap.registry.exact import every_distribution
+        from multitap.registry.installed.library import every_distribution
 
         self._folders = {}
         return self._noted(every_distribution(), moved=True, kept={})

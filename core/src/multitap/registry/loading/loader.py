@@ -17,7 +17,7 @@ import pluggy
 from multitap.capabilities import EXTENSIONS
 from multitap.errors import MultitapError
 from multitap.hookspecs import Specs, protocol_of
-from multitap.registry.forks import renew_after_fork
+from multitap.registry.loading.forks import renew_after_fork
 from multitap.registry.unusable import ContractError
 
 if TYPE_CHECKING:

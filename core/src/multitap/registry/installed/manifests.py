@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from multitap.registry.disk import Stamp, read, stamp, unchanged
+from multitap.registry.installed.disk import Stamp, read, stamp, unchanged
 
 __all__ = ("Kept", "Manifest", "read_manifest")
 

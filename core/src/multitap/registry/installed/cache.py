@@ -12,13 +12,13 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from multitap.registry.found import Folder, Found
+from multitap.registry.installed.distribution import Folder, Found
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from multitap.registry.manifests import Kept, Manifest
+    from multitap.registry.installed.manifests import Kept, Manifest
 
 __all__ = ("Contents", "contents", "load", "save")
 

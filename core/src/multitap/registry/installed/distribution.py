@@ -6,7 +6,7 @@ import re
 from pathlib import PurePath
 from typing import NamedTuple
 
-from multitap.registry.disk import Stamp
+from multitap.registry.installed.disk import Stamp
 
 __all__ = ("Entry", "Folder", "Found", "key_of", "stem_of")
 

@@ -1,15 +1,15 @@
 """What the distributions of one folder on ``sys.path`` declare, read without importing anything.
 
 Only what is written as packaging tools write it is read here; whatever is unusual is left to the
-library (``exact``), which says the same of the usual.
+library itself (``library``), which says the same of the usual.
 """
 
 from __future__ import annotations
 
 import re
 
-from multitap.registry.disk import ABSENT, names_in, read, stamp, unchanged
-from multitap.registry.found import Entry, Folder, Found, key_of, stem_of
+from multitap.registry.installed.disk import ABSENT, names_in, read, stamp, unchanged
+from multitap.registry.installed.distribution import Entry, Folder, Found, key_of, stem_of
 
 __all__ = ("entries_of", "has_metadata", "headers_of", "read_folder")
 
@@ -29,7 +29,7 @@ def read_folder(path: str, known: Folder | None) -> Folder:
     before = {found.path: found for found in known.found} if known else {}
     names = [] if same else names_in(path)
     if names is None or path.lower().endswith(".egg"):
-        from multitap.registry.exact import in_archive
+        from multitap.registry.installed.library import in_archive
 
         return Folder(now if names is None else None, in_archive(path), archive=True)
     paths = before if same else _metadata_folders(path, names)
@@ -53,7 +53,7 @@ def _distribution(path: str, known: Found | None) -> Found:
 
 
 def _unusual(path: str) -> Found:
-    from multitap.registry.exact import one_distribution
+    from multitap.registry.installed.library import one_distribution
 
     return one_distribution(path)
 

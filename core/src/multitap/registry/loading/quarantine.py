@@ -6,10 +6,10 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from multitap.registry.aside import printed_aside
-from multitap.registry.exact import owned_by
-from multitap.registry.guard import Guard, Interrupts
-from multitap.registry.modules import drop, of_packages, own
+from multitap.registry.installed.library import owned_by
+from multitap.registry.loading.guard import Guard, Interrupts
+from multitap.registry.loading.modules import drop, of_packages, own
+from multitap.registry.loading.prints import printed_aside
 from multitap.registry.unusable import blame, failure_of
 
 if TYPE_CHECKING:

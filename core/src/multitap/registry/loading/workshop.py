@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from multitap.errors import MultitapError
-from multitap.registry.forks import renew_after_fork
-from multitap.registry.turns import Turns
+from multitap.registry.loading.forks import renew_after_fork
+from multitap.registry.loading.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
     from multitap.registry.discovery import Claim, Failure
-    from multitap.registry.loading import Hooks, Loader
+    from multitap.registry.loading.loader import Hooks, Loader
     from multitap.work import Backend
 
 __all__ = ("Workshop",)
@@ -67,8 +67,8 @@ class Workshop:
     @contextmanager
     def loaded(self, claim: Claim) -> Generator[Hooks, None, None]:
         """The claim's hooks, to be called inside; who fails is quarantined, and leaves nothing."""
-        from multitap.registry.loading import Loader
-        from multitap.registry.quarantine import guarded
+        from multitap.registry.loading.loader import Loader
+        from multitap.registry.loading.quarantine import guarded
         from multitap.registry.unusable import blame
 
         with self._lock:
@@ -90,14 +90,14 @@ class Workshop:
             self._failures = {c: failure for c, failure in self._failures.items() if wanted(c)}
             self._built = {key: kept for key, kept in self._built.items() if wanted(kept.claim)}
             if self._loader is not None:
-                from multitap.registry.modules import disown
+                from multitap.registry.loading.modules import disown
 
                 gone = [claim for claim in self._loader.claims if not wanted(claim)]
                 disown({claim.package for claim in gone if self._loader.unload(claim)})
 
     def abandon(self) -> None:
         """Let the next import of every plugin that was loaded here, or failed, run afresh."""
-        from multitap.registry.modules import disown, drop_bytecode
+        from multitap.registry.loading.modules import disown, drop_bytecode
 
         claims = {*self.claims, *self._failures}
         packages = {claim.package for claim in claims if claim.plugin is None}
@@ -109,7 +109,7 @@ class Workshop:
         return built.plugin if built and built.backend == backend else None
 
     def _made(self, claim: Claim, backend: Backend) -> object:
-        from multitap.registry.loading import answer_of
+        from multitap.registry.loading.loader import answer_of
 
         with self.loaded(claim) as hooks:
             hook = hooks[f"multitap_{claim.capability}"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multitap.registry.found import Entry, Found, key_of, stem_of
+from multitap.registry.installed.distribution import Entry, Found, key_of, stem_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from multitap.errors import PluginError
-from multitap.registry.forks import renew_after_fork
+from multitap.registry.loading.forks import renew_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -64,7 +64,7 @@ class Turns:
         """In a forked child: end the turns, and the imports, of threads that are no more."""
         here = threading.get_ident()
         if others := set(self._owners.values()) - {here}:
-            from multitap.registry.modules import abandon
+            from multitap.registry.loading.modules import abandon
 
             abandon(others)
         self._changed = threading.Condition()
