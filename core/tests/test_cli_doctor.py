@@ -637,11 +637,11 @@ def test_a_proxy_that_is_not_there():
 
 
 def test_the_text_has_each_finding_with_its_fix():
-    ran = run_here("doctor", "--offline", "--llm", "shop.provider=openai")
+    ran = run_here("doctor", "--offline", "--llm", "shop.provider=lmstudio")
     lines = ran.out.splitlines()
     place = next(i for i, line in enumerate(lines) if line.endswith("[provider-missing]"))
-    assert lines[place].startswith("error    [shop]: no usable plugin has the provider 'openai'")
-    assert lines[place + 1] == "         fix: pip install multitap-openai"
+    assert lines[place].startswith("error    [shop]: no usable plugin has the provider 'lmstudio'")
+    assert lines[place + 1] == "         fix: pip install multitap-lmstudio"
     assert (ran.code, lines[-1]) == (2, "1 error, 1 warning.")
 
 

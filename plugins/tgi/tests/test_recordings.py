@@ -205,6 +205,12 @@ def test_trap_comments_keep_the_connection_and_mean_nothing():
     assert answer(read("keep_alive")).text == "The capital"
 
 
+def test_trap_data_may_come_without_a_blank():
+    recorded = tgi_reader.recorded("chat_stream")
+    bare = recorded.body.replace(b"data: ", b"data:")
+    assert outputs_of(stage(recorded), [bare]) == read("chat_stream")
+
+
 def test_a_connection_that_broke_lets_the_answer_so_far_be_seen():
     events = read("killed_router_chat_stream")
     assert isinstance(events[-1].error, TruncatedStream)

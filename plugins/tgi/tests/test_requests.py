@@ -6,6 +6,8 @@ import json
 
 import pytest
 import tgi_reader
+from hypothesis import given
+from hypothesis import strategies as st
 
 from multitap.errors import BadRequest, NotSupported
 from multitap.plan import chat_request, honoured
@@ -226,3 +228,55 @@ def test_what_tgi_refused_is_sent_as_something_else(name):
     sent = body(messages=[m for m in refused["messages"] if m], **options)
     changed = {key for key in refused if sent.get(key, "absent") != refused[key]}
     assert changed - {"model"}
+
+
+# ---- whatever is asked for, nothing that TGI refuses is sent -------------------------------------
+
+
+def refusals(sent):
+    """Why TGI would refuse a body, by its source and by what was recorded."""
+    found = [key for key, value in sent.items() if value is None or value == []]
+    found += ["presence_penalty"] * ("presence_penalty" in sent)
+    found += ["top_p"] * (not 0 < sent.get("top_p", 0.5) < 1)
+    found += ["seed"] * (not 0 <= sent.get("seed", 0) < 2**64)
+    found += ["stop"] * (not isinstance(sent.get("stop", []), list))
+    found += ["top_logprobs"] * (sent.get("top_logprobs", 0) > 5)
+    found += ["top_logprobs alone"] * ("top_logprobs" in sent and "logprobs" not in sent)
+    found += ["value"] * ("value" not in sent.get("response_format", {"value": {}}))
+    found += ["n"] * ("n" in sent)
+    for message in sent["messages"]:
+        both = message.get("tool_calls") and message["content"] is not None
+        neither = not message.get("tool_calls") and message["content"] is None
+        found += ["message"] * bool(both or neither)
+    return found
+
+
+TEXTS = st.text(min_size=1, max_size=4)
+CALLS = st.lists(st.sampled_from([call_of("{}", "1"), call_of('{"a": 1}', "2")]), max_size=2)
+ANSWERED = st.builds(
+    lambda text, calls: {"role": "assistant", "content": text, "tool_calls": calls},
+    st.none() | st.text(max_size=3),
+    CALLS,
+)
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "top_p": st.floats(0, 1),
+        "seed": st.integers(-(2**63), 2**63),
+        "temperature": st.sampled_from([0, 1.5]),
+        "stop": TEXTS | st.lists(TEXTS, max_size=3),
+        "logprobs": st.booleans() | st.integers(0, 20),
+        "tools": st.lists(st.just(NOW), max_size=1),
+        "response_format": st.sampled_from([None, {}, SCHEMA, {"type": "json_object"}]),
+        "n": st.integers(1, 3),
+        "think": st.sampled_from(["off", "high"]),
+        "stream": st.booleans(),
+        "max_tokens": st.integers(1, 2**20),
+    },
+)
+
+
+@given(st.lists(ANSWERED, max_size=3), OPTIONS)
+def test_traps_6_and_9_nothing_is_sent_that_tgi_is_known_to_refuse(answered, options):
+    turns = [{"role": "user", "content": "hi"}, *answered]
+    assert refusals(body(messages=turns, **options)) == []

@@ -63,7 +63,6 @@ class TgiRecords(ChatRecords):
             function = call.function or FunctionDelta()
             self._arguments.append(str(function.arguments or ""))
         if choice.finish_reason == "stop" and "".join(self._arguments) == "{":
-            self._arguments.append("}")
             closing = ToolCallDelta(index=0, function=FunctionDelta(arguments="}"))
             delta.tool_calls = [*(delta.tool_calls or ()), closing]
         self._empty = self._empty and not delta.content and not self._arguments

@@ -103,7 +103,7 @@ def _format(schema: Mapping[str, Any] | None, notices: list[Notice]) -> dict[str
 def _rooted(schema: Mapping[str, Any], notices: list[Notice]) -> Mapping[str, Any]:
     """The schema with an object at its root, and the properties where TGI looks for them."""
     cleaned = clean_schema(schema)
-    told = (Notice("adjusted_option", said, "response_schema") for said in cleaned.told)
+    told = (Notice("adjusted_schema", said, "response_schema") for said in cleaned.told)
     notices.extend(told)
     return cleaned.schema
 
