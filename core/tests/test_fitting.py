@@ -6,7 +6,7 @@ from json import loads
 
 import letters
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from interpreter import OK, a_call, course, drive, post, text
 
@@ -73,6 +73,7 @@ def histories(draw):
 
 
 rooms = st.integers(0, 5000)
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def ids_of(messages, kind):
@@ -84,6 +85,7 @@ def of_role(messages, role):
     return [message for message in messages if message.role == role]
 
 
+@PATIENT
 @given(histories(), rooms, st.booleans(), st.booleans())
 def test_what_fits_is_never_longer_than_the_room(history, room, shift, truncate):
     found = fit_messages(history, room, shift=shift, truncate=truncate)
@@ -95,6 +97,7 @@ def test_what_fits_is_never_longer_than_the_room(history, room, shift, truncate)
         assert (found.messages, found.dropped, found.cut) == (tuple(history), 0, 0)
 
 
+@PATIENT
 @given(histories(), rooms)
 def test_a_shift_keeps_order_system_the_last_question_and_whole_pairs(history, room):
     found = fit_messages(history, room, shift=True)
@@ -112,6 +115,7 @@ def test_a_shift_keeps_order_system_the_last_question_and_whole_pairs(history, r
         assert next(message for message in kept if message.role != "system").role == "user"
 
 
+@PATIENT
 @given(histories(), rooms)
 def test_a_cut_keeps_every_message_and_all_but_the_middle_of_texts(history, room):
     found = fit_messages(history, room, truncate=True)

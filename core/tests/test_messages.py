@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from multitap.answer import fold
@@ -186,6 +186,7 @@ def test_signed_data_is_kept_for_its_provider_and_sent_to_no_other():
     assert sent([loaded], "acme")[0]["thought_signature"] == "c2ln"
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.one_of(user, assistant, tool), max_size=6), st.integers(0, 400))
 def test_what_is_left_of_a_shifted_history_keeps_its_calls_as_they_were(history, room):
     found = fit_messages(history, room, shift=True) if history else None
