@@ -636,12 +636,14 @@ def test_a_proxy_that_is_not_there():
 # ---- the command ---------------------------------------------------------------------------------
 
 
-def test_the_text_has_each_finding_with_its_fix():
-    ran = run_here("doctor", "--offline", "--llm", "shop.provider=lmstudio")
+def test_the_text_has_each_finding_with_its_fix(monkeypatch):
+    known = {"tern": "multitap-tern"}
+    monkeypatch.setattr("multitap.cli.doctor.configuration.known_packages", known)
+    ran = run_here("doctor", "--offline", "--llm", "shop.provider=tern")
     lines = ran.out.splitlines()
     place = next(i for i, line in enumerate(lines) if line.endswith("[provider-missing]"))
-    assert lines[place].startswith("error    [shop]: no usable plugin has the provider 'lmstudio'")
-    assert lines[place + 1] == "         fix: pip install multitap-lmstudio"
+    assert lines[place].startswith("error    [shop]: no usable plugin has the provider 'tern'")
+    assert lines[place + 1] == "         fix: pip install multitap-tern"
     assert (ran.code, lines[-1]) == (2, "1 error, 1 warning.")
 
 

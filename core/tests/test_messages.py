@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from multitap.answer import fold
 from multitap.dialects.openai.messages import encode_messages
+from multitap.dialects.openai.profile import Profile
 from multitap.errors import ConfigError
 from multitap.events import Stop, ToolCallChunk, ToolCallEnd, ToolCallStart
 from multitap.messages import (
@@ -140,7 +141,7 @@ def test_a_message_holds_every_kind_of_content_in_every_role():
 
 # ---- opaque data of a provider -------------------------------------------------------------------
 
-SIGNED = {"thought_signature": "c2ln"}
+SIGNED = {"extra_content": {"thought_signature": "c2ln"}}
 ANSWERED = [
     ToolCallStart("", "weather"),
     ToolCallChunk("", '{"city": '),
@@ -158,7 +159,7 @@ def answered():
 
 
 def sent(messages, provider):
-    (message,) = encode_messages(messages, provider=provider)
+    (message,) = encode_messages(messages, Profile(provider=provider), [])
     return message["tool_calls"]
 
 
@@ -166,7 +167,7 @@ def test_calls_without_an_id_get_one_each_which_their_results_name():
     ids = [call.id for call in answered().tool_calls]
     assert len(set(ids)) == 2
     results = [Message("tool", ToolResult(one, "Rain")) for one in ids]
-    history = encode_messages([answered(), *results], provider="acme")
+    history = encode_messages([answered(), *results], Profile(provider="acme"), [])
     assert [call["id"] for call in history[0]["tool_calls"]] == ids
     assert [message["tool_call_id"] for message in history[1:]] == ids
 
@@ -176,14 +177,14 @@ def test_signed_data_survives_the_stream_the_file_and_the_wire():
     loaded = [Message.from_dict(data) for data in json.loads(saved)]
     assert loaded == [answered()]
     assert [call.provider_meta for call in loaded[0].tool_calls] == [{"acme": SIGNED}, {}]
-    assert sent(loaded, "acme")[0]["thought_signature"] == "c2ln"
+    assert sent(loaded, "acme")[0]["extra_content"] == SIGNED["extra_content"]
     assert loaded[0].tool_calls[0].arguments == {"city": "Oslo"}
 
 
 def test_signed_data_is_kept_for_its_provider_and_sent_to_no_other():
     loaded = Message.from_dict(json.loads(json.dumps(answered().to_dict())))
     assert "thought_signature" not in json.dumps(sent([loaded], "other"))
-    assert sent([loaded], "acme")[0]["thought_signature"] == "c2ln"
+    assert sent([loaded], "acme")[0]["extra_content"] == SIGNED["extra_content"]
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

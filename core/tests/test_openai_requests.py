@@ -259,10 +259,8 @@ def test_a_level_that_is_not_there_is_the_nearest_one_and_told(known, asked, eff
     profile = acme(think={level: EFFORTS[level] for level in known})
     body, notices = encode_chat(request(think=asked), profile)
     assert body["reasoning_effort"] == EFFORTS[effective]["reasoning_effort"]
-    told = [(n.code, n.option, n.provider_options) for n in notices]
-    assert told == (
-        [("adjusted_option", "think", {"effective": effective})] if asked != effective else []
-    )
+    told = [(n.code, n.option, n.effective) for n in notices]
+    assert told == ([("adjusted_option", "think", effective)] if asked != effective else [])
 
 
 def test_auto_sends_nothing_unless_the_profile_says_what():
