@@ -93,6 +93,7 @@ def test_definitions_are_gathered_at_the_root():
     ("schema", "told"),
     [
         (either(A, B), "in common"),
+        ({"oneOf": [A, A]}, "in common"),
         (either(A, {"type": "null"}), "no object"),
         (of(a={"type": "none"}), '"none"'),
         (of(prototype={}), "prototype"),

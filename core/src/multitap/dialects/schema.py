@@ -134,7 +134,7 @@ class _Root:
         if "$ref" in schema:
             parts.append(self._behind(schema["$ref"]))
         parts += map(self._part, schema.get("allOf", ()))
-        parts += [self._either(schema[name]) for name in ("anyOf", "oneOf") if name in schema]
+        parts += [self._either(name, schema[name]) for name in ("anyOf", "oneOf") if name in schema]
         return self._both(parts)
 
     def _behind(self, target: str) -> dict[str, Any]:
@@ -150,13 +150,14 @@ class _Root:
             raise _refused("nothing can be all of it")
         return {} if part is True else self.as_object(part)
 
-    def _either(self, alternatives: Sequence[Any]) -> dict[str, Any]:
+    def _either(self, name: str, alternatives: Sequence[Any]) -> dict[str, Any]:
         parts = [self._part(part) for part in alternatives if self._object_behind(part)]
         if len(parts) < len(alternatives):
             self._told["An alternative that is no object was left out."] = None
         if not parts:
             raise _refused("none of its alternatives is an object")
-        if all(part == parts[0] for part in parts):
+        same = all(part == parts[0] for part in parts)
+        if len(parts) == 1 or (same and name == "anyOf"):  # equal ones are never exactly one
             return parts[0]
         self._told[_LOST] = None
         common = {n: v for n, v in parts[0].items() if all(p.get(n) == v for p in parts)}
@@ -189,7 +190,9 @@ class _Root:
         return {**merged, **_maps(parts, _DEFINITIONS, _the_same)}
 
     def _closed(self, values: Sequence[Any], parts: Sequence[Schema]) -> Any:
-        if sum("properties" in part for part in parts) > 1 and any(v is not True for v in values):
+        named = [{n for field in _OF_NAMES for n in part.get(field, {})} for part in parts]
+        closing = [part.get("additionalProperties", True) is not True for part in parts]
+        if any(c and names != set().union(*named) for c, names in zip(closing, named, strict=True)):
             self._told["What one part says of additionalProperties was taken for all."] = None
         strictest = [value for value in values if value is not True] or [True]
         if False in strictest or all(value == strictest[0] for value in strictest):
