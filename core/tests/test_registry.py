@@ -506,7 +506,7 @@ def test_an_error_of_ours_from_a_hook_is_passed_on(install):
 
 def test_a_provider_that_is_not_installed_names_the_package(monkeypatch):
     packages = {"tern": "multitap-tern"}
-    monkeypatch.setattr("multitap.config.packages.known_packages", packages)
+    monkeypatch.setattr("multitap.registry.unusable.known_packages", packages)
     with pytest.raises(ConfigError, match=r"'acme'.*Install the plugin"):
         registry().build("chat", acme())
     with pytest.raises(ConfigError, match=r"'tern'.*pip install multitap-tern"):

@@ -514,7 +514,7 @@ def test_one_name_of_two_distributions_waits_for_the_user_and_shows_both(site):
 
 def test_an_unknown_provider_lists_the_known_and_the_package_to_install(site, monkeypatch):
     packages = {"tern": "multitap-tern"}
-    monkeypatch.setattr("multitap.config.packages.known_packages", packages)
+    monkeypatch.setattr("multitap.registry.unusable.known_packages", packages)
     registry = Registry(environ={"MULTITAP_PLUGINS": "dist-good"})
 
     with pytest.raises(ConfigError, match=r"'tern'.*acme-good.*pip install multitap-tern"):
