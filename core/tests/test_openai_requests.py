@@ -102,7 +102,9 @@ def test_a_tool_choice_without_tools_is_not_sent():
 
 
 def test_a_conversation_with_a_tool_call():
-    asked = ToolCall("c1", "f", '{"a": 1}', {"acme": {"extra_content": 1, "of": 3}, "other": {"secret": 2}})
+    asked = ToolCall(
+        "c1", "f", '{"a": 1}', {"acme": {"extra_content": 1, "of": 3}, "other": {"secret": 2}}
+    )
     conversation = [
         Message("system", " \n"),
         Message("user", "hi"),
