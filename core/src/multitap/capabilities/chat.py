@@ -74,8 +74,8 @@ def nearest_think(level: ThinkLevel, offered: Collection[ThinkLevel]) -> ThinkLe
     """
     if level == "auto" or level in offered:
         return level
-    known = [candidate for candidate in _LEVELS if candidate in offered]
-    thinking = [candidate for candidate in known if candidate != "off"]
+    known: list[ThinkLevel] = [candidate for candidate in _LEVELS if candidate in offered]
+    thinking: list[ThinkLevel] = [candidate for candidate in known if candidate != "off"]
     place = _LEVELS.index(level)
     nearest = sorted(thinking or known, key=lambda found: abs(_LEVELS.index(found) - place))
     return nearest[0] if nearest else None

@@ -44,7 +44,7 @@ def response_levels(levels: Collection[ThinkLevel]) -> Mapping[ThinkLevel, Mappi
     >>> response_levels(["low"])
     {'low': {'reasoning': {'effort': 'low', 'summary': 'auto'}}}
     """
-    efforts = {level: EFFORTS[level]["reasoning_effort"] for level in levels}
+    efforts: Mapping[ThinkLevel, Any] = {n: EFFORTS[n]["reasoning_effort"] for n in levels}
     return {
         level: {"reasoning": {"effort": effort, "summary": "auto"}}
         for level, effort in efforts.items()
