@@ -139,6 +139,18 @@ def test_a_message_holds_every_kind_of_content_in_every_role():
     assert Message("tool", ToolResult("c1", "42")).to_dict()["tool_call_id"] == "c1"
 
 
+def test_a_message_keeps_all_of_its_results():
+    told = Message("tool", [ToolResult("c1", "Rain", "weather"), ToolResult("c2", "Sun")])
+    assert Message.from_dict(json.loads(json.dumps(told.to_dict()))) == told
+    assert told.to_dict()["tool_call_id"] == "c1"
+
+
+@pytest.mark.parametrize("results", ["c1", 1, [1], {"a": 1}])
+def test_results_that_are_none_are_refused(results):
+    with pytest.raises(ConfigError, match="no list of results"):
+        Message.from_dict({"role": "tool", "results": results})
+
+
 # ---- opaque data of a provider -------------------------------------------------------------------
 
 SIGNED = {"extra_content": {"thought_signature": "c2ln"}}

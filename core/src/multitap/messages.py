@@ -174,6 +174,25 @@ class Tool:
         return cls(function["name"], function.get("description") or "", parameters)
 
 
+def _result_to_dict(result: ToolResult) -> dict[str, Any]:
+    name = {"name": result.name} if result.name else {}
+    return {"tool_call_id": result.call_id, "content": result.content, **name}
+
+
+def _results_from(data: Mapping[str, Any]) -> list[ToolResult]:
+    rows = data.get("results") or [data]
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        hint = 'Pass [{"tool_call_id": …, "content": …}, …], or one message for each result.'
+        raise ConfigError(f"results of a message is no list of results: {_short(rows)}", hint=hint)
+    return [_result_from_dict(row) for row in rows]
+
+
+def _result_from_dict(data: Mapping[str, Any]) -> ToolResult:
+    content = data.get("content")
+    text = content if isinstance(content, str) else _flat(content)
+    return ToolResult(str(data.get("tool_call_id") or ""), text, data.get("name"))
+
+
 def _as_parts(content: str | Part | Iterable[str | Part]) -> tuple[Part, ...]:
     if isinstance(content, str):
         return (TextPart(content),) if content else ()
@@ -215,12 +234,11 @@ class Message:
         return tuple(p for p in self.parts if isinstance(p, ToolCall))
 
     def to_dict(self) -> dict[str, Any]:
-        """OpenAI's chat shape."""
-        result = next((p for p in self.parts if isinstance(p, ToolResult)), None)
-        if result is not None:
-            name = {"name": result.name} if result.name else {}
-            call_id = {"tool_call_id": result.call_id}
-            return {"role": self.role, **call_id, "content": result.content, **name}
+        """OpenAI's chat shape; it has one result a message, so several stand in ``results``."""
+        results = [_result_to_dict(p) for p in self.parts if isinstance(p, ToolResult)]
+        if results:
+            several = {"results": results} if len(results) > 1 else {}
+            return {"role": self.role, **results[0], **several}
         data: dict[str, Any] = {"role": self.role, "content": self._content()}
         if self.reasoning:
             data["reasoning_content"] = self.reasoning
@@ -243,9 +261,7 @@ class Message:
         role, content = data.get("role"), data.get("content")
         role = "system" if role == "developer" else role
         if role == "tool":
-            call_id = str(data.get("tool_call_id") or "")
-            text = content if isinstance(content, str) else _flat(content)
-            return cls("tool", ToolResult(call_id, text, data.get("name")))
+            return cls("tool", _results_from(data))
         parts: list[Part] = [*_thoughts_from(data)]
         parts += _parts_from(content)
         parts += [ToolCall.from_dict(call) for call in data.get("tool_calls") or ()]
