@@ -347,6 +347,11 @@ def test_nobody_is_there():
     assert "https://shop.example/docs" in found["fix"]["text"]
 
 
+def test_nobody_is_there_far_away():
+    findings, _ = look(*at("http://nobody.invalid"))
+    assert "the network is up" in bad(findings)["backend-unreachable"]["fix"]["text"]
+
+
 def test_an_installed_backend_that_nobody_asked_for_is_a_warning():
     findings, code = look()
     assert (code, bad(findings)["backend-unreachable"]["level"]) == (0, "warning")

@@ -10,6 +10,7 @@ from multitap.cli.doctor.findings import Advice, Finding, Run
 from multitap.cli.doctor.installation import Reply
 from multitap.cli.doctor.plugins import broken
 from multitap.config import KeyHeader, MissingKey, keys_of
+from multitap.config.values import is_loopback
 from multitap.config.routes import route_of
 from multitap.errors import (
     AuthenticationError,
@@ -173,8 +174,9 @@ def _remedy(installation: Installation, name: str, error: MultitapError) -> Fix:
     docs = f"; see {info.docs}" if info.docs else ""
     kind = _kind(error)
     if kind == "backend-unreachable":
-        where = f"or correct endpoint in [{name}] of llm.toml"
-        return Advice(f"start {info.title or name}, {where}{docs}")
+        title, here = info.title or name, is_loopback(installation.endpoint(name))
+        step = f"start {title}" if here else f"see that {title} runs, and that the network is up"
+        return Advice(f"{step}, or correct endpoint in [{name}] of llm.toml{docs}")
     if kind == "backend-strange":
         return Advice(
             f"is it {info.title or name} that answers there? Correct [{name}] in llm.toml{docs}"
