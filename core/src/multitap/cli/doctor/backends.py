@@ -10,8 +10,8 @@ from multitap.cli.doctor.findings import Advice, Finding, Run
 from multitap.cli.doctor.installation import Reply
 from multitap.cli.doctor.plugins import broken
 from multitap.config import KeyHeader, MissingKey, keys_of
-from multitap.config.values import is_loopback
 from multitap.config.routes import route_of
+from multitap.config.values import is_loopback
 from multitap.errors import (
     AuthenticationError,
     BadRequest,
