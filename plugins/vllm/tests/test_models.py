@@ -182,3 +182,14 @@ def test_where_the_version_is_not_let_through_the_key_is_proved_all_the_same(wor
 def test_a_server_that_breaks_is_no_good_endpoint(world):
     with Server(repeat(request, respond(500, {}, ""))) as server, pytest.raises(ProviderDown):
         ask(world, server, "validate", "vllm")
+
+
+@pytest.mark.parametrize(
+    ("name", "owner", "title"),
+    [("tiny", "llamacpp", "llama-server"), ("tiny", "tiny", "TGI"), ("m", "library", "Ollama")],
+)
+def test_another_server_at_the_endpoint_is_named(name, owner, title):
+    bodies = {"/version": {}, "/v1/models": {"data": [{"id": name, "owned_by": owner}]}}
+    answers = {path: HttpReply(200, {}, json.dumps(body).encode()) for path, body in bodies.items()}
+    with pytest.raises(ProtocolError, match=f"{title} answers at this endpoint, not vLLM"):
+        run(multitap_provider(BACKEND).validate(None), answers)

@@ -22,6 +22,7 @@ class Row(msgspec.Struct):
     """One name that the server answers to."""
 
     id: str | None = None
+    owned_by: str | None = None
     root: str | None = None
     parent: str | None = None
     max_model_len: int | None = None

@@ -13,6 +13,7 @@ import msgspec
 
 from multitap.capabilities.provider import Validation
 from multitap.dialects.openai.errors import explain_openai
+from multitap.dialects.openai.identity import look_of, wrong_server
 from multitap.errors import BackendError, ModelNotFound
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import HttpCall, HttpReply, Operation, Out, Steps
@@ -33,11 +34,18 @@ class VllmProvider:
     """One server."""
 
     def validate(self, model: str | None, /) -> Operation[Validation]:
-        """Its version and its models; a model that is named must be among them."""
+        """Its version and its models; a model that is named must be among them.
+
+        Raises:
+            ProtocolError: ``wrong_server``: another kind of server answers; it says which.
+        """
 
         def steps() -> Steps[Validation]:
             version = yield from _version()
             names = (yield from ask(Models, "/v1/models")).named()
+            look = look_of((row.id, row.owned_by) for row in names.values())
+            if look is not None and look.provider != "vllm":
+                raise wrong_server("vLLM", look)
             if model is not None and model not in names:
                 served = ", ".join(names) or "none"
                 raise ModelNotFound(
