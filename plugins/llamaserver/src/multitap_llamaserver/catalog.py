@@ -16,12 +16,12 @@ from urllib.parse import quote
 import attrs
 
 from multitap.capabilities.catalog import Model
+from multitap.dialects.asking import ask
 from multitap.errors import BackendError, ModelNotFound
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import HttpCall, HttpReply, Json, Operation, Out, Steps, fetch
 from multitap_llamaserver.errors import explain_llamaserver
 from multitap_llamaserver.models import Props, Row, Rows, listed, template_abilities
-from multitap_llamaserver.replies import ask
 
 __all__ = ("LlamaServerCatalog", "find_row", "multitap_catalog", "seen")
 

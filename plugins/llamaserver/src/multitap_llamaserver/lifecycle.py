@@ -15,13 +15,13 @@ import attrs
 
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.lifecycle import Progress
+from multitap.dialects.asking import ask
 from multitap.errors import BadRequest, EngineError, NotSupported
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import HttpCall, Json, Operation, Out, Sleep, Steps, fetch
 from multitap_llamaserver.catalog import find_row, seen
 from multitap_llamaserver.errors import explain_llamaserver
 from multitap_llamaserver.models import Row, Rows
-from multitap_llamaserver.replies import ask
 
 __all__ = ("LlamaServerLifecycle", "multitap_lifecycle", "progress_of")
 

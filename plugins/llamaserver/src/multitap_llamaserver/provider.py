@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from multitap.capabilities.provider import Validation
+from multitap.dialects.asking import ask, read_json
 from multitap.dialects.openai.identity import look_of, wrong_server
 from multitap.errors import BackendError
 from multitap.hookspecs import Backend, hookimpl
@@ -20,7 +21,6 @@ from multitap.work import HttpCall, Operation, Out, Steps, fetch
 from multitap_llamaserver.catalog import find_row
 from multitap_llamaserver.errors import explain_llamaserver
 from multitap_llamaserver.models import Props, Rows
-from multitap_llamaserver.replies import ask, read
 
 __all__ = ("LlamaServerProvider", "multitap_provider")
 
@@ -58,7 +58,7 @@ def _props() -> Asking:
     """What a llama-server says of itself; ``None``: it is none."""
     try:
         reply = yield from fetch(HttpCall(method="GET", path="/props"))
-        props = read(Props, reply)
+        props = read_json(Props, reply)
     except BackendError as error:
         if error.status in _TELLING or (error.status is None and error.phase != "parse"):
             raise

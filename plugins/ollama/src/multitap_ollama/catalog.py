@@ -14,12 +14,12 @@ from typing import Any
 import attrs
 
 from multitap.capabilities.catalog import Model
+from multitap.dialects.asking import ask
 from multitap.errors import BackendError
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import HttpCall, HttpReply, Operation, Out, Steps
 from multitap_ollama.errors import explain_ollama
 from multitap_ollama.models import Entry, Models, Shown, listed, shown
-from multitap_ollama.replies import ask
 from multitap_ollama.requests import LoadSettings
 
 __all__ = ("SHOWN_AT_MOST", "OllamaCatalog", "multitap_catalog")

@@ -16,6 +16,7 @@ import msgspec
 
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.lifecycle import CreateRequest, Progress
+from multitap.dialects.asking import ask
 from multitap.errors import BackendError, NotSupported, TruncatedStream
 from multitap.framing import JsonDecoder, NdjsonDecoder
 from multitap.hookspecs import Backend, hookimpl
@@ -35,7 +36,6 @@ from multitap.work import (
 from multitap_ollama.errors import explain_ollama, line_error
 from multitap_ollama.messages import encode_messages
 from multitap_ollama.models import Models, running
-from multitap_ollama.replies import ask
 from multitap_ollama.requests import SILENCE, LoadSettings
 
 __all__ = ("OllamaLifecycle", "multitap_lifecycle")

@@ -8,11 +8,11 @@ import attrs
 import msgspec
 
 from multitap.capabilities.provider import Validation
+from multitap.dialects.asking import ask
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import Operation, Out, Steps
 from multitap_ollama.errors import explain_ollama
 from multitap_ollama.models import Models, Shown
-from multitap_ollama.replies import ask
 
 __all__ = ("OllamaProvider", "multitap_provider")
 

@@ -13,11 +13,12 @@ import attrs
 import msgspec
 
 from multitap.capabilities.catalog import Model
+from multitap.dialects.asking import ask
 from multitap.errors import ModelNotFound, ProtocolError
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import HttpCall, HttpReply, Operation, Out, Steps
 from multitap_tgi.errors import explain_tgi
-from multitap_tgi.replies import Info, ask, info
+from multitap_tgi.replies import Info, info
 
 __all__ = ("ANY_MODEL", "TgiCatalog", "check_name", "multitap_catalog")
 
@@ -77,7 +78,7 @@ def _models() -> Generator[HttpCall, HttpReply, list[Model]]:
     try:
         found = yield from info()
     except ProtocolError:
-        listing = yield from ask(HttpCall(method="GET", path="/v1/models"), Listing)
+        listing = yield from ask(Listing, "GET", "/v1/models")
         return [Model(id=entry.id, loaded=True) for entry in listing.data or () if entry.id]
     return [_model(found.model_id, found)] if found.model_id else []
 

@@ -1,19 +1,15 @@
-"""Requests within an operation, and their whole answers as structs."""
+"""What TGI says of itself."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TypeVar
 
 import msgspec
 
-from multitap.events import Failed
-from multitap.framing import JsonDecoder
-from multitap.work import HttpCall, HttpReply, fetch
+from multitap.dialects.asking import ask
+from multitap.work import HttpCall, HttpReply
 
-__all__ = ("Info", "ask", "info")
-
-V = TypeVar("V")
+__all__ = ("Info", "info")
 
 
 class Info(msgspec.Struct):
@@ -32,16 +28,6 @@ class Info(msgspec.Struct):
         return " ".join(filter(None, ("Text Generation Inference", self.version)))
 
 
-def ask(call: HttpCall, shape: type[V]) -> Generator[HttpCall, HttpReply, V]:
-    """Inside ``Steps``: the answer of a request that changes nothing."""
-    reply = yield from fetch(call)
-    decoder = JsonDecoder(shape, lambda value: [value])
-    item = [*decoder.feed(reply.body), *decoder.finish()][-1]
-    if isinstance(item, Failed):
-        raise item.error
-    return item
-
-
 def info() -> Generator[HttpCall, HttpReply, Info]:
     """Inside ``Steps``: what the server runs; it says so also where its engine is gone."""
-    return (yield from ask(HttpCall(method="GET", path="/info"), Info))
+    return (yield from ask(Info, "GET", "/info"))

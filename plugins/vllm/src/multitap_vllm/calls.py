@@ -1,19 +1,17 @@
-"""Requests whose answer is one JSON value: alone, or within an operation."""
+"""Requests whose answer is one JSON value, which may stand in a queue."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import attrs
 
 from multitap.dialects.openai.asking import json_exchange
-from multitap.events import Failed
-from multitap.framing import JsonDecoder
-from multitap.work import Exchange, HttpCall, HttpReply, fetch
+from multitap.work import Exchange
 from multitap_vllm.errors import explain_vllm
 
-__all__ = ("SILENCE", "ask", "exchange", "patient")
+__all__ = ("SILENCE", "exchange", "patient")
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -34,13 +32,3 @@ def exchange(
 def patient(work: Exchange[T]) -> Exchange[T]:
     """The same, for a request that may stand in a queue."""
     return attrs.evolve(work, call=attrs.evolve(work.call, first_byte=SILENCE))
-
-
-def ask(shape: type[V], path: str) -> Generator[HttpCall, HttpReply, V]:
-    """Inside ``Steps``: ``version = yield from ask(Version, "/version")``."""
-    reply = yield from fetch(HttpCall(method="GET", path=path))
-    decoder = JsonDecoder(shape, lambda value: [value])
-    item = [*decoder.feed(reply.body), *decoder.finish()][-1]
-    if isinstance(item, Failed):
-        raise item.error
-    return item

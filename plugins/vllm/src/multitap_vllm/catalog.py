@@ -12,11 +12,11 @@ from collections.abc import Generator
 import attrs
 
 from multitap.capabilities.catalog import Model
+from multitap.dialects.asking import ask
 from multitap.dialects.openai.errors import explain_openai
 from multitap.errors import BackendError, ModelNotFound
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import HttpCall, HttpReply, Operation, Out, Steps, fetch
-from multitap_vllm.calls import ask
 from multitap_vllm.models import ROUTES, Models, found
 
 __all__ = ("VllmCatalog", "multitap_catalog")
@@ -48,7 +48,7 @@ class VllmCatalog:
 
 
 def _listed() -> Generator[HttpCall, HttpReply, list[Model]]:
-    models = yield from ask(Models, "/v1/models")
+    models = yield from ask(Models, "GET", "/v1/models")
     routes = []
     for capability, path in ROUTES.items():
         if (yield from _is_there(path)):

@@ -12,12 +12,12 @@ import attrs
 import msgspec
 
 from multitap.capabilities.provider import Validation
+from multitap.dialects.asking import ask
 from multitap.dialects.openai.errors import explain_openai
 from multitap.dialects.openai.identity import look_of, wrong_server
 from multitap.errors import BackendError, ModelNotFound
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import HttpCall, HttpReply, Operation, Out, Steps
-from multitap_vllm.calls import ask
 from multitap_vllm.models import Models
 
 __all__ = ("VllmProvider", "multitap_provider")
@@ -42,7 +42,7 @@ class VllmProvider:
 
         def steps() -> Steps[Validation]:
             version = yield from _version()
-            names = (yield from ask(Models, "/v1/models")).named()
+            names = (yield from ask(Models, "GET", "/v1/models")).named()
             look = look_of((row.id, row.owned_by) for row in names.values())
             if look is not None and look.provider != "vllm":
                 raise wrong_server("vLLM", look)
@@ -59,7 +59,7 @@ class VllmProvider:
 
 def _version() -> Generator[HttpCall, HttpReply, str | None]:
     try:
-        return (yield from ask(Version, "/version")).version
+        return (yield from ask(Version, "GET", "/version")).version
     except BackendError as error:
         if error.status is None or error.status >= 500:
             raise
