@@ -4,10 +4,11 @@
 says, computed with ``json.loads`` and loops alone.
 """
 
-import base64
 import json
 from collections import defaultdict
 from pathlib import Path
+
+from recorded_traffic import read_recording
 
 RECORDINGS = Path(__file__).parent / "recordings"
 
@@ -18,27 +19,8 @@ def names(pattern):
 
 def answer(name):
     """Status, headers (names in lower case) and body."""
-    response = json.loads((RECORDINGS / name).read_text("utf-8"))["response"]
-    raw = b"".join(
-        r["text"].encode() if "text" in r else base64.b64decode(r["b64"]) for r in response["reads"]
-    )
-    head, _, rest = raw.partition(b"\r\n\r\n")
-    lines = head.decode("latin-1").split("\r\n")
-    headers = {k.strip().lower(): v.strip() for k, _, v in (x.partition(":") for x in lines[1:])}
-    if headers.get("transfer-encoding") == "chunked":
-        rest = dechunk(rest)
-    return int(lines[0].split()[1]), headers, rest
-
-
-def dechunk(data):
-    whole = b""
-    while data:
-        size, _, data = data.partition(b"\r\n")
-        length = int(size, 16)
-        whole, data = whole + data[:length], data[length + 2 :]
-        if not length:
-            break
-    return whole
+    found = read_recording(RECORDINGS, name.removesuffix(".json"))
+    return found.status, found.headers, found.body
 
 
 def is_stream(headers):

@@ -34,14 +34,24 @@ def _entry_points(home: Path) -> Iterator[tuple[str, str, str]]:
 
 def standin_registry() -> Registry:
     """A registry of the stand-in alone."""
-    registry = Registry(environ={"MULTITAP_PLUGINS": "none"})
-    manifest = _read(HOME, "src", "multitap_standin", "provider.toml")
-    for group, provider, module in _entry_points(HOME):
+    return registry_of(HOME)
+
+
+def registry_of(home: Path) -> Registry:
+    """A registry of what a project's folder declares, alone, whether it is installed or not."""
+    return add_project(Registry(environ={"MULTITAP_PLUGINS": "none"}), home)
+
+
+def add_project(registry: Registry, home: Path) -> Registry:
+    """The registry, with what a project's folder declares."""
+    name = _read(home, "pyproject.toml")["project"]["name"]
+    manifest = _read(home, "src", name.replace("-", "_"), "provider.toml")
+    for group, provider, module in _entry_points(home):
         registry.add(
             import_module(module),
             provider,
             [group.removeprefix("multitap.")],
-            distribution="multitap-standin",
+            distribution=name,
             info=provider_from_table(provider, manifest[provider]),
         )
     return registry

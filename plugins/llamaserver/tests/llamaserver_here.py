@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from importlib import import_module
 from pathlib import Path
 
-from multitap.manifest import provider_from_table
-from multitap.registry import Registry
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from installed import registry_of
 
 HOME = Path(__file__).parents[1]
 
 
-def read(*path):
-    return tomllib.loads(HOME.joinpath(*path).read_text("utf-8"))
-
-
 def llamaserver_registry():
-    registry = Registry(environ={"MULTITAP_PLUGINS": "none"})
-    manifest = read("src", "multitap_llamaserver", "provider.toml")
-    for group, entries in read("pyproject.toml")["project"]["entry-points"].items():
-        for provider, module in entries.items():
-            registry.add(
-                import_module(module),
-                provider,
-                [group.removeprefix("multitap.")],
-                distribution="multitap-llamaserver",
-                info=provider_from_table(provider, manifest[provider]),
-            )
-    return registry
+    return registry_of(HOME)
 
 
 def llamaserver_config(url, **settings):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from lmstudio_here import lmstudio_registry
+from readme_examples import blocks, quiet_home, run_python
 from scripted_lmstudio import ScriptedLmStudio
 
 import multitap
@@ -14,11 +15,6 @@ from multitap.config import load_config
 from multitap.errors import ConfigError
 
 README = Path(__file__).parents[1] / "README.md"
-FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
-
-
-def blocks():
-    return [(m["language"], m["text"]) for m in FENCE.finditer(README.read_text("utf-8"))]
 
 
 @pytest.fixture
@@ -29,11 +25,7 @@ def server():
 
 @pytest.fixture(autouse=True)
 def empty_home(tmp_path, monkeypatch):
-    for variable in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
-        monkeypatch.setenv(variable, str(tmp_path))
-    for variable in ("MULTITAP_CONFIG", "MULTITAP_PLUGINS", "LM_API_TOKEN"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.chdir(tmp_path)
+    quiet_home(tmp_path, monkeypatch, "LM_API_TOKEN")
 
 
 def test_python_examples_run_and_print_what_is_shown(server, monkeypatch, capsys):
@@ -41,18 +33,11 @@ def test_python_examples_run_and_print_what_is_shown(server, monkeypatch, capsys
     monkeypatch.setattr("multitap_lmstudio.lifecycle.POLL", 0)
     runtime = multitap.Runtime
     monkeypatch.setattr(multitap, "Runtime", lambda: runtime(registry=lmstudio_registry()))
-    names, shown = {}, 0
-    for number, (language, text) in enumerate(blocks()):
-        if language == "python":
-            exec(compile(text, str(README), "exec"), names)
-            expected, printed = blocks()[number + 1], capsys.readouterr().out
-            assert ("text", printed) == expected
-            shown += 1
-    assert shown == 2
+    assert run_python(README, capsys) == 2
 
 
 def test_the_llm_toml_is_one(server, tmp_path):
-    (text,) = [text for language, text in blocks() if language == "toml"]
+    (text,) = [text for language, text in blocks(README) if language == "toml"]
     file = tmp_path / "llm.toml"
     file.write_text(text.replace("http://127.0.0.1:1234", f"{server.url}/v1"), "utf-8")
     with multitap.Runtime(load_config(file), registry=lmstudio_registry()) as rt:

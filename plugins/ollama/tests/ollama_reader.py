@@ -4,11 +4,12 @@
 ``json.loads`` and loops alone.
 """
 
-import base64
 import json
 from fnmatch import fnmatch
 from pathlib import Path
 from types import SimpleNamespace
+
+from recorded_traffic import read_recording
 
 RECORDINGS = Path(__file__).parent / "recordings"
 TIMES = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
@@ -49,41 +50,7 @@ def all_names():
 
 def recorded(name):
     """Method, path and body of the request; status, headers, body and raw bytes of the answer."""
-    data = json.loads(RECORDINGS.joinpath(f"{name}.json").read_text("utf-8"))
-    asked, _, request_body = octets(data["request"]).partition(b"\r\n\r\n")
-    method, path, _ = asked.split(b"\r\n")[0].decode().split(" ")
-    raw = b"".join(map(octets, data["response"]["reads"]))
-    head, _, rest = raw.partition(b"\r\n\r\n")
-    lines = head.decode("latin-1").split("\r\n")
-    headers = {k.strip().lower(): v.strip() for k, _, v in (x.partition(":") for x in lines[1:])}
-    chunked = headers.get("transfer-encoding") == "chunked"
-    return SimpleNamespace(
-        name=name,
-        method=method,
-        path=path,
-        request=request_body,
-        raw=raw,
-        status=int(lines[0].split()[1]) if raw else 0,
-        headers=headers,
-        body=dechunk(rest) if chunked else rest,
-        ended=data["response"]["ended"],
-        whole=rest.endswith(b"0\r\n\r\n") if chunked else bool(raw),
-    )
-
-
-def octets(data):
-    return data["text"].encode() if "text" in data else base64.b64decode(data["b64"])
-
-
-def dechunk(data):
-    whole = b""
-    while data:
-        size, _, data = data.partition(b"\r\n")
-        length = int(size, 16)
-        whole, data = whole + data[:length], data[length + 2 :]
-        if not length:
-            break
-    return whole
+    return read_recording(RECORDINGS, name)
 
 
 def objects(body):

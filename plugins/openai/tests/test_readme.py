@@ -7,18 +7,14 @@ from pathlib import Path
 
 import pytest
 from openai_here import openai_registry
+from readme_examples import blocks, quiet_home, run_python
 from scripted_openai import ScriptedOpenAI
 
 import multitap
 from multitap.config import load_config
 
 README = Path(__file__).parents[1] / "README.md"
-FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 SETTING = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
-
-
-def blocks():
-    return [(m["language"], m["text"]) for m in FENCE.finditer(README.read_text("utf-8"))]
 
 
 @pytest.fixture
@@ -29,11 +25,7 @@ def server():
 
 @pytest.fixture(autouse=True)
 def empty_home(tmp_path, monkeypatch):
-    for variable in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
-        monkeypatch.setenv(variable, str(tmp_path))
-    for variable in ("MULTITAP_CONFIG", "MULTITAP_PLUGINS", "OPENAI_API_KEY"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.chdir(tmp_path)
+    quiet_home(tmp_path, monkeypatch, "OPENAI_API_KEY")
 
 
 def test_python_examples_run_and_print_what_is_shown(server, monkeypatch, capsys):
@@ -41,19 +33,12 @@ def test_python_examples_run_and_print_what_is_shown(server, monkeypatch, capsys
     monkeypatch.setenv("MULTITAP_OPENAI__SERVER", "openai")
     runtime = multitap.Runtime
     monkeypatch.setattr(multitap, "Runtime", lambda: runtime(registry=openai_registry()))
-    names, shown = {}, 0
-    for number, (language, text) in enumerate(blocks()):
-        if language == "python":
-            exec(compile(text, str(README), "exec"), names)
-            expected, printed = blocks()[number + 1], capsys.readouterr().out
-            assert ("text", printed) == expected
-            shown += 1
-    assert shown == 4
+    assert run_python(README, capsys) == 4
 
 
 def test_the_llm_toml_is_one(server, tmp_path, monkeypatch):
     monkeypatch.setenv("ROUTER_API_KEY", "sesame")
-    (text,) = [text for language, text in blocks() if language == "toml"]
+    (text,) = [text for language, text in blocks(README) if language == "toml"]
     file = tmp_path / "llm.toml"
     file.write_text(text.replace("https://router.example/api", server.url), "utf-8")
     with multitap.Runtime(load_config(file), registry=openai_registry()) as rt:

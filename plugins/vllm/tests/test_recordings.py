@@ -21,7 +21,7 @@ from multitap.work import Head
 from multitap_vllm.chat import multitap_chat
 
 ANSWERS = vllm_reader.names("test_recordings")
-WHOLE = [name for name in ANSWERS if not vllm_reader.recorded(name).aborted]
+WHOLE = [name for name in ANSWERS if not vllm_reader.was_aborted(vllm_reader.recorded(name))]
 STREAMS = [name for name in WHOLE if vllm_reader.recorded(name).streamed]
 CHAT = multitap_chat(Backend(id="vllm", provider="vllm"))
 
