@@ -7,12 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from scripted_llamaserver import ScriptedLlamaServer
-from scripted_lmstudio import ScriptedLmStudio
-from scripted_ollama import ScriptedOllama
-from scripted_openai import ScriptedOpenAI
-from scripted_tgi import ScriptedTgi
-from scripted_vllm import ScriptedVllm
+from scripted_servers import SERVERS
 
 from multitap.errors import BackendError, DeadlineExceeded, ModelNotFound, NotSupported
 from multitap.events import Stop, Text
@@ -49,14 +44,6 @@ PLUGINS = {
     "openai": {"defaults": {"model": "openai:tiny"}},
     "tgi": {"defaults": {"model": "tgi:tgi"}},
     "vllm": {"defaults": {"model": "vllm:tiny"}},
-}
-SERVERS = {
-    "llamaserver": ScriptedLlamaServer,
-    "lmstudio": ScriptedLmStudio,
-    "ollama": ScriptedOllama,
-    "openai": ScriptedOpenAI,
-    "tgi": ScriptedTgi,
-    "vllm": ScriptedVllm,
 }
 VERBS = ("copy", "delete", "create", "running", "pull")
 MANAGES = {
