@@ -27,6 +27,7 @@ class ScriptedLmStudio(Server):
             "POST /v1/chat/completions": chat,
             "POST /v1/embeddings": embed,
             "GET /api/v1/models": lambda _: json({"models": [self.row(name) for name in MODELS]}),
+            "GET /v1/models": json({"object": "list", "data": [named(name) for name in MODELS]}),
             "POST /api/v1/models/load": self.load,
             "POST /api/v1/models/unload": self.unload,
             "POST /api/v1/models/download": download,
@@ -68,6 +69,10 @@ JOB = {
     "total_size_bytes": 2000,
     "downloaded_bytes": 1000,
 }
+
+
+def named(name):
+    return {"id": name, "object": "model", "owned_by": "organization_owner"}
 
 
 def download(connection):
@@ -165,6 +170,8 @@ def pieces(text, stops):
 
 def embed(connection):
     asked = connection.request.json()
+    if "input" not in asked:
+        return json({"error": "'input' field is required"}, 400)
     rows = [[float(len(text)), 0.5, -0.5] for text in asked["input"]]
     data = [{"index": i, "object": "embedding", "embedding": row} for i, row in enumerate(rows)]
     return json({"data": data, "usage": {"prompt_tokens": 0, "total_tokens": 0}})

@@ -133,4 +133,6 @@ MANAGEMENT = {
     "DELETE /api/delete": respond(),
     "GET /api/tags": LISTED,
     "GET /api/ps": LISTED,
+    "GET /api/version": json({"version": "0.33.0"}),
+    "GET /v1/models": json({"object": "list", "data": [{"id": MODELS[0], "owned_by": "library"}]}),
 }

@@ -549,5 +549,5 @@ def test_a_model_that_is_named_must_be_there():
 
 
 def test_what_is_not_ollama_does_not_validate():
-    with pytest.raises(ProtocolError):
-        drive(OllamaProvider("ollama").validate(None), routes(version="root"))
+    with pytest.raises(ProtocolError, match="is not Ollama"):
+        drive(OllamaProvider("ollama").validate(None), routes(version="root", models="root"))

@@ -126,6 +126,8 @@ def pieces(text, stops):
 
 def embed(connection):
     asked = connection.request.json()
+    if "input" not in asked:
+        return refuse(400, "Missing required parameter: 'input'.", "missing_required_parameter")
     rows = [[float(len(text)), 0.5, -0.5][: asked.get("dimensions", 3)] for text in asked["input"]]
     data = [{"index": i, "embedding": vector(asked, row)} for i, row in enumerate(rows)]
     count = sum(len(text.split()) for text in asked["input"])

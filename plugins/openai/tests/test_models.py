@@ -72,7 +72,7 @@ def test_a_good_key_says_whose_it_is_and_how_many_models_it_has():
     headers = {"openai-organization": "acme-inc"}
     (found,) = read(multitap_provider(OPENAI).validate("o3"), body, headers)
     assert found == Validation(server="OpenAI", account="acme-inc", models=2)
-    (found,) = read(multitap_provider(BACKEND).validate(None), {"data": None})
+    (found,) = read(multitap_provider(BACKEND).validate(None), {"object": "list", "data": None})
     assert found == Validation(models=0)
 
 

@@ -35,7 +35,7 @@ class ScriptedTgi(Server):
             "POST /tokenize": tokenize,
             "GET /info": json(INFO),
             "GET /health": respond(),
-            "GET /v1/models": json({"object": "list", "data": [{"id": MODEL, "created": 0}]}),
+            "GET /v1/models": json({"object": "list", "data": [{"id": MODEL, "owned_by": MODEL}]}),
         }
         super().__init__(repeat(when(routes, otherwise=respond(404))))
 

@@ -171,6 +171,8 @@ def pieces(text, stops):
 
 
 def embed(asked):
+    if "input" not in asked:
+        return refuse(400, "Bad Request", "Field required: input")
     rows = [[float(len(text)), 0.5, -0.5] for text in asked["input"]]
     data = [
         {"index": index, "object": "embedding", "embedding": base64_of(row)}
@@ -186,6 +188,8 @@ def base64_of(row):
 
 
 def rerank(asked):
+    if "query" not in asked:
+        return refuse(400, "Bad Request", "Field required: query")
     wanted = set(asked["query"].split())
     rows = [
         {"index": index, "document": {"text": text}, "relevance_score": score(wanted, text)}
@@ -212,7 +216,7 @@ def detokenize(asked):
 
 def models(_):
     rows = [
-        {"id": name, "root": f"org/{name}", "parent": None, "max_model_len": CONTEXT}
+        {"id": name, "root": f"org/{name}", "owned_by": "vllm", "max_model_len": CONTEXT}
         for name in MODELS
     ]
     return json({"object": "list", "data": rows})

@@ -6,26 +6,21 @@ what answers is looked at before it is named.
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from functools import partial
-from typing import Any
 
 import attrs
 
 from multitap.capabilities.provider import Validation
 from multitap.dialects.asking import ask, read_json
-from multitap.dialects.openai.identity import look_of, wrong_server
+from multitap.dialects.openai.identity import look, recognised, wrong_server
 from multitap.errors import BackendError
 from multitap.hookspecs import Backend, hookimpl
-from multitap.work import HttpCall, Operation, Out, Steps, fetch
+from multitap.work import HttpCall, HttpReply, Operation, Out, Steps, fetch
 from multitap_llamaserver.catalog import find_row
 from multitap_llamaserver.errors import explain_llamaserver
 from multitap_llamaserver.models import Props, Rows
 
 __all__ = ("LlamaServerProvider", "multitap_provider")
-
-_TELLING = (401, 403, 503)  # no key, or still loading: nobody knows yet who it is
-Asking = Generator[Any, Any, Any]
 
 
 @attrs.frozen
@@ -42,9 +37,13 @@ class LlamaServerProvider:
         """
 
         def steps() -> Steps[Validation]:
-            props = yield from _props()
-            if props is None:
-                raise wrong_server("llama-server", (yield from _look()))
+            try:
+                reply = yield from fetch(HttpCall(method="GET", path="/props"))
+                props = read_json(Props, reply)
+            except BackendError as error:
+                raise (yield from recognised(error, "llama-server", "llamaserver")) from None
+            if not _is_llama_server(props, reply):
+                raise wrong_server("llama-server", (yield from look()))
             rows: Rows = yield from ask(Rows, "GET", "/v1/models")
             if model is not None:
                 find_row(rows, model, self.backend)
@@ -54,25 +53,10 @@ class LlamaServerProvider:
         return Operation(steps, partial(explain_llamaserver, backend=self.backend))
 
 
-def _props() -> Asking:
-    """What a llama-server says of itself; ``None``: it is none."""
-    try:
-        reply = yield from fetch(HttpCall(method="GET", path="/props"))
-        props = read_json(Props, reply)
-    except BackendError as error:
-        if error.status in _TELLING or (error.status is None and error.phase != "parse"):
-            raise
-        return None
+def _is_llama_server(props: Props, reply: HttpReply) -> bool:
+    """Others answer at any path, or say nothing that only this one says."""
     known = props.build_info or props.default_generation_settings
-    return props if known or reply.headers.get("server") == "llama.cpp" else None
-
-
-def _look() -> Asking:
-    try:
-        rows: Rows = yield from ask(Rows, "GET", "/v1/models")
-    except BackendError:
-        return None
-    return look_of((row.id, row.owned_by) for row in rows.named)
+    return bool(known) or reply.headers.get("server") == "llama.cpp"
 
 
 @hookimpl

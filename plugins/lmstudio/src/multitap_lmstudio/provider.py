@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
-
 import attrs
 
 from multitap.capabilities.provider import Validation
 from multitap.dialects.openai.errors import explain_openai
-from multitap.dialects.openai.identity import look_of, wrong_server
+from multitap.dialects.openai.identity import recognised
 from multitap.errors import BackendError, ModelNotFound
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import Operation, Out, Steps
 from multitap_lmstudio.catalog import all_models
-from multitap_lmstudio.replies import ask
 
 __all__ = ("LmStudioProvider", "multitap_provider")
-
-_TELLING = (401, 403, 503)
-Asking = Generator[Any, Any, Any]
 
 
 @attrs.frozen
@@ -39,9 +32,7 @@ class LmStudioProvider:
             try:
                 models = yield from all_models()
             except BackendError as error:
-                if error.status in _TELLING or (error.status is None and error.phase != "parse"):
-                    raise
-                raise wrong_server("LM Studio", (yield from _look())) from None
+                raise (yield from recognised(error, "LM Studio", "lmstudio")) from None
             if model is not None and model not in {found.id for found in models}:
                 raise ModelNotFound(
                     f"LM Studio has no model {model!r}",
@@ -51,15 +42,6 @@ class LmStudioProvider:
             yield Out([Validation(server="LM Studio", models=len(models))])
 
         return Operation(steps, explain_openai)
-
-
-def _look() -> Asking:
-    try:
-        answer = yield from ask("GET", "/v1/models")
-    except BackendError:
-        return None
-    rows = [row for row in answer.get("data") or () if isinstance(row, dict)]
-    return look_of((row.get("id"), row.get("owned_by")) for row in rows)
 
 
 @hookimpl

@@ -1,4 +1,7 @@
-"""Provider: which Ollama answers, and how many models it has."""
+"""Provider: which Ollama answers, and how many models it has.
+
+llama-server has some of Ollama's paths, and LM Studio answers at any; ``/api/version`` is its own.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import msgspec
 
 from multitap.capabilities.provider import Validation
 from multitap.dialects.asking import ask
+from multitap.dialects.openai.identity import look, recognised, wrong_server
+from multitap.errors import BackendError
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import Operation, Out, Steps
 from multitap_ollama.errors import explain_ollama
@@ -30,14 +35,23 @@ class OllamaProvider:
     backend: str
 
     def validate(self, model: str | None, /) -> Operation[Validation]:
-        """Its version and its models; a model that is named must be among them."""
+        """Its version and its models; a model that is named must be among them.
+
+        Raises:
+            ProtocolError: ``wrong_server``: another kind of server answers; it says which.
+        """
 
         def steps() -> Steps[Validation]:
-            answer = yield from ask(Version, "GET", "/api/version")
+            try:
+                answer = yield from ask(Version, "GET", "/api/version")
+            except BackendError as error:
+                raise (yield from recognised(error, "Ollama", "ollama")) from None
+            if not answer.version:
+                raise wrong_server("Ollama", (yield from look()))
             found = yield from ask(Models, "GET", "/api/tags")
             if model is not None:
                 yield from ask(Shown, "POST", "/api/show", {"model": model})
-            server = " ".join(filter(None, ("Ollama", answer.version)))
+            server = f"Ollama {answer.version}"
             yield Out([Validation(server=server, models=len(found.named()))])
 
         return Operation(steps, partial(explain_ollama, backend=self.backend))

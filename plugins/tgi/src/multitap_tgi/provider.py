@@ -9,6 +9,8 @@ from __future__ import annotations
 import attrs
 
 from multitap.capabilities.provider import Validation
+from multitap.dialects.openai.identity import look, recognised, wrong_server
+from multitap.errors import BackendError
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import HttpCall, Operation, Out, Steps, fetch
 from multitap_tgi.catalog import check_name
@@ -24,16 +26,24 @@ class TgiProvider:
     """One server."""
 
     def validate(self, model: str | None, /) -> Operation[Validation]:
-        """Its version; a model that is named must be the one that it runs."""
+        """Its version; a model that is named must be the one that it runs.
+
+        Raises:
+            ProtocolError: ``wrong_server``: another kind of server answers; it says which.
+        """
 
         def steps() -> Steps[Validation]:
-            yield from fetch(HttpCall(method="GET", path="/health"))
-            found = yield from info()
+            try:
+                yield from fetch(HttpCall(method="GET", path="/health"))
+                found = yield from info()
+            except BackendError as error:
+                raise (yield from recognised(error, "TGI", "tgi")) from None
+            if not found.model_id:
+                raise wrong_server("TGI", (yield from look()))
             yield from fetch(tokenize_call("key"))
-            names = [found.model_id] if found.model_id else []
             if model is not None:
-                check_name(model, names)
-            yield Out([Validation(server=found.server, models=len(names))])
+                check_name(model, [found.model_id])
+            yield Out([Validation(server=found.server, models=1)])
 
         return Operation(steps, explain_tgi)
 

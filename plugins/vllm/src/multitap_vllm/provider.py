@@ -2,6 +2,7 @@
 
 ``/version`` is open to all, so that the list of models, which is not, proves the key. Where
 something stands before vLLM that does not let ``/version`` through, the version stays unknown.
+It is called vLLM only where the list says so: others have both paths.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import msgspec
 from multitap.capabilities.provider import Validation
 from multitap.dialects.asking import ask
 from multitap.dialects.openai.errors import explain_openai
-from multitap.dialects.openai.identity import look_of, wrong_server
+from multitap.dialects.openai.identity import is_foreign, look_of, recognised, wrong_server
 from multitap.errors import BackendError, ModelNotFound
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import HttpCall, HttpReply, Operation, Out, Steps
@@ -42,16 +43,20 @@ class VllmProvider:
 
         def steps() -> Steps[Validation]:
             version = yield from _version()
-            names = (yield from ask(Models, "GET", "/v1/models")).named()
+            try:
+                models = yield from ask(Models, "GET", "/v1/models")
+            except BackendError as error:
+                raise (yield from recognised(error, "vLLM", "vllm")) from None
+            names = models.named()
             look = look_of((row.id, row.owned_by) for row in names.values())
-            if look is not None and look.provider != "vllm":
+            if models.data is None or (look is not None and look.provider != "vllm"):
                 raise wrong_server("vLLM", look)
             if model is not None and model not in names:
                 served = ", ".join(names) or "none"
                 raise ModelNotFound(
                     f"The server has no model {model!r}; it has: {served}", model=model
                 )
-            server = f"vLLM {version}" if version else None
+            server = f"vLLM {version}" if version and look else None
             yield Out([Validation(server=server, models=len(names))])
 
         return Operation(steps, explain_openai)
@@ -61,7 +66,7 @@ def _version() -> Generator[HttpCall, HttpReply, str | None]:
     try:
         return (yield from ask(Version, "GET", "/version")).version
     except BackendError as error:
-        if error.status is None or error.status >= 500:
+        if not is_foreign(error):
             raise
         return None
 

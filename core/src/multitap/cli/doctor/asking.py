@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from multitap.cli.doctor.backends import unlisted_models
 from multitap.cli.doctor.installation import Reply
-from multitap.errors import MultitapError
+from multitap.errors import BackendError, MultitapError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -53,12 +53,19 @@ def _reply(installation: Installation, runtime: Runtime, name: str) -> Reply:
     models = error = facts = None
     for probe in runtime.probe(SECONDS, backend=name):
         models, error = probe.models, probe.error
-    if error is None and _can_prove(installation, name):
+    if _answered(error) and _can_prove(installation, name):
         try:
             facts = runtime.validate(name, timeout=SECONDS)
         except MultitapError as refusal:
             error = refusal
     return Reply(models=models, error=error, facts=facts)
+
+
+def _answered(error: MultitapError | None) -> bool:
+    """Was there an answer, be it a strange one? Its plugin may know whose it is."""
+    if not isinstance(error, BackendError):
+        return error is None
+    return error.status is not None or error.phase == "parse"
 
 
 def _is_proven(runtime: Runtime, backend: str, model: str) -> bool:

@@ -14,6 +14,7 @@ from multitap.config.routes import route_of
 from multitap.config.values import is_loopback
 from multitap.errors import (
     AuthenticationError,
+    BackendError,
     BadRequest,
     ConfigError,
     ModelNotFound,
@@ -177,6 +178,8 @@ def _remedy(installation: Installation, name: str, error: MultitapError) -> Fix:
         title, here = info.title or name, is_loopback(installation.endpoint(name))
         step = f"start {title}" if here else f"see that {title} runs, and that the network is up"
         return Advice(f"{step}, or correct endpoint in [{name}] of llm.toml{docs}")
+    if isinstance(error, BackendError) and error.kind == "wrong_server":
+        return Advice(f"{error.hint.rstrip('.')}{docs}")
     if kind == "backend-strange":
         return Advice(
             f"is it {info.title or name} that answers there? Correct [{name}] in llm.toml{docs}"
