@@ -89,7 +89,7 @@ def test_a_whole_answer_is_the_same(make):
     assert "stream" not in server.requests[0].json()
 
 
-@pytest.mark.parametrize("end", ["", "/", "/v1", "/api/v1", "/api/v0/"])
+@pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/", "/api", "/api/", "/api/v1", "/api/v0/"])
 def test_an_endpoint_may_end_as_people_write_it(make, end):
     with Server([request, json_answer(WHOLE), client_closed]) as server:
         make(server.url + end).call("chat", "hi")
