@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from scripted_servers import SERVERS
 
+from multitap.capabilities.catalog import SOURCED
 from multitap.errors import BackendError, DeadlineExceeded, ModelNotFound, NotSupported
 from multitap.events import Stop, Text
 from multitap.testing import CEILING, WORLDS, broken_rules
@@ -161,6 +162,15 @@ def test_a_listed_model_can_be_described(here):
     for model in here.call("models"):
         found = here.call("describe", model.ref)
         assert (found.ref, found.capabilities) == (model.ref, model.capabilities)
+
+
+def test_what_is_known_of_a_model_says_where_it_comes_from(here, plugin):
+    said = {"echo": {"declared"}, "tgi": {"declared", "probed"}, "openai": set()}
+    found = here.call("models", plugin)
+    for model in found:
+        assert set(model.sources) == {n for n in SOURCED if getattr(model, n) is not None}
+    sources = {source for model in found for source in model.sources.values()}
+    assert sources - {"observed"} == said.get(plugin, {"probed"})
 
 
 def test_a_model_that_is_not_there_cannot(here, plugin):

@@ -84,6 +84,7 @@ def test_the_recorded_server_is_listed(ask):
             "trained_context": "2048",
             "slots": "2",
         },
+        "sources": {"capabilities": "probed", "context_length": "probed"},
     }
     assert [(method, target) for method, target, _ in asked] == [
         ("GET", "/v1/models"),

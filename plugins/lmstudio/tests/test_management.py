@@ -101,6 +101,7 @@ def test_what_is_downloaded_is_listed(ask):
                 "trained_context": "32768",
                 "instances": "acme/m, acme/m:2",
             },
+            "sources": {"capabilities": "probed", "context_length": "probed"},
         },
         {
             "id": "nomic",
@@ -110,6 +111,7 @@ def test_what_is_downloaded_is_listed(ask):
             "context_length": 2048,
             "loaded": False,
             "meta": {"format": "gguf", "trained_context": "2048"},
+            "sources": {"capabilities": "probed", "context_length": "probed"},
         },
     ]
     assert asked == [("GET", "/api/v1/models", None)]

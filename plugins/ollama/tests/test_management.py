@@ -447,11 +447,14 @@ def test_where_a_reply_is_cut_makes_no_difference(name):
         assert value(*cuts) == whole
 
 
-def test_a_context_that_was_set_is_the_context():
-    catalog = OllamaCatalog("o", LoadSettings(num_ctx=512))
-    assert drive(catalog.describe("tiny"), routes(show="show"))[0].context_length == 512
-    large = OllamaCatalog("o", LoadSettings(num_ctx=9999))
-    assert drive(large.describe("tiny"), routes(show="show"))[0].context_length == 2048
+@pytest.mark.parametrize(
+    ("num_ctx", "length", "source"),
+    [(512, 512, "declared"), (2048, 2048, "probed"), (9999, 2048, "probed")],
+)
+def test_a_context_that_was_set_is_the_context(num_ctx, length, source):
+    catalog = OllamaCatalog("o", LoadSettings(num_ctx=num_ctx))
+    (found,) = drive(catalog.describe("tiny"), routes(show="show"))
+    assert (found.context_length, found.sources["context_length"]) == (length, source)
 
 
 @pytest.mark.parametrize("name", ["show_broken", "cloud_disabled_show", "show_unknown"])

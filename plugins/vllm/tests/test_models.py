@@ -80,15 +80,15 @@ def test_a_recorded_list_and_the_routes_that_are_there(list_, routes, capabiliti
     answers = recorded(models=list_, chat=chat, embedding=embedding, rerank=rerank)
     found, sent = run(multitap_catalog(BACKEND).models(), answers)
     (row,) = json.loads(vllm_reader.recorded(list_).body)["data"]
-    sources = {"context_length_from": "declared"}
-    sources |= {"capabilities_from": "probed"} if capabilities else {}
+    facts = ["context_length", *(["capabilities"] if capabilities else [])]
     assert found == [
         Model(
             id=row["id"],
             capabilities=capabilities if capabilities is None else frozenset(capabilities),
             context_length=row["max_model_len"],
             loaded=True,
-            meta={"root": row["root"], **sources},
+            meta={"root": row["root"]},
+            sources=dict.fromkeys(facts, "probed"),
         )
     ]
     assert sent == [
@@ -143,7 +143,7 @@ def test_a_lora_has_the_context_of_its_base(world):
         "stray": None,
     }
     assert found["lora"].meta["parent"] == "base"
-    assert "context_length_from" not in found["stray"].meta
+    assert "context_length" not in found["stray"].sources
 
 
 def test_one_model_can_be_described_and_another_is_not_there(world):

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import attrs
+from attrs.validators import deep_mapping, in_
 
 from multitap.prices import Pricing
 from multitap.work import Work
 
-__all__ = ("FEATURES", "MODEL_TYPES", "Catalog", "DescribesModels", "Model")
+__all__ = ("FEATURES", "MODEL_TYPES", "SOURCED", "Catalog", "DescribesModels", "Model", "Source")
+
+Source = Literal["declared", "probed", "observed"]
+"""``declared``: by a table of the plugin, or by ``llm.toml``. ``probed``: the server was asked, or
+the model's file read. ``observed``: seen in a backend's answer to something else."""
+
+SOURCED = ("capabilities", "context_length", "max_output_tokens", "pricing")
+"""The facts of a model of which it matters where they come from; all others are the server's."""
 
 MODEL_TYPES: Mapping[str, str] = {
     "llm": "chat",
@@ -56,6 +64,7 @@ class Model:
         pricing: What its tokens cost.
         problem: Why it cannot be used as it is, in one sentence.
         meta: Anything else, as text.
+        sources: Where a fact of ``SOURCED`` comes from, by its name.
     """
 
     id: str
@@ -70,16 +79,29 @@ class Model:
     pricing: Pricing | None = None
     problem: str | None = None
     meta: Mapping[str, str] = attrs.field(factory=dict)
+    sources: Mapping[str, Source] = attrs.field(
+        factory=dict, validator=deep_mapping(in_(SOURCED), in_(get_args(Source)))
+    )
 
     @property
     def ref(self) -> str:
         """The model's reference: ``backend:id``."""
         return f"{self.backend}:{self.id}" if self.backend else self.id
 
+    def sourced(self, source: Source) -> Model:
+        """This model, with where its facts come from of which that is not said yet.
+
+        >>> Model(id="tiny", context_length=256).sourced("probed").sources
+        {'context_length': 'probed'}
+        """
+        known = {name: source for name in SOURCED if getattr(self, name) is not None}
+        return attrs.evolve(self, sources={**known, **self.sources})
+
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: what is known."""
         facts: dict[str, Any] = {"ref": self.ref, **attrs.asdict(self, recurse=False)}
         facts["meta"] = dict(self.meta) or None
+        facts["sources"] = dict(self.sources) or None
         if self.capabilities is not None:
             facts["capabilities"] = sorted(self.capabilities)
         if self.pricing is not None:

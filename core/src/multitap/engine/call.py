@@ -35,6 +35,7 @@ class Call(Generic[T]):
         retrying: What to give while a failed attempt waits for the next one.
         shorter: What to do, once, in place of work whose prompt the server finds too long, and what
             to give before it; ``None``: nothing can be done.
+        noticed: Told of the error of each attempt.
         watch: Tells the observers; ``None``: there are none.
         pricing: What the model's tokens cost, where it is known.
     """
@@ -53,6 +54,7 @@ class Call(Generic[T]):
     idle: Callable[[], float] | None = None
     retrying: Callable[[BackendError, float], Sequence[T]] | None = None
     shorter: Callable[[ContextOverflow], tuple[Work[T], Sequence[T]] | None] | None = None
+    noticed: Callable[[BackendError], None] | None = None
     watch: Watch | None = None
 
     def described(self, describe: Callable[[], Work[T]]) -> Call[T]:

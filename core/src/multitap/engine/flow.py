@@ -175,6 +175,8 @@ class Flow(Generic[T]):
                 result = yield from attempt()
             except BackendError as error:
                 self._call.located(error)
+                if self._call.noticed is not None:
+                    self._call.noticed(error)
                 yield Drop()
                 delay = self._delay(error, number, idempotent)
                 self._ended(Attempt(number, error, delay))

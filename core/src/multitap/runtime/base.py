@@ -143,7 +143,7 @@ class Base:
     def _keep(self, backend: str, models: Iterable[Model]) -> Sequence[Model]:
         kept = self._placed(backend, models)
         self._parts.remember(backend, kept)
-        return kept
+        return [self._parts.observed.completed(model) for model in kept]
 
 
 class Handle:

@@ -43,6 +43,7 @@ from multitap.policy.retry import Retry, RetryPolicy
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel, backend_of, default_backend, resolve
 from multitap.runtime.extending import configured_filters, extended
+from multitap.runtime.observed import Observed
 from multitap.runtime.view import View
 from multitap.runtime.wording import worded
 from multitap.work import Backend, Work
@@ -67,6 +68,7 @@ class Composition:
         self._view: View | None = None
         self._retries: dict[str, Retry] = {}
         self._catalogs: dict[str, Sequence[Model]] = {}
+        self.observed = Observed()
 
     # ---- what there is -------------------------------------------------------------------------
 
@@ -318,6 +320,7 @@ class Composition:
             distribution=self._distribution(capability, backend.provider),
             work=cast("Work[Any]", None),
             clocks=Clocks(first_byte=first_byte, deadline=time.monotonic() + seconds),
+            noticed=self.observed.note,
             **rules,
         )
         return extended(call, capability, self.registry, **extensions).described(work)

@@ -24,7 +24,7 @@ class AsyncManagesModels(Base):
     async def describe(self, model: str | None = None, *, timeout: float | None = None) -> Model:
         """One model, as its backend knows it; one that is not there is ``ModelNotFound``."""
         call = self._parts.describe(model, timeout)
-        return the_model(await self._collect(call), call)
+        return self._parts.observed.completed(the_model(await self._collect(call), call))
 
     async def running(self, backend: str | None = None, *, timeout: float | None = None) -> Models:
         """The models in memory, of one backend or of all that can tell; see ``models``."""

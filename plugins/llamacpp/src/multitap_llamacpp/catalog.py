@@ -61,7 +61,7 @@ def _model(id_: str, path: Path) -> Model:
         loaded=path.resolve() in ENGINE.loaded(),
         problem=model.problem,
         meta={**meta, **_more(model)},
-    )
+    ).sourced("probed")
 
 
 def _time(nanoseconds: int) -> datetime:

@@ -149,7 +149,7 @@ def listed(row: Row, props: Props | None = None, abilities: frozenset[str] | Non
         loaded=row.state == "loaded" and not sleeping,
         problem=f"It failed to load (exit code {status.exit_code})" if row.failed else None,
         meta=_meta(row, meta, props),
-    )
+    ).sourced("probed")
 
 
 def template_abilities(row: Row, props: Props) -> frozenset[str]:

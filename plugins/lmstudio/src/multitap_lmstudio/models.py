@@ -118,7 +118,7 @@ def listed(row: NativeRow) -> Model:
         size=row.size_bytes or None,
         loaded=bool(row.loaded_instances),
         meta=_texts(facts),
-    )
+    ).sourced("probed")
 
 
 def listed_old(row: OldRow) -> Model:
@@ -140,7 +140,7 @@ def listed_old(row: OldRow) -> Model:
         context_length=row.loaded_context_length or row.max_context_length or None,
         loaded=None if row.state is None else row.state == "loaded",
         meta=_texts(facts),
-    )
+    ).sourced("probed")
 
 
 def _capabilities(row: NativeRow) -> frozenset[str] | None:

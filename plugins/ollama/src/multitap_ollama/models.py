@@ -101,28 +101,31 @@ def listed(entry: Entry, loaded: Entry | None, *, known: bool) -> Model:
         modified_at=instant(entry.modified_at),
         loaded=loaded is not None if known else None,
         meta=_meta(entry, entry.details),
-    )
+    ).sourced("probed")
 
 
 def shown(model: Model, answer: Shown, num_ctx: int | None) -> Model:
     """The model with what it tells of itself.
 
     Its context is the one in force where it is loaded; else what it was trained for, or less where
-    ``num_ctx``, of the backend or of the model's own file, says so.
+    ``num_ctx``, of the backend or of the model's own file, says so. The backend's is declared.
     """
     trained = answer.trained or model.context_length
     wanted = num_ctx or _own_num_ctx(answer.parameters)
     context = min(filter(None, (trained, wanted)), default=None)
+    in_force = model.context_length if model.loaded else None
+    declared = num_ctx is not None and context == num_ctx != trained and not in_force
     return Model(
         id=model.id,
         capabilities=_capabilities(answer.capabilities),
-        context_length=model.context_length if model.loaded and model.context_length else context,
+        context_length=in_force or context,
         size=model.size,
         digest=model.digest,
         modified_at=model.modified_at or instant(answer.modified_at),
         loaded=model.loaded,
         meta={**_meta(answer, answer.details), **model.meta},
-    )
+        sources={"context_length": "declared"} if declared else {},
+    ).sourced("probed")
 
 
 def running(entry: Entry) -> Model:
@@ -137,7 +140,7 @@ def running(entry: Entry) -> Model:
             **_meta(entry, entry.details),
             **{name: str(value) for name, value in memory.items() if value is not None},
         },
-    )
+    ).sourced("probed")
 
 
 def instant(text: str | None) -> datetime | None:

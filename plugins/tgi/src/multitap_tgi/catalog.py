@@ -25,6 +25,7 @@ __all__ = ("ANY_MODEL", "TgiCatalog", "check_name", "multitap_catalog")
 ANY_MODEL = "tgi"
 """The name that always means the model that is there."""
 
+# TGI tells none of this: it is what every version has
 _CAN = frozenset({"chat", "tokenize", "tools", "streamed_tools", "structured_output"})
 _SEES = "image-text-to-text"
 
@@ -95,7 +96,8 @@ def _model(name: str, found: Info) -> Model:
         context_length=found.max_total_tokens,
         loaded=True,
         meta={name: str(value) for name, value in facts.items() if value is not None},
-    )
+        sources={"capabilities": "declared"},
+    ).sourced("probed")
 
 
 @hookimpl

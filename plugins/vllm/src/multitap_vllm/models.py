@@ -41,28 +41,22 @@ class Models(msgspec.Struct):
 def found(models: Models, routes: Collection[str]) -> Iterator[Model]:
     """The models; ``routes`` are the capabilities that the server has a route for.
 
-    A LoRA has the context of the model that it is laid on. ``meta`` says where a fact comes from:
-    ``declared`` in the list, or ``probed``.
+    A LoRA has the context of the model that it is laid on.
 
     >>> row = Row(id="tiny", root="org/tiny", max_model_len=1024)
     >>> [model] = found(Models([row]), ["chat"])
-    >>> model.context_length, model.meta["context_length_from"], sorted(model.capabilities)
-    (1024, 'declared', ['chat', 'tokenize'])
+    >>> model.context_length, model.sources["context_length"], sorted(model.capabilities)
+    (1024, 'probed', ['chat', 'tokenize'])
     """
     rows = models.named()
     for name, row in rows.items():
         base = rows.get(row.parent or "", row)
         length = row.max_model_len or base.max_model_len
-        facts = {
-            "root": row.root,
-            "parent": row.parent,
-            "context_length_from": "declared" if length else None,
-            "capabilities_from": "probed" if routes else None,
-        }
+        facts = {"root": row.root, "parent": row.parent}
         yield Model(
             id=name,
             capabilities=frozenset({*routes, "tokenize"}) if routes else None,
             context_length=length,
             loaded=True,
             meta={key: value for key, value in facts.items() if value},
-        )
+        ).sourced("probed")

@@ -43,7 +43,7 @@ def model_of(row: Any) -> Model:
         context_length=row.max_model_len,
         modified_at=_instant(row.created),
         meta={"owned_by": row.owned_by} if row.owned_by else {},
-    )
+    ).sourced("probed")
 
 
 @cache
