@@ -23,7 +23,7 @@ LAYERS = (
     {"capabilities", "extensions"},
     {"hookspecs", "manifest", "rules", "dialects", "filters"},
     {"registry"}
-    | {"config", "resolve", "plan", "fitting", "shortening", "parameters", "policy", "answer"}
+    | {"config", "resolve", "plan", "fitting", "shortening", "parameters", "policy", "answer", "structured"}
     | {"text_tools", "tool_pairing"},
     {"engine"},
     {"runtime", "session", "cache"},

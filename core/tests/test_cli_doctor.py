@@ -16,6 +16,7 @@ from multitap.cli.doctor import asking, machine
 from multitap.cli.doctor.findings import FINDINGS, Advice, Finding, exit_code
 from multitap.cli.output import Output
 from multitap.errors import AuthenticationError, LocalError
+from multitap.events import Stop, Text
 from multitap.hookspecs import hookimpl
 from multitap.manifest import KeyInfo, ProviderInfo, Setting
 from multitap.testing import Server, client_closed, hold, request, send
@@ -481,6 +482,76 @@ def test_what_a_backend_proves_counts_more_than_its_list():
     plugins = shop(Desk(), capabilities=("catalog", "provider"))
     findings, _ = look("--llm", "shop.model=mocha", "--", "shop", plugins=plugins)
     assert list(bad(findings)) == ["model-missing"]
+
+
+# ---- models that answer --------------------------------------------------------------------------
+
+
+class Talker(Desk):
+    """It also chats: it says one text, or fails."""
+
+    options = frozenset({"response_schema", "max_tokens", "temperature"})
+
+    def __init__(self, text, stop="complete", options=options):
+        self.text, self.stop, self.options = text, stop, options
+
+    @hookimpl
+    def multitap_chat(self, backend):
+        return self
+
+    def chat(self, request):
+        if self.text is None:
+            raise AuthenticationError("not with this key", hint="Ask for one.")
+        events = [Text(self.text), Stop(self.stop)]
+        return LocalExchange(lambda emit: emit(events) and None)
+
+
+def live(plugin, *words, model="coffee"):
+    plugins = shop(plugin, capabilities=("catalog", "provider", "chat"))
+    named = ("--llm", f"shop.model={model}", "--") if model else ("--",)
+    findings, code = look("--live", *words, *named, "shop", plugins=plugins)
+    ids = ("model", "model-unasked", "model-failing", "model-missing", "schema", "schema-ignored")
+    return {f["id"]: f for f in findings if f["id"] in ids}, code
+
+
+@pytest.mark.parametrize(
+    ("plugin", "id_", "level", "says"),
+    [
+        (Talker('{"ready": true}'), "schema", "ok", "kept to it"),
+        (Talker("ready"), "schema-ignored", "warning", "did not keep to it"),
+        (Talker('{"rea', "max_tokens"), "schema", "info", "was cut"),
+        (Talker("ready", options=()), "schema", "info", "cannot be asked"),
+    ],
+    ids=["kept", "ignored", "cut", "not declared"],
+)
+def test_live_what_is_declared_of_schemas_is_tried(plugin, id_, level, says):
+    found, code = live(plugin)
+    assert (code, set(found)) == (0, {"model", id_})
+    assert (found[id_]["subject"], found[id_]["level"]) == ("shop:coffee", level)
+    assert says in found[id_]["message"]
+
+
+def test_live_a_model_that_does_not_answer_is_an_error():
+    found, code = live(Talker(None))
+    assert (code, set(found)) == (1, {"model-failing"})
+    assert found["model-failing"]["fix"] == {"kind": "text", "text": "Ask for one"}
+
+
+def test_live_only_models_that_are_named_and_there_are_asked():
+    assert set(live(Talker("ready"), model=None)[0]) == {"model-unasked"}
+    assert set(live(Talker("ready"), model="mocha")[0]) == {"model-unasked", "model-missing"}
+
+
+def test_nobody_is_asked_for_an_answer_without_live():
+    plugins = shop(Talker(None), capabilities=("catalog", "provider", "chat"))
+    findings, code = look("--llm", "shop.model=coffee", "--", "shop", plugins=plugins)
+    assert (code, bad(findings)) == (0, {})
+
+
+def test_live_and_offline_contradict_each_other():
+    ran = run_here("doctor", "--live", "--offline", plugins=shop())
+    assert ran.code == 2
+    assert "--live and --offline" in ran.err
 
 
 # ---- keys ----------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from multitap.events import (
 from multitap.messages import Image, Message, Part, TextPart, Thought, ToolCall
 from multitap.policy.retry import Attempt
 from multitap.prices import Price, Pricing
+from multitap.structured import breach
 
 __all__ = ("Answer", "Choice", "fold", "stop_reason_of")
 
@@ -275,11 +276,13 @@ def fold(
     attempts: Iterable[Attempt] = (),
     stopped: StopReason | None = None,
     pricing: Pricing | None = None,
+    schema: Mapping[str, Any] | None = None,
     **facts: Any,
 ) -> Answer:
     """The answer so far; ``stopped`` says why it ended where no ``Stop`` came.
 
-    ``facts`` are further attributes of the answer.
+    At its end it has a warning if it breaks ``schema``, which it was to keep to. ``facts`` are
+    further attributes of the answer.
     """
     drafts: dict[int, _Draft] = {0: _Draft()}
     usage, warnings = Usage(), []
@@ -295,6 +298,7 @@ def fold(
                 draft = drafts[place]
                 warnings.append(_unfinished(draft.calls, draft.id_of(event)))
     choices = tuple(drafts[place].choice(stopped, provider) for place in sorted(drafts))
+    warnings += _schema_warnings(schema, choices, warnings)
     return Answer(
         choices=choices,
         usage=usage,
@@ -325,3 +329,15 @@ def _unfinished(calls: Mapping[str, tuple[str, Any, Any]], call_id: str) -> Noti
     name = calls[call_id][0]
     message = f"The arguments of the call of {name!r} are no JSON object; the text is kept."
     return Notice("invalid_tool_arguments", message)
+
+
+def _schema_warnings(
+    schema: Mapping[str, Any] | None, choices: Iterable[Choice], told: Iterable[Notice]
+) -> list[Notice]:
+    """What is wrong with the JSON of the choices that are at their end, where a schema was sent."""
+    codes = {notice.code for notice in told if notice.option == "response_schema"}
+    if schema is None or "unsupported_option" in codes:
+        return []
+    ended = [c for c in choices if c.stop_reason in ("complete", "max_tokens", "stop_sequence")]
+    found = [breach(c.text, schema, cut=c.stop_reason != "complete") for c in ended]
+    return [notice for notice in found if notice is not None]

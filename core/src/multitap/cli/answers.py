@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ("print_events", "show_answer")
 
+_AT_THE_END = frozenset({"invalid_tool_arguments", "schema_not_kept"})
+"""Warnings of the whole answer; the others are events, and were shown as they came."""
+
 
 def show_answer(stream: ChatStream, output: Output) -> None:
     """Show the text as it comes; however it ends, its last line is ended."""
@@ -54,6 +57,9 @@ def _tell_rest(answer: Answer, output: Output) -> None:
     """What the answer has beside its text."""
     for call in answer.tool_calls:
         output.note(f"the model asks for {call.name}({call.arguments_text})")
+    for notice in answer.warnings:
+        if notice.code in _AT_THE_END:
+            output.note(f"warning: {notice.message}")
     media: list[ImageData | AudioData] = [*answer.images, *answer.audio]
     for item in media:
         output.note(f"the model made {item.mime_type}, {len(item.data)} bytes; --json prints it.")

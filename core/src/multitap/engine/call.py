@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -38,6 +38,7 @@ class Call(Generic[T]):
         noticed: Told of the error of each attempt.
         watch: Tells the observers; ``None``: there are none.
         pricing: What the model's tokens cost, where it is known.
+        schema: The JSON Schema that the answer is to keep to.
     """
 
     backend: Backend
@@ -49,6 +50,7 @@ class Call(Generic[T]):
     ends_with_stop: bool = False
     streamed: bool = True
     pricing: Pricing | None = None
+    schema: Mapping[str, Any] | None = None
     clocks: Clocks = attrs.field(factory=Clocks)
     retry: Retries = attrs.field(factory=Retry)
     idle: Callable[[], float] | None = None

@@ -122,6 +122,7 @@ class ChatOutcome(Outcome[Event]):
             attempts=self.attempts,
             stopped=self.stopped,
             pricing=self.call.pricing,
+            schema=self.call.schema,
             request_id=self.request_id,
             latency=self.latency,
             time_to_first_token=self.first_result,

@@ -30,10 +30,12 @@ from multitap.runtime.base import (
     Handle,
     Models,
     Probe,
+    check_options,
     checked,
     counted,
     listed,
     ranked,
+    schema_facts,
     silence,
     single,
 )
@@ -184,15 +186,24 @@ class AsyncRuntime(AsyncManagesModels):
         found = await self._all([self._tried(name, timeout) for name in names])
         return [self._probed(n, started, f) for n, f in zip(names, found, strict=True)]
 
-    async def check(self, model: str | None = None, *, timeout: float | None = 30) -> Check:
-        """Ask a model one short question; an empty answer fails."""
+    async def check(
+        self, model: str | None = None, *, schema: bool = False, timeout: float | None = 30
+    ) -> Check:
+        """Ask a model one short question; an empty answer fails.
+
+        With ``schema`` it is asked for JSON, and ``keeps_schema`` says whether that is what came.
+        """
         target, started = self.resolve(model), time.monotonic()
+        error: MultitapError | None = None
+        facts: dict[str, bool | None] = {}
         try:
-            answer = await self.chat(CHECK_PROMPT, model=target.ref, max_tokens=16, timeout=timeout)
+            options = check_options(schema)
+            answer = await self.chat(CHECK_PROMPT, model=target.ref, timeout=timeout, **options)
             error = silence(answer)
+            facts = schema_facts(answer) if schema else {}
         except MultitapError as failure:
             error = failure
-        return checked(target, started, error)
+        return checked(target, started, error, **facts)
 
     def model(self, reference: str | None = None) -> AsyncModelHandle:
         """One model, with the verbs above bound to it; an unknown backend is a ``ConfigError``."""

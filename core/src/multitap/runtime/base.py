@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar, Union
+from typing import Any, TypeVar, Union
 
 import attrs
 
@@ -32,10 +32,12 @@ __all__ = (
     "Handle",
     "Models",
     "Probe",
+    "check_options",
     "checked",
     "counted",
     "listed",
     "ranked",
+    "schema_facts",
     "silence",
     "single",
 )
@@ -45,6 +47,12 @@ Found = Union[Sequence[Model], MultitapError]
 
 PROBE_SECONDS = 2.0
 CHECK_PROMPT = "Answer with one word: ready."
+CHECK_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {"ready": {"type": "boolean"}},
+    "required": ["ready"],
+    "additionalProperties": False,
+}
 
 
 class Models(list[Model]):
@@ -70,13 +78,20 @@ class Probe:
 
 @attrs.frozen(kw_only=True)
 class Check:
-    """Whether a model really answers; an empty answer is none. ``latency`` in seconds."""
+    """Whether a model really answers; an empty answer is none. ``latency`` in seconds.
+
+    Attributes:
+        declares_schema: Does its plugin say that a JSON Schema reaches the server?
+        keeps_schema: Did the answer keep to one? ``None``: not asked, or cut before it could.
+    """
 
     ok: bool
     backend: str
     model: str
     latency: float
     error: MultitapError | None = None
+    declares_schema: bool | None = None
+    keeps_schema: bool | None = None
 
 
 class Base:
@@ -203,9 +218,28 @@ def silence(answer: Answer) -> MultitapError | None:
     return EngineError("The model answered nothing", kind="empty_response", backend=answer.backend)
 
 
-def checked(target: ResolvedModel, started: float, error: MultitapError | None) -> Check:
+def check_options(schema: bool) -> dict[str, Any]:
+    """Of the question of a check; a model that is free to does not answer it in JSON."""
+    if not schema:
+        return {"max_tokens": 16}
+    return {"max_tokens": 512, "temperature": 0, "response_format": CHECK_SCHEMA}
+
+
+def schema_facts(answer: Answer) -> dict[str, bool | None]:
+    """What an answer proves of structured output: what is declared, and what was kept."""
+    codes = {notice.code for notice in answer.warnings if notice.option == "response_schema"}
+    declared = "unsupported_option" not in codes
+    if not declared or answer.stop_reason != "complete":
+        return {"declares_schema": declared}
+    return {"declares_schema": True, "keeps_schema": "schema_not_kept" not in codes}
+
+
+def checked(
+    target: ResolvedModel, started: float, error: MultitapError | None, **facts: bool | None
+) -> Check:
     """The report of a check that began at ``started`` (``time.monotonic()``)."""
     return Check(
+        **facts,
         ok=error is None,
         backend=target.backend,
         model=target.model,

@@ -176,6 +176,7 @@ class Composition:
             ends_with_stop=True,
             streamed=stream,
             pricing=pricing,
+            schema=request.response_schema,
             first_byte=STREAM_FIRST_BYTE if stream else WHOLE_CALL,
             extensions={
                 "filters": configured_filters(self.registry, self.config.plugins),

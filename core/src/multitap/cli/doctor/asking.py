@@ -1,4 +1,7 @@
-"""The one part of the examination that sends anything: every backend is asked, all at once."""
+"""The one part of the examination that sends anything: every backend is asked, all at once.
+
+Only with ``live`` models have to answer too: that costs time, and with some backends money.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from multitap.cli.doctor.backends import unlisted_models
 from multitap.cli.doctor.installation import Reply
+from multitap.cli.doctor.models import models_to_ask
 from multitap.errors import BackendError, MultitapError
 
 if TYPE_CHECKING:
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
 
     from multitap.cli.doctor.installation import Installation
     from multitap.runtime import Runtime
+    from multitap.runtime.base import Check
 
 __all__ = ("ask",)
 
@@ -23,10 +28,12 @@ R = TypeVar("R")
 
 SECONDS = 2.0
 """For one question to one backend."""
+LIVE_SECONDS = 60.0
+"""For one answer of one model, which may have to be loaded first."""
 
 
-def ask(installation: Installation) -> None:
-    """Fill in who answers, and which models are there although no list has them."""
+def ask(installation: Installation, *, live: bool = False) -> None:
+    """Fill in who answers, which models are there although no list has them, and what they say."""
     from multitap.runtime import Runtime
 
     names = [name for name in installation.looked_at if installation.is_ready(name)]
@@ -35,7 +42,10 @@ def ask(installation: Installation) -> None:
         installation.replies = dict(zip(names, replies, strict=True))
         pairs = [p for p in unlisted_models(installation) if _can_prove(installation, p[0])]
         proofs = _at_once(lambda pair: _is_proven(runtime, *pair), pairs)
-    installation.proven = {pair for pair, sure in zip(pairs, proofs, strict=True) if sure}
+        installation.proven = {pair for pair, sure in zip(pairs, proofs, strict=True) if sure}
+        if live:
+            # one after the other: a server may have room for one of its models only
+            installation.checks = {p: _checked(runtime, *p) for p in models_to_ask(installation)}
 
 
 def _at_once(question: Callable[[T], R], subjects: Iterable[T]) -> list[R]:
@@ -59,6 +69,10 @@ def _reply(installation: Installation, runtime: Runtime, name: str) -> Reply:
         except MultitapError as refusal:
             error = refusal
     return Reply(models=models, error=error, facts=facts)
+
+
+def _checked(runtime: Runtime, backend: str, model: str) -> Check:
+    return runtime.check(f"{backend}:{model}", schema=True, timeout=LIVE_SECONDS)
 
 
 def _answered(error: MultitapError | None) -> bool:

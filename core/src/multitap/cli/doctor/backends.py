@@ -35,7 +35,13 @@ if TYPE_CHECKING:
     from multitap.cli.doctor.installation import Installation
     from multitap.config import Section
 
-__all__ = ("examine_answers", "examine_keys", "examine_models", "unlisted_models")
+__all__ = (
+    "examine_answers",
+    "examine_keys",
+    "examine_models",
+    "named_models",
+    "unlisted_models",
+)
 
 
 # ---- keys ----------------------------------------------------------------------------------------
@@ -207,7 +213,7 @@ def examine_models(installation: Installation) -> Iterator[Finding]:
 def unlisted_models(installation: Installation) -> Mapping[tuple[str, str], str]:
     """Backend and model of what the configuration names and no list has, and the key of it."""
     found = {}
-    for (backend, model), key in _named(installation).items():
+    for (backend, model), key in named_models(installation).items():
         reply = (installation.replies or {}).get(backend)
         if reply and reply.models is not None and not reply.error:
             ids = {listed.id for listed in reply.models}
@@ -217,7 +223,7 @@ def unlisted_models(installation: Installation) -> Mapping[tuple[str, str], str]
     return found
 
 
-def _named(installation: Installation) -> Mapping[tuple[str, str], str]:
+def named_models(installation: Installation) -> Mapping[tuple[str, str], str]:
     """Backend and model of each reference that the configuration holds, and the key of it."""
     config = installation.config
     references = {f"aliases.{alias}": alias for alias in config.aliases}

@@ -26,6 +26,7 @@ from multitap.cli.doctor.machine import (
     examine_python,
     examine_variables,
 )
+from multitap.cli.doctor.models import examine_live
 from multitap.cli.doctor.plugins import examine_commands, examine_hooks, examine_plugins
 from multitap.cli.options import Command, json_option, option, settings_options
 from multitap.errors import ConfigError
@@ -45,6 +46,7 @@ Examples:
   multitap doctor
   multitap doctor ollama --json
   multitap doctor --offline
+  multitap doctor --live
 
 \b
 Exit codes: 0 no error was found; else 3 where a plugin is broken, 2 where the configuration is
@@ -70,6 +72,7 @@ EXAMINATIONS: Sequence[Callable[[Installation], Iterator[Finding]]] = (
     examine_keys,
     examine_answers,
     examine_models,
+    examine_live,
 )
 """In the order in which they are told: what stands behind the others comes first."""
 
@@ -79,6 +82,7 @@ EXAMINATIONS: Sequence[Callable[[Installation], Iterator[Finding]]] = (
 )
 @click.argument("backend", required=False)
 @option("--offline", is_flag=True, group="Model", help="Ask no backend.")
+@option("--live", is_flag=True, group="Model", help="Ask the models that are named for an answer.")
 @settings_options
 @json_option
 @click.pass_context
@@ -87,20 +91,24 @@ def doctor(
     /,
     backend: str | None,
     offline: bool,
+    live: bool,
     llm: Sequence[str],
     config: str | None,
 ) -> None:
     """Look at what is installed, configured and reachable, or at BACKEND alone of the backends.
 
     Plugins are imported for it. Every backend is asked at once, for 2 seconds at most. Each error
-    and warning comes with what would mend it; nothing is changed.
+    and warning comes with what would mend it; nothing is changed. With --live each model that the
+    configuration names answers one question, in JSON of a schema where its plugin declares that.
     """
+    if live and offline:
+        raise click.UsageError("--live and --offline contradict each other")
     invocation: Invocation = context.obj
     installation = invocation.installation(config, llm)
     installation.only = _known(installation, backend)
     installation.registry.load()
     if not offline:
-        ask(installation)
+        ask(installation, live=live)
     findings = list(examine(installation))
     if invocation.form == "json":
         rows = [finding.to_dict() for finding in findings]

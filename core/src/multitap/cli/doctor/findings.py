@@ -74,6 +74,11 @@ FINDINGS: Mapping[str, Area] = MappingProxyType(
         "backend-strange": "backend",
         "backend-failing": "backend",
         "model-missing": "backend",
+        "model": "backend",
+        "model-unasked": "backend",
+        "model-failing": "backend",
+        "schema": "backend",
+        "schema-ignored": "backend",
     }
 )
 """Every id of a finding, and what it is about. Programs rely on them: they stay."""

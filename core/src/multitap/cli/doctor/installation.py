@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from multitap.manifest import ProviderInfo
     from multitap.registry import Registry
     from multitap.resolve import ResolvedModel
+    from multitap.runtime.base import Check
     from multitap.work import Backend
 
 __all__ = ("Installation", "Reply")
@@ -59,6 +60,7 @@ class Installation:
         only: The one backend that was asked for.
         replies: What each backend said; ``None``: nobody was asked.
         proven: Backend and model of what is there although no list has it.
+        checks: What came when models were asked, by backend and model; ``None``: none was.
     """
 
     config: Config
@@ -70,6 +72,7 @@ class Installation:
     environ: Mapping[str, str] = os.environ
     replies: Mapping[str, Reply] | None = None
     proven: Collection[tuple[str, str]] = ()
+    checks: Mapping[tuple[str, str], Check] | None = None
 
     @cached_property
     def providers(self) -> Mapping[str, ProviderInfo]:
