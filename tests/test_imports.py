@@ -23,8 +23,8 @@ LAYERS = (
     {"capabilities", "extensions"},
     {"hookspecs", "manifest", "rules", "dialects", "filters"},
     {"registry"}
-    | {"config", "resolve", "plan", "fitting", "shortening", "parameters", "policy", "answer", "structured"}
-    | {"text_tools", "tool_pairing"},
+    | {"config", "resolve", "plan", "fitting", "shortening", "parameters", "policy", "answer"}
+    | {"text_tools", "tool_pairing", "structured"},
     {"engine"},
     {"runtime", "session", "cache"},
     {"cli", "testing"},
