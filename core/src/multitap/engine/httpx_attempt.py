@@ -33,7 +33,8 @@ class Attempt:
         headers: All of them; those of a body in memory are httpx's own.
         timeouts: Seconds for each step, as httpx takes them.
         proxy: What the request goes through, without its credentials.
-        phase: ``wait`` until the head is there, then ``stream``.
+        phase: ``wait`` until the head is there, then ``stream``; ``connect`` while a SOCKS proxy is
+            talked to.
     """
 
     def __init__(

@@ -24,6 +24,7 @@ from multitap.engine.direct.http1 import DRAIN_BYTES, DRAIN_SECONDS
 from multitap.engine.direct.pool import IDLE_SECONDS, MAX_CONNECTIONS
 from multitap.engine.httpx_attempt import Attempt, bell
 from multitap.engine.httpx_faults import FOREIGN, raise_named
+from multitap.engine.httpx_socks import SocksOpening
 from multitap.engine.origin import Origin, secure_context
 from multitap.errors import BackendError
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ("AsyncHttpxCarrier", "AsyncHttpxTransfer", "HttpxCarrier", "HttpxTransfer")
 
 T = TypeVar("T")
+KNOWN = (*FOREIGN, BackendError)
 _LIMITS = httpx.Limits(
     max_connections=MAX_CONNECTIONS,
     max_keepalive_connections=MAX_CONNECTIONS,
@@ -173,7 +175,13 @@ class HttpxTransfer:
             self._leave()
 
     def _send(self, attempt: Attempt) -> Head:
-        sent = _in_httpx_words(attempt, self._carrier.client, trace=self._trace)
+        opening = SocksOpening(attempt)
+
+        def trace(name: str, info: dict[str, Any]) -> None:
+            self._trace(name, info)
+            opening.trace(name, info)
+
+        sent = _in_httpx_words(attempt, self._carrier.client, trace=trace)
         response = self._carrier.client.send(sent, stream=True, follow_redirects=False)
         self._response, self._body = response, _pieces(response)
         self._stream = response.extensions.get("network_stream")
@@ -245,7 +253,7 @@ class HttpxTransfer:
             self._drop()
 
     def _trace(self, name: str, info: Mapping[str, Any]) -> None:
-        if name in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+        if name.endswith((".connect_tcp.complete", ".start_tls.complete")):
             self._stream = info["return_value"]
             self._refuse_aborted()
 
@@ -257,9 +265,9 @@ class HttpxTransfer:
 
     def _give_up(self, error: BaseException) -> NoReturn:
         self._drop()
-        if not isinstance(error, (*FOREIGN, BackendError)) or self._attempt is None:
+        if not isinstance(error, Exception) or self._attempt is None:
             raise error
-        if self._aborted:
+        if self._aborted and (self._attempt.phase == "connect" or isinstance(error, KNOWN)):
             raise faults.aborted(self._attempt.phase) from error
         raise_named(error, self._attempt)
 
@@ -305,7 +313,8 @@ class AsyncHttpxTransfer:
         attempt = self._attempt = Attempt(
             self._carrier.origin, request, clocks, self._carrier.proxy
         )
-        sent = _in_httpx_words(attempt, self._carrier.client)
+        trace = SocksOpening(attempt).async_trace
+        sent = _in_httpx_words(attempt, self._carrier.client, trace=trace)
         try:
             response = await self._run(
                 self._carrier.client.send(sent, stream=True, follow_redirects=False), attempt
