@@ -14,7 +14,14 @@ REAL_SERVERS = sorted(path.stem.removeprefix("test_") for path in HERE.glob("tes
 STRANGERS = sorted(
     path.stem.removeprefix("test_") for path in HERE.glob("tests/strangers/test_*.py")
 )
-TEST_TOOLS = ["jsonschema", "numpy", "ollama", "pytest-timeout", "uvloop; sys_platform != 'win32'"]
+TEST_TOOLS = [
+    "jsonschema",
+    "numpy",
+    "ollama",
+    "pytest-timeout",
+    "socksio",
+    "uvloop; sys_platform != 'win32'",
+]
 TYPE_TOOLS = ["basedpyright", "mypy>=2.0", "tomli", "types-jsonschema"]
 OTHER_PYTHONS = ["3.10", "3.13"]
 

@@ -24,7 +24,7 @@ LAYERS = (
     {"hookspecs", "manifest", "rules", "dialects", "filters"},
     {"registry"}
     | {"config", "resolve", "plan", "fitting", "shortening", "parameters", "policy", "answer"}
-    | {"text_tools", "tool_pairing", "structured"},
+    | {"joined_results", "structured", "text_tools", "tool_pairing"},
     {"engine"},
     {"runtime", "session", "cache"},
     {"cli", "testing"},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from json import loads
+from json import dumps, loads
+from types import MappingProxyType
 
 import letters
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from interpreter import OK, a_call, course, drive, post, text
 
 from multitap.capabilities.catalog import Model
-from multitap.capabilities.chat import ChatRequest
+from multitap.capabilities.chat import ChatRequest, TextTools
 from multitap.engine.flow import Flow
 from multitap.errors import BadRequest, ContextOverflow
 from multitap.events import Notice
@@ -21,6 +22,7 @@ from multitap.messages import Audio, Image, Message, TextPart, Thought, Tool, To
 from multitap.plan import chat_request
 from multitap.shortening import MARKER, fit_messages, size_of_messages
 from multitap.testing import WORLDS, Server, json, request, respond
+from multitap.text_tools import tools_as_text
 from multitap.work import Exchange, HttpCall, Json
 
 WEATHER = Tool("weather", "Tells the weather.")
@@ -202,11 +204,51 @@ def test_calls_results_tools_and_pictures_count_and_thoughts_do_not():
     assert size_of(thoughtful) == 2
 
 
+def test_a_tool_counts_as_its_json():
+    tool = Tool("wetter", "Sagt das Wetter für Köln.")
+    form = dumps(tool.to_dict(), ensure_ascii=False)
+    assert size_of(chat_request("tiny", "hi", tools=[tool])) == 2 + len(form.encode())
+    frozen = Tool("wetter", "Sagt das Wetter für Köln.", MappingProxyType({"type": "object"}))
+    assert size_of(chat_request("tiny", "hi", tools=[frozen])) > len(form)
+
+
+def test_in_words_tools_and_calls_of_the_past_count_as_the_words():
+    history = [user("hi"), CALLS, *RESULTS, user("now")]
+    asked = chat_request("tiny", messages=history, tools=[WEATHER])
+    words = TextTools(prompt="Use these: {tools}")
+    told = tools_as_text(asked, words).messages
+    assert size_of(asked, words) == size_of_messages(told)
+    assert size_of(asked, words) > size_of(asked)
+
+
+@PATIENT
+@given(histories(), st.integers(50, 3000))
+def test_what_was_made_to_fit_fits_in_words_too(messages, limit):
+    words = TextTools(prompt="Use these: {tools}")
+    options = {"shift": True, "tools": [WEATHER], "max_input_tokens": limit, "words": words}
+    try:
+        sent, _ = fitting([user("a"), *messages], **options).fitted()
+    except ContextOverflow:
+        return
+    assert estimate_tokens(sent, words) <= limit
+
+
+def test_turns_are_dropped_for_the_words_of_the_tools():
+    words = TextTools(prompt="w" * 400 + "{tools}")
+    plain = fitting(LONG, shift=True, tools=[WEATHER], max_input_tokens=250)
+    assert plain.fitted()[0].messages == tuple(LONG)
+    worded = fitting(LONG, shift=True, tools=[WEATHER], max_input_tokens=250, words=words)
+    sent, (notice,) = worded.fitted()
+    assert sent.messages == (user("now"),)
+    assert notice.code == "shifted"
+    assert notice.provider_options["multitap"]["tokens_before"] > 300
+
+
 # ---- the prompt of one call ----------------------------------------------------------------------
 
 
 def fitting(messages, **facts):
-    limits = ("max_input_tokens", "context_length", "native")
+    limits = ("max_input_tokens", "context_length", "native", "words")
     known = {name: facts.pop(name) for name in limits if name in facts}
     asked = chat_request("tiny", messages=messages, **facts)
     return Fitting(request=asked, backend="b", **known)

@@ -1,6 +1,7 @@
 import json
 import random
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import plain_reader
@@ -670,3 +671,45 @@ def test_a_subclass_may_have_words_of_its_own_for_a_failure():
 
     (failed,) = Acme().record(ChatChunk(error="busy"))
     assert (type(failed.error), failed.error.message) == (errors.Overloaded, "Acme: busy")
+
+
+# ---- what a server tells besides -----------------------------------------------------------------
+
+
+class TimedChunk(ChatChunk, gc=False):
+    """A chunk with a fact of its own."""
+
+    timings: Any = None
+
+
+class TimedRecords(ChatRecords):
+    """Passes that fact on."""
+
+    shape = TimedChunk
+    facts = ("timings",)
+
+
+@pytest.mark.parametrize(
+    ("usage", "options", "told"),
+    [
+        ({"prompt_tokens": 1, "completion_tokens": 2}, {}, events.Usage.reported(1, 2)),
+        (None, {}, events.Usage()),
+        (None, {"prompt": 7}, events.Usage(7, 1, 8, source="estimated")),
+    ],
+    ids=["reported", "unknown", "estimated"],
+)
+def test_facts_that_a_server_names_come_with_the_usage(usage, options, told):
+    records = TimedRecords(**options)
+    chunks = [
+        {**delta(content="Hi"), "timings": {"ms": 1}},
+        {**delta("stop"), "timings": {"ms": 2}, "usage": usage},
+    ]
+    out = [e for c in chunks for e in records.record(msgspec.convert(c, TimedChunk))]
+    *_, report, stop = out + records.finish()
+    assert stop == Stop("complete")
+    assert report.usage == told
+    assert report.provider_options["timings"] == {"ms": 2}
+
+
+def test_no_facts_and_no_usage_are_no_event():
+    assert [e.type for e in read(delta("stop", content="Hi"))] == ["text", "stop"]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import os
 import ssl
+import sys
+import threading
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -14,13 +17,28 @@ from letters import OverHttp
 
 from multitap.config import Section, load_config
 from multitap.config.routes import Route, client_route, route_of, system_proxy
+from multitap.engine.carrier import Clocks, Request
 from multitap.engine.direct.aio import AsyncDirectCarrier
 from multitap.engine.direct.sync import DirectCarrier
 from multitap.engine.httpx_carrier import AsyncHttpxCarrier, HttpxCarrier
-from multitap.errors import ConfigError, ProviderDown, ProxyFailed
+from multitap.errors import BackendError, ConfigError, ProviderDown, ProxyFailed, Timeout
 from multitap.runtime import Runtime
-from multitap.testing import WORLDS, Server, close, request, respond, secure, send
+from multitap.testing import (
+    WORLDS,
+    Gate,
+    Server,
+    client_closed,
+    close,
+    request,
+    reset,
+    respond,
+    secure,
+    send,
+    tell,
+)
+from multitap.work import HttpCall
 
+CEILING = 10.0
 KEY = "sk-canary-1234567890"
 PASSWORD = "p@ss/word"
 USER = "me:p%40ss%2Fword"
@@ -130,6 +148,137 @@ def test_an_answer_of_the_backend_itself_is_not_the_proxys_fault(world):
     assert (type(first), first.message, first.status) == (ProviderDown, "odd", 407)
 
 
+# ---- a proxy that speaks SOCKS -------------------------------------------------------------------
+
+NO_USER, WITH_USER, NEITHER = b"\x05\x00", b"\x05\x02", b"\x05\xff"
+CONNECTED = b"\x05\x00\x00\x01" + bytes(6)
+NAME = b"\x05\x01\x00\x03\x0bbox.example" + (8000).to_bytes(2, "big")
+GREETING = 3  # bytes: the version, and one method
+CREDENTIALS = 3 + len("me") + len(PASSWORD)
+
+
+def socks(server, user=""):
+    return through(server, user).replace("http:", "socks5:")
+
+
+def took(seen, size):
+    """A step that waits for so many bytes, and notes them."""
+
+    async def take(connection):
+        seen.append(await connection.take(size))
+
+    return take
+
+
+def opened(seen):
+    """The words of a proxy that wants no user, and connects."""
+    return [took(seen, GREETING), send(NO_USER), took(seen, len(NAME)), send(CONNECTED)]
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+def test_a_backend_is_reached_through_socks_by_its_name(world, scheme):
+    seen = []
+    with Server([*opened(seen), request, HELLO, request, HELLO]) as proxy:
+        url = proxy.url.replace("http:", f"{scheme}:")
+        here = world("http://box.example:8000", proxy=url)
+        assert [here.call("chat", "hi").text for _ in range(2)] == ["Hello", "Hello"]
+        assert len(proxy.connections) == 1
+        assert [sent.target for sent in proxy.requests] == ["/chat", "/chat"]
+    assert seen == [b"\x05\x01\x00", NAME]
+
+
+def test_the_socks_proxy_gets_the_user_and_never_the_key(world, identity):
+    seen = []
+    asked = [took(seen, GREETING), send(WITH_USER), took(seen, CREDENTIALS), send(b"\x01\x00")]
+    connect = [took(seen, 10), send(CONNECTED)]  # an IPv4 address
+    with Server([*asked, *connect, secure(identity), request, HELLO]) as proxy:
+        here = world("https://127.0.0.1:9", proxy=socks(proxy, USER))
+        assert here.call("chat", "hi").text == "Hello"
+        assert proxy.requests[0].headers["authorization"] == f"Bearer {KEY}"
+    assert seen[1] == b"\x01\x02me\x09" + PASSWORD.encode()
+    assert KEY.encode() not in b"".join(seen)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([send(NEITHER), client_closed], "wants a user and a password"),
+        (
+            [send(WITH_USER), took([], CREDENTIALS), send(b"\x01\x01"), client_closed],
+            "wants a user and a password",
+        ),
+        (
+            [send(WITH_USER), took([], CREDENTIALS), send(b"\x01\x00"), took([], 18), close],
+            "refused to",
+        ),
+        ([send(b"HTTP/1.1 400 Bad Request\r\n\r\n"), client_closed], "refused to connect"),
+        ([close], "refused to connect"),
+        ([reset], "refused to connect"),
+    ],
+    ids=["no method", "wrong user", "hung up", "no SOCKS", "closed", "reset"],
+)
+def test_a_socks_proxy_that_will_not(world, words, said):
+    with Server([took([], GREETING), *words]) as proxy:
+        error = failure(world("http://box.example:8000", proxy=socks(proxy, USER)))
+        assert f"socks5://***@127.0.0.1:{proxy.port} {said}" in str(error)
+        it = proxy.connection(0)
+        assert it.closed or it.closed_by_client.wait(CEILING)
+
+
+@pytest.mark.parametrize("code", [3, 4, 5, 6])
+def test_a_backend_that_is_not_there_behind_socks_is_tried_again(world, code):
+    seen = []
+    refused = b"\x05" + bytes([code]) + CONNECTED[2:]
+    again = [took(seen, GREETING), send(NO_USER), took(seen, len(NAME)), send(refused)]
+    with Server([*again, client_closed], [*opened(seen), request, HELLO]) as proxy:
+        answer = world("http://box.example:8000", proxy=socks(proxy)).call("chat", "hi")
+    first, second = answer.attempts
+    assert (first.error.kind, second.error) == ("connect_failed", None)
+    assert "says the proxy" in str(first.error)
+
+
+def test_a_socks_proxy_that_says_nothing_is_left(world, monkeypatch):
+    monkeypatch.setattr(
+        "multitap.runtime.composition.Clocks", partial(Clocks, connect=0.05), raising=True
+    )
+    with Server([took([], GREETING), client_closed]) as proxy:
+        here = world("http://box.example:8000", proxy=socks(proxy))
+        with pytest.raises(Timeout) as caught:
+            here.call("chat", "hi")
+        assert proxy.connection(0).closed_by_client.wait(CEILING)
+    assert (caught.value.kind, caught.value.phase) == ("connect_timeout", "connect")
+
+
+def test_a_socks_proxy_that_is_not_there(world):
+    error = failure(world("http://box.example", proxy=f"socks5://{USER}@127.0.0.1:1"))
+    assert "Cannot connect to the proxy socks5://***@127.0.0.1:1" in str(error)
+
+
+def test_giving_up_while_a_socks_proxy_is_silent():
+    came = Gate()
+    with Server([took([], GREETING), tell(came), client_closed]) as proxy:
+        carrier = HttpxCarrier("http://box.example:8000", proxy=socks(proxy))
+        transfer = carrier.transfer()
+        thread = threading.Thread(target=lambda: came.wait(CEILING) and transfer.abort())
+        thread.start()
+        with pytest.raises(BackendError) as caught:
+            transfer.send(Request(call=HttpCall(method="GET", path="/"), headers={}), Clocks())
+        thread.join()
+        assert proxy.connection(0).closed_by_client.wait(CEILING)
+        carrier.close()
+    assert caught.value.kind == "aborted"
+
+
+@pytest.mark.parametrize("proxy", ["socks5://h:1", "SOCKS5H://h:1", "system"])
+def test_without_the_package_for_socks_the_error_names_the_extra(world, monkeypatch, proxy):
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("ALL_PROXY", "socks5://h:1")
+    for name in ("HTTP_PROXY", "http_proxy", "all_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ConfigError, match=r"pip install 'multitap\[socks\]'"):
+        world("http://box.example", proxy=proxy).call("chat", "hi")
+
+
 # ---- which carrier -------------------------------------------------------------------------------
 
 
@@ -206,7 +355,7 @@ def test_the_systems_proxy_and_its_exceptions(monkeypatch, endpoint, proxies, by
     assert system_proxy(endpoint, proxies) == found
 
 
-@pytest.mark.parametrize("proxy", [f"socks5://{USER}@p:1", f"http://{USER}@p:1/path", "http://:1"])
+@pytest.mark.parametrize("proxy", [f"socks4://{USER}@p:1", f"http://{USER}@p:1/path", "http://:1"])
 def test_a_proxy_of_the_system_that_is_none_of_http_is_an_error(proxy):
     with pytest.raises(ConfigError, match="https_proxy") as caught:
         system_proxy("https://box.example", {"https": proxy})
@@ -244,7 +393,8 @@ def test_credentials_are_shown_nowhere():
 @pytest.mark.parametrize(
     ("section", "words"),
     [
-        ({"proxy": "socks5://h:1"}, "has to be a URL such as"),
+        ({"proxy": "socks4://h:1"}, "has to be a URL such as"),
+        ({"proxy": f"socks5://me:{KEY}@h/path"}, "no path"),
         ({"proxy": "proxy:3128"}, "has to be a URL such as"),
         ({"proxy": f"http://me:{KEY}@h/path"}, "no path"),
         ({"proxy": f"http://me:{KEY}@x@h"}, "percent-encoded"),

@@ -344,11 +344,12 @@ def test_a_pull_that_brings_nothing_ends_after_five_tries(world):
     assert len(caught.value.attempts) == len(server.requests) == 5
 
 
-def test_a_server_that_falls_silent_stalls_the_pull(world, monkeypatch):
+@pytest.mark.parametrize("carrier", ["direct", "httpx"])
+def test_a_server_that_falls_silent_stalls_the_pull(world, monkeypatch, carrier):
     monkeypatch.setattr("multitap.policy.pull.STALL", 0.05)
     script = answer(layer_line(0), client_closed)
     with Server(script) as server, pytest.raises(Timeout) as caught:
-        world(server.url).call("pull", "acme:new")
+        world(server.url, carrier=carrier).call("pull", "acme:new")
     assert (caught.value.kind, caught.value.backend) == ("pull_stalled", "acme")
     assert len(server.requests) == 5
 

@@ -8,7 +8,7 @@ import pytest
 from multitap.capabilities.chat import TextTools, ThinkTags
 from multitap.config import load_config
 from multitap.config.by_model import written
-from multitap.errors import ConfigError, EngineError, NotSupported
+from multitap.errors import ConfigError, ContextOverflow, EngineError, NotSupported
 from multitap.events import Failed, Reasoning, Stop, Text, TokenLogprob
 from multitap.hookspecs import hookimpl
 from multitap.messages import Message, Tool, ToolCall, ToolResult
@@ -168,12 +168,21 @@ def test_a_prompt_that_is_made_to_fit_still_tells_of_the_tools(world):
     plugin = Parrot("Cold.")
     turns = [Message("user", "a" * 400), Message("assistant", "No."), Message("user", "Cold?")]
     options = {"tools": [WEATHER], "shift": True}
-    one = world(plugin, tools="text", max_input_tokens=60)
+    one = world(plugin, tools="text", max_input_tokens=250)
     answer = one.call("chat", messages=turns, **options)
     (sent,) = plugin.requests[0].messages
+    assert len(sent.text.encode()) / 4 < 250
     assert sent.text.startswith("Cold?\n\n")
     assert "<name>weather</name>" in sent.text
     assert [notice.code for notice in answer.warnings] == ["shifted"]
+
+
+def test_the_words_of_the_tools_count_where_the_prompt_is_limited(world):
+    one = world(Parrot("Cold."), tools="text", max_input_tokens=100)
+    one.call("chat", messages=[Message("user", "Cold?")])
+    with pytest.raises(ContextOverflow, match=r"about 2\d\d tokens; max_input_tokens is 100"):
+        one.call("chat", messages=[Message("user", "Cold?")], tools=[WEATHER])
+    one.call("chat", messages=[Message("user", "Cold?")], tools=[WEATHER], tool_choice="none")
 
 
 def test_thinking_is_never_sent_back(world):

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import attrs
@@ -28,7 +28,7 @@ from multitap.events import (
     Usage,
     UsageReport,
 )
-from multitap.messages import Image, Message, Part, TextPart, Thought, ToolCall
+from multitap.messages import Image, Message, Part, TextPart, Thought, ToolCall, parse_arguments
 from multitap.policy.retry import Attempt
 from multitap.prices import Price, Pricing
 from multitap.structured import breach
@@ -75,6 +75,8 @@ class Answer:
     Attributes:
         price: What it cost, where the tokens and their prices are known.
         request_id: The server's own name of the request.
+        provider_meta: What only its provider tells of it, by the provider's name: its timings, or
+            its own word for the end, as ``provider_options`` of the usage and of the stop.
         latency: Seconds of the whole call; ``None`` while it goes on.
         time_to_first_token: Seconds until the first of it came, retries and queues included.
     """
@@ -88,6 +90,7 @@ class Answer:
     provider: str = ""
     price: Price | None = None
     request_id: str | None = None
+    provider_meta: Mapping[str, Any] = attrs.field(factory=dict)
     latency: float | None = attrs.field(default=None, eq=False)
     time_to_first_token: float | None = attrs.field(default=None, eq=False)
 
@@ -169,6 +172,7 @@ class Answer:
             "usage": _usage_to_dict(self.usage),
             "price": None if self.price is None else self.price.to_dict(),
             "request_id": self.request_id,
+            "provider_meta": dict(self.provider_meta),
             "latency": self.latency,
             "time_to_first_token": self.time_to_first_token,
             "time_to_generate": self.time_to_generate,
@@ -180,7 +184,8 @@ class Answer:
 
 def _call_to_dict(call: ToolCall) -> dict[str, Any]:
     facts = {"id": call.id, "name": call.name, "arguments": call.arguments}
-    return {**facts, "arguments_text": call.arguments_text}
+    cut_off = {"incomplete": True} if call.incomplete else {}
+    return {**facts, "arguments_text": call.arguments_text, **cut_off}
 
 
 def _usage_to_dict(usage: Usage) -> dict[str, Any]:
@@ -202,6 +207,7 @@ class _Draft:
         self.media: list[ImageData | AudioData] = []
         self.stop_reason: StopReason | None = None
         self.calls: dict[str, tuple[str, list[str], dict[str, Any]]] = {}
+        self.whole: set[str] = set()  # ids of the calls that have come to their end
 
     def add(self, event: Event, provider: str) -> None:
         if isinstance(event, Text):
@@ -233,8 +239,11 @@ class _Draft:
         _, pieces, meta = self.calls.setdefault(call_id, ("", [], {}))
         if isinstance(event, ToolCallChunk):
             pieces.append(event.tool_call_arguments_chunk)
-        elif isinstance(event, ToolCallEnd) and event.tool_call_arguments_complete is not None:
-            pieces[:] = [event.tool_call_arguments_complete]
+        elif isinstance(event, ToolCallEnd):
+            if event.tool_call_arguments_complete is not None:
+                pieces[:] = [event.tool_call_arguments_complete]
+            if not event.incomplete:
+                self.whole.add(call_id)
         if event.provider_options:
             meta.setdefault(provider, {}).update(event.provider_options)
 
@@ -250,7 +259,10 @@ class _Draft:
         return f"call_{number}"
 
     def choice(self, stopped: StopReason | None, provider: str) -> Choice:
-        calls = self.calls.items()
+        calls = (
+            ToolCall(call_id, name, "".join(text), meta, call_id not in self.whole)
+            for call_id, (name, text, meta) in self.calls.items()
+        )
         thoughts = tuple(
             Thought("".join(pieces), {provider: dict(meta)} if meta else {})
             for pieces, meta in self.thoughts
@@ -259,7 +271,7 @@ class _Draft:
             text="".join(self.text),
             reasoning="".join(thought.text for thought in thoughts),
             thoughts=thoughts,
-            tool_calls=tuple(ToolCall(i, n, "".join(text), meta) for i, (n, text, meta) in calls),
+            tool_calls=tuple(calls),
             images=tuple(item for item in self.media if isinstance(item, ImageData)),
             audio=tuple(item for item in self.media if isinstance(item, AudioData)),
             stop_reason=self.stop_reason or stopped,
@@ -285,8 +297,9 @@ def fold(
     further attributes of the answer.
     """
     drafts: dict[int, _Draft] = {0: _Draft()}
-    usage, warnings = Usage(), []
+    usage, warnings, meta = Usage(), [], dict[str, Any]()
     for event in events:
+        meta.update(_told_of_all(event))
         if isinstance(event, UsageReport):
             usage = event.usage
         elif isinstance(event, Notice):
@@ -308,8 +321,16 @@ def fold(
         backend=backend,
         provider=provider,
         price=pricing.price(usage) if pricing else None,
+        provider_meta={provider: meta} if meta else {},
         **facts,
     )
+
+
+def _told_of_all(event: Event) -> Mapping[str, Any]:
+    """What the provider tells of the whole answer, or of the end of its first choice."""
+    if isinstance(event, UsageReport) or (isinstance(event, Stop) and event.choice == 0):
+        return event.provider_options or {}
+    return {}
 
 
 def stop_reason_of(error: BaseException | None) -> StopReason:
@@ -325,9 +346,12 @@ def stop_reason_of(error: BaseException | None) -> StopReason:
     return "content_filter" if isinstance(error, ContentFiltered) else "error"
 
 
-def _unfinished(calls: Mapping[str, tuple[str, Any, Any]], call_id: str) -> Notice:
-    name = calls[call_id][0]
+def _unfinished(calls: Mapping[str, tuple[str, Sequence[str], Any]], call_id: str) -> Notice:
+    name, pieces, _ = calls[call_id]
+    text = "".join(pieces)
     message = f"The arguments of the call of {name!r} are no JSON object; the text is kept."
+    if not text.strip() or parse_arguments(text) is not None:
+        message = f"The answer ended within the call of {name!r}; it may not be whole."
     return Notice("invalid_tool_arguments", message)
 
 

@@ -7,15 +7,18 @@ first, and what has to stay is cut only if it still does not fit.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import attrs
 
-from multitap.capabilities.chat import ChatRequest
+from multitap.capabilities.chat import ChatRequest, TextTools
 from multitap.errors import ContextOverflow
 from multitap.events import Notice
+from multitap.messages import Message
 from multitap.shortening import BYTES_OF_A_TOKEN, Fitted, fit_messages, size_of_messages
+from multitap.text_tools import told_in_words, tools_as_text
 
 __all__ = ("Fitting", "estimate_tokens", "size_of")
 
@@ -27,18 +30,22 @@ MARGIN = 0.95
 """Of a limit that a server has told: no part of a prompt has just the length of the average."""
 
 
-def estimate_tokens(request: ChatRequest) -> int:
+def estimate_tokens(request: ChatRequest, words: TextTools | None = None) -> int:
     """About how many tokens a prompt has: texts, calls and their results, tools and media."""
-    return -(-size_of(request) // BYTES_OF_A_TOKEN)
+    return -(-size_of(request, words) // BYTES_OF_A_TOKEN)
 
 
-def size_of(request: ChatRequest) -> int:
-    """The length of a prompt in bytes, its tools included."""
-    return size_of_messages(request.messages) + _size_of_tools(request)
+def size_of(request: ChatRequest, words: TextTools | None = None) -> int:
+    """The length of a prompt in bytes, its tools included.
 
-
-def _size_of_tools(request: ChatRequest) -> int:
-    return sum(len(str(tool.to_dict())) for tool in request.tools)
+    Args:
+        words: How tools, and what was called before, are put into words; ``None``: they are not.
+    """
+    if words is not None:
+        return size_of_messages(tools_as_text(request, words).messages)
+    forms = (json.dumps(t.to_dict(), ensure_ascii=False, default=str) for t in request.tools)
+    tools = sum(len(form.encode("utf-8", "replace")) for form in forms)
+    return size_of_messages(request.messages) + tools
 
 
 @attrs.frozen
@@ -59,6 +66,7 @@ class Fitting:
         max_input_tokens: The section's limit; the core alone knows it, so it is always kept here.
         context_length: The model's, as its catalog says.
         native: Which of ``shift`` and ``truncate`` the backend does itself.
+        words: How tools are put into words; ``None``: they have fields of their own.
     """
 
     request: ChatRequest
@@ -66,6 +74,7 @@ class Fitting:
     max_input_tokens: int | None = None
     context_length: int | None = None
     native: frozenset[str] = frozenset()
+    words: TextTools | None = None
 
     def fitted(self) -> tuple[ChatRequest, list[Notice]]:
         """The request to send, and a warning of each thing that was done to it.
@@ -74,7 +83,7 @@ class Fitting:
             ContextOverflow: It is too long, as far as that can be known before it is sent.
         """
         bound = min(self._bounds(), key=lambda known: known.tokens, default=None)
-        if bound is None or estimate_tokens(self.request) <= bound.tokens:
+        if bound is None or self._tokens(self.request) <= bound.tokens:
             return self.request, []
         found = self._within(bound, BYTES_OF_A_TOKEN)
         if found is None:
@@ -87,7 +96,9 @@ class Fitting:
         """A shorter request in place of one that a server has measured; ``None``: there is none."""
         if not self._own or not error.limit:
             return None
-        ratio = size_of(sent) / error.needed * MARGIN if error.needed else BYTES_OF_A_TOKEN
+        ratio = (
+            size_of(sent, self.words) / error.needed * MARGIN if error.needed else BYTES_OF_A_TOKEN
+        )
         bound = _Bound(self._without_answer(error.limit), self._own, "the server's")
         found = self._within(bound, ratio)
         if found is None or found.messages == sent.messages:
@@ -131,15 +142,23 @@ class Fitting:
         return context - (self.request.max_tokens or context // 8)
 
     def _within(self, bound: _Bound, ratio: float) -> Fitted | None:
-        room = int(bound.tokens * ratio) - _size_of_tools(self.request)
+        messages = self.request.messages
+        tools = size_of(self.request, self.words) - self._size(messages)
+        room = int(bound.tokens * ratio) - tools
         ways = {name: name in bound.ways for name in ("shift", "truncate")}
-        return fit_messages(self.request.messages, room, **ways)
+        return fit_messages(messages, room, **ways, size=self._size)
+
+    def _size(self, messages: Iterable[Message]) -> int:
+        return size_of_messages(told_in_words(messages) if self.words else messages)
+
+    def _tokens(self, request: ChatRequest) -> int:
+        return estimate_tokens(request, self.words)
 
     def _with(
         self, request: ChatRequest, found: Fitted, limit: int
     ) -> tuple[ChatRequest, list[Notice]]:
         fitting = attrs.evolve(request, messages=found.messages)
-        before, after = estimate_tokens(self.request), estimate_tokens(fitting)
+        before, after = self._tokens(self.request), self._tokens(fitting)
         why = f"the prompt had about {before} tokens, and {limit} fit."
         counts = {"dropped_messages": found.dropped, "cut_texts": found.cut}
         facts = {"multitap": {**counts, "tokens_before": before, "tokens_after": after}}
@@ -153,7 +172,7 @@ class Fitting:
         return fitting, notices
 
     def _overflow(self, bound: _Bound) -> ContextOverflow:
-        needed = estimate_tokens(self.request)
+        needed = self._tokens(self.request)
         stays = ", and what has to stay of it is too long" if bound.ways else ""
         return ContextOverflow(
             f"The prompt has about {needed} tokens; {bound.whose}{stays}",
@@ -170,7 +189,7 @@ def _next_step(bound: _Bound) -> str:
     if "truncate" in bound.ways:
         return "Shorten the system text, the tools or max_tokens; they are not cut."
     if "shift" in bound.ways:
-        return "Shorten the last message or the system text, or pass truncate=True too."
+        return "Shorten the last message, the system text or the tools, or pass truncate=True too."
     if bound.whose.startswith("max_input_tokens"):
         return "Shorten the prompt, raise max_input_tokens in llm.toml, or pass shift=True."
     return "Shorten the prompt, use a model with a longer context, or pass shift=True."

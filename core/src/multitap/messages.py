@@ -110,23 +110,28 @@ class ToolCall:
     """A call that the model asks for. Multitap never runs one.
 
     ``arguments`` is read from ``arguments_text`` on demand: ``None`` where that is no JSON object.
+    ``incomplete``: the answer ended before the call did, so do not run it. Then no text is not "no
+    arguments", which is what some servers mean by it, and ``arguments`` is ``None`` too.
     """
 
     id: str
     name: str
     arguments_text: str = "{}"
     provider_meta: Mapping[str, Any] = attrs.field(factory=dict)
+    incomplete: bool = False
 
     @property
     def arguments(self) -> dict[str, Any] | None:
         """The arguments as a new dict."""
-        return parse_arguments(self.arguments_text)
+        cut_off = self.incomplete and not self.arguments_text.strip()
+        return None if cut_off else parse_arguments(self.arguments_text)
 
     def to_dict(self) -> dict[str, Any]:
-        """OpenAI's shape."""
+        """OpenAI's shape, with ``provider_meta`` and ``incomplete`` where there is any."""
         function = {"name": self.name, "arguments": self.arguments_text}
         data: dict[str, Any] = {"id": self.id, "type": "function", "function": function}
-        return {**data, "provider_meta": dict(self.provider_meta)} if self.provider_meta else data
+        meta = {"provider_meta": dict(self.provider_meta)} if self.provider_meta else {}
+        return {**data, **meta, **({"incomplete": True} if self.incomplete else {})}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ToolCall:
@@ -134,7 +139,8 @@ class ToolCall:
         function = data.get("function") or data
         arguments = function.get("arguments")
         text = arguments if isinstance(arguments, str) else json.dumps(arguments or {})
-        return cls(data.get("id") or "", function["name"], text, data.get("provider_meta") or {})
+        meta, incomplete = data.get("provider_meta") or {}, data.get("incomplete") is True
+        return cls(data.get("id") or "", function["name"], text, meta, incomplete)
 
 
 @attrs.frozen

@@ -12,13 +12,15 @@ A length is bytes of UTF-8, and as many as 512 tokens have for a picture, a soun
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
 from multitap.messages import Audio, Document, Image, Message, Part, TextPart, ToolCall, ToolResult
 
 __all__ = ("BYTES_OF_A_TOKEN", "Fitted", "fit_messages", "size_of_messages")
+
+Size = Callable[[Iterable[Message]], int]
 
 BYTES_OF_A_TOKEN = 4
 BYTES_OF_MEDIA = 512 * BYTES_OF_A_TOKEN
@@ -64,24 +66,32 @@ class Fitted:
 
 
 def fit_messages(
-    messages: Sequence[Message], room: int, *, shift: bool = False, truncate: bool = False
+    messages: Sequence[Message],
+    room: int,
+    *,
+    shift: bool = False,
+    truncate: bool = False,
+    size: Size = size_of_messages,
 ) -> Fitted | None:
     """The messages within so many bytes; ``None``: what has to stay does not fit.
 
     What stays of old turns begins with a user's message. A call is dropped with its results, which
     follow it. System messages, the last user's message and the end of the history always stay.
+
+    Args:
+        size: How long messages are, where they are sent in other words than their own.
     """
-    kept = _slid(messages, room) if shift else tuple(messages)
+    kept = _slid(messages, room, size) if shift else tuple(messages)
     dropped = len(messages) - len(kept)
-    if size_of_messages(kept) <= room:
+    if size(kept) <= room:
         return Fitted(kept, dropped)
-    return _shortened(kept, dropped, room) if truncate else None
+    return _shortened(kept, dropped, size(kept) - room) if truncate else None
 
 
-def _slid(messages: Sequence[Message], room: int) -> tuple[Message, ...]:
+def _slid(messages: Sequence[Message], room: int, size: Size) -> tuple[Message, ...]:
     units = _units(messages)
     staying = _staying(units)
-    excess = size_of_messages(messages) - room
+    excess = size(messages) - room
     dropped: set[int] = set()
     begun = False  # a turn that stays
     for place, unit in enumerate(units):
@@ -89,7 +99,7 @@ def _slid(messages: Sequence[Message], room: int) -> tuple[Message, ...]:
             begun = begun or unit[0].role != "system"
         elif excess > 0 or (dropped and not begun and unit[0].role != "user"):
             dropped.add(place)
-            excess -= size_of_messages(unit)
+            excess -= size(unit)
         else:
             break
     return tuple(m for place, unit in enumerate(units) if place not in dropped for m in unit)
@@ -116,11 +126,10 @@ def _staying(units: Sequence[Sequence[Message]]) -> set[int]:
     return systems | {len(units) - 1, *asked[-1:]}
 
 
-def _shortened(messages: Sequence[Message], dropped: int, room: int) -> Fitted | None:
+def _shortened(messages: Sequence[Message], dropped: int, excess: int) -> Fitted | None:
     """The oldest texts that are longer than an even share of the room, cut as far as needed."""
     sizes = [_bytes(_text(part)) for m in messages if m.role != "system" for part in m.parts]
     texts = [size for size in sizes if size]
-    excess = size_of_messages(messages) - room
     share = (sum(texts) - excess) // len(texts) if texts else 0
     if share < _bytes(MARKER):
         return None

@@ -8,7 +8,7 @@ application stay as they are, so that a conversation may go on with a model that
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -18,7 +18,7 @@ from multitap.capabilities.chat import ChatRequest, TextTools
 from multitap.filters.calls_in_text import CLOSE, OPEN, RECORD
 from multitap.messages import Message, Part, TextPart, Thought, Tool, ToolCall, ToolResult
 
-__all__ = ("OUR_WORDS", "offered_tools", "tools_as_text")
+__all__ = ("OUR_WORDS", "offered_tools", "told_in_words", "tools_as_text")
 
 OUR_WORDS = f"""\
 You can use tools. Each one stands below with its name, what it does, and the JSON Schema of its \
@@ -51,7 +51,7 @@ def tools_as_text(request: ChatRequest, words: TextTools) -> ChatRequest:
     ((), ['hi', '', 'Tools: <tools>'])
     """
     tools = offered_tools(request)
-    turns = list(_told(request.messages))
+    turns = list(told_in_words(request.messages))
     if tools:
         turns = _placed(turns, _instructions(request, tools, words), words)
     return attrs.evolve(request, messages=tuple(turns), tools=(), tool_choice=None)
@@ -109,7 +109,7 @@ def _behind(message: Message, parts: Sequence[Part]) -> Message:
 # ---- what was called before ----------------------------------------------------------------------
 
 
-def _told(messages: Sequence[Message]) -> Iterator[Message]:
+def told_in_words(messages: Iterable[Message]) -> Iterator[Message]:
     """The messages with each result as the user's record of its call, and without the calls.
 
     Records join the user's messages beside them: many templates want the roles to take turns.

@@ -59,6 +59,8 @@ def test_an_answer_with_its_usage(runtime):
         answer.usage.output_tokens,
         answer.usage.source,
     ) == (15, 8, "reported")
+    timings = answer.provider_meta["llamacpp"]["timings"]
+    assert (timings["prompt_n"] + timings["cache_n"], timings["predicted_n"]) == (15, 8)
 
 
 def test_a_stream_comes_piece_by_piece_and_ends_with_stop(runtime):

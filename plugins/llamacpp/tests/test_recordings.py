@@ -63,6 +63,8 @@ def test_a_recorded_answer_is_read_as_a_plain_reader_reads_it(name):
     if usage:
         assert answer.usage.input_tokens == usage["prompt_tokens"]
         assert answer.usage.output_tokens == usage["completion_tokens"]
+    told = [chunk["timings"] for chunk in plain_reader.objects(headers, body) if "timings" in chunk]
+    assert answer.provider_meta == ({"llamacpp": {"timings": told[-1]}} if told else {})
 
 
 @pytest.mark.parametrize("name", STREAMS)

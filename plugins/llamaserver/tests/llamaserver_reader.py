@@ -58,19 +58,20 @@ def objects(recorded):
 
 
 def expected(recorded):
-    """Per choice: text, reasoning, calls (name, arguments), tokens and finish; and the counts."""
+    """Per choice: text, reasoning, calls, tokens and finish; the counts, and the timings."""
     choices = defaultdict(
         lambda: SimpleNamespace(text="", reasoning="", calls={}, tokens=[], finish=None)
     )
-    counts = (None, None, None)
+    counts, timings = (None, None, None), None
     for value in objects(recorded):
         usage = value.get("usage")
         if usage:
             cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
             counts = (usage["prompt_tokens"], usage["completion_tokens"], cached)
+        timings = value.get("timings", timings)
         for choice in value["choices"]:
             read_choice(choices[choice["index"]], choice)
-    return SimpleNamespace(choices=dict(choices), counts=counts)
+    return SimpleNamespace(choices=dict(choices), counts=counts, timings=timings)
 
 
 def read_choice(found, choice):

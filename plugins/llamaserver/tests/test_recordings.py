@@ -55,6 +55,7 @@ def test_an_answer_is_read_as_a_plain_reader_reads_it(name):
         assert counts_of(answer.usage) == wanted.counts
     else:
         assert wanted.counts == (None, None, None)
+    assert answer.provider_meta.get("llamaserver", {}).get("timings") == wanted.timings
     assert ends_of(events) == ends_wanted(wanted)
 
 

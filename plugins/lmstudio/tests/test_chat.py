@@ -168,6 +168,17 @@ def test_a_role_in_every_chunk_and_usage_at_the_end():
     assert (answer.text, answer.usage) == ("Hi you", Usage.reported(4, 2))
 
 
+def test_how_fast_it_was_is_told_with_the_usage():
+    stats = {"tokens_per_second": 40.1, "time_to_first_token": 0.2}
+    events = read(sse(chunk(content="Hi"), chunk("stop"), {**usage(4, 2), "stats": stats}))
+    (report,) = [event for event in events if event.type == "usage"]
+    assert (report.usage, report.provider_options) == (Usage.reported(4, 2), {"stats": stats})
+    answer = fold(events, backend="b", provider="lmstudio", model="acme/m")
+    assert answer.provider_meta == {"lmstudio": {"stats": stats}}
+    (report,) = read(sse(chunk(content="Hi"), chunk("stop"), {**usage(4, 2), "stats": {}}))[1:-1]
+    assert report.provider_options is None
+
+
 def test_an_empty_name_behind_the_first_piece_changes_nothing():
     function = {"name": "now", "arguments": "{"}
     head = {"index": 0, "id": "1", "type": "function", "function": function}

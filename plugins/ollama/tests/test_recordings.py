@@ -56,6 +56,7 @@ def test_an_answer_is_read_as_a_plain_reader_reads_it(name):
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == wanted.counts
     times = [event.provider_options for event in events if isinstance(event, UsageReport)]
     assert (times or [{}])[0] == wanted.times
+    assert answer.provider_meta.get("ollama", {}) == wanted.times
     assert end_of(events) == end_wanted(wanted)
 
 

@@ -159,7 +159,16 @@ LEVELS = ("off", "minimal", "low", "medium", "high", "xhigh")
         ("gpt-5", "minimal minimal low medium high high"),
         ("gpt-5-mini", "minimal minimal low medium high high"),
         ("gpt-5-pro", "high high high high high high"),
+        ("gpt-5-codex", "low low low medium high high"),
         ("gpt-5.1", "none low low medium high high"),
+        ("gpt-5.1-2025-11-13", "none low low medium high high"),
+        ("gpt-5.1-codex-mini", "low low low medium high high"),
+        ("gpt-5.1-codex-max", "low low low medium high xhigh"),
+        ("gpt-5.2-codex", "low low low medium high xhigh"),
+        ("gpt-5.3-chat-latest", "medium medium medium medium medium medium"),
+        ("gpt-5.5-pro-2026-04-23", "medium medium medium medium high xhigh"),
+        ("gpt-5.6-sol", "none low low medium high xhigh"),
+        ("gpt-6.2-astra", "none low low medium high xhigh"),
         ("gpt-5.2", "none low low medium high xhigh"),
         ("gpt-5.2-pro", "medium medium medium medium high xhigh"),
         ("gpt-7-nano", "none low low medium high xhigh"),
@@ -183,12 +192,55 @@ def test_a_model_that_does_not_think_is_not_asked_to(model):
     assert sent(model, temperature=0.5) == {"temperature": 0.5}
 
 
-@pytest.mark.parametrize("model", ["o3", "gpt-5", "gpt-5.1"])
-def test_a_model_that_thinks_takes_no_sampling(model):
-    asked = {"temperature": 0.5, "top_p": 0.5, "stop": "a", "logprobs": 1}
-    assert sent(model, seed=1, **asked) == {"seed": 1}
-    options = {option for _, option in notices(model, **asked)}
-    assert options == set(asked)
+SAMPLING = {"temperature": 0.5, "top_p": 0.5, "stop": "a", "logprobs": 1}
+
+
+@pytest.mark.parametrize(
+    ("model", "think"),
+    [
+        ("o3", None),
+        ("gpt-5", None),
+        ("gpt-5", "off"),
+        ("gpt-5.1", "low"),
+        ("gpt-5.2", "minimal"),
+        ("gpt-5.3-chat-latest", None),
+        ("gpt-6-sol", None),
+        ("gpt-5-search-api", None),
+        ("o1-mini", None),
+    ],
+)
+def test_a_model_that_thinks_takes_no_sampling(model, think):
+    levels = {} if think is None else {"think": think}
+    body = sent(model, seed=1, **SAMPLING, **levels)
+    assert {key for key in body if key != "reasoning_effort"} == {"seed"}
+    options = {option for _, option in notices(model, **SAMPLING)}
+    assert think is not None or options == set(SAMPLING)
+
+
+@pytest.mark.parametrize(
+    ("model", "think"),
+    [
+        ("gpt-5.1", None),
+        ("gpt-5.2-2025-12-11", "auto"),
+        ("gpt-5.4-mini", "off"),
+        ("gpt-6-sol", "off"),
+        ("gpt-4.1", "high"),
+        ("brand-new", "high"),
+    ],
+)
+def test_a_model_that_does_not_think_now_takes_sampling(model, think):
+    body = sent(model, **SAMPLING, **({} if think is None else {"think": think}))
+    assert {"temperature", "top_p", "stop", "logprobs"} <= set(body)
+
+
+@pytest.mark.parametrize("model", ["gpt-4o-search-preview", "gpt-5-search-api", "o1-preview"])
+def test_a_model_that_cannot_be_told_how_much_to_think(model):
+    assert sent(model, think="high") == {}
+    assert notices(model, think="high") == [("unsupported_option", "think")]
+
+
+def test_an_effort_beyond_the_levels_is_passed_on():
+    assert sent("gpt-6-sol", extra={"reasoning_effort": "max"}) == {"reasoning_effort": "max"}
 
 
 def test_other_servers_get_every_level_and_all_sampling():

@@ -2,7 +2,8 @@
 
 ``proxy`` of a section is a URL, ``none``, which is the default, or ``system``: what the environment
 (``HTTPS_PROXY``, ``NO_PROXY`` and so on) or the operating system says, looked up for each request.
-``carrier`` is ``direct``, ``httpx`` or ``auto``: direct, unless there is a proxy.
+``carrier`` is ``direct``, ``httpx`` or ``auto``: direct, unless there is a proxy. One that speaks
+SOCKS needs the extra ``socks``.
 
 >>> print(route_of(Section(name="a", provider="a", proxy="http://me:pw@p:3128"), "http://h"))
 httpx, through the proxy http://***@p:3128
@@ -11,13 +12,14 @@ httpx, through the proxy http://***@p:3128
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 import attrs
 
 from multitap.config.sections import Section
-from multitap.config.values import check_proxy, is_loopback, without_credentials
+from multitap.config.values import SOCKS, check_proxy, is_loopback, without_credentials
 from multitap.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -50,13 +52,19 @@ def route_of(section: Section, endpoint: str) -> Route:
     """The way to a backend.
 
     Raises:
-        ConfigError: The system names a proxy that cannot be used.
+        ConfigError: The system names a proxy that cannot be used, or what speaks SOCKS is missing.
     """
     proxy = section.proxy
     if proxy == "system":
         proxy = system_proxy(endpoint)
-    if proxy in (None, "none"):
+    if proxy is None or proxy == "none":
         return Route("httpx" if section.carrier == "httpx" else "direct")
+    if proxy.lower().startswith(SOCKS) and find_spec("socksio") is None:
+        raise ConfigError(
+            f"[{section.name}] has a SOCKS proxy, and the package for that is not installed",
+            hint="Run `pip install 'multitap[socks]'`.",
+            key=f"{section.name}.proxy",
+        )
     return Route("httpx", proxy)
 
 
@@ -79,7 +87,7 @@ def system_proxy(endpoint: str, proxies: Mapping[str, str] | None = None) -> str
     """The proxy that the environment or the system has for an endpoint; none for this machine.
 
     Raises:
-        ConfigError: It is no URL of an HTTP proxy; its value is not shown.
+        ConfigError: It is no URL of a proxy; its value is not shown.
     """
     from urllib.request import getproxies, proxy_bypass
 

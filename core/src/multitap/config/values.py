@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from multitap.config.sources import Source
 
 __all__ = (
+    "SOCKS",
     "base_url",
     "check_endpoint",
     "check_proxy",
@@ -25,6 +26,9 @@ __all__ = (
     "typed",
     "without_credentials",
 )
+
+SOCKS = ("socks5", "socks5h")
+"""Schemes of proxies that speak SOCKS; either looks up the backend's name itself."""
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -72,7 +76,7 @@ def check_endpoint(endpoint: str) -> None:
 
 
 def check_proxy(proxy: str) -> None:
-    """``ValueError`` unless it is the URL of an HTTP proxy, or one of the words for none.
+    """``ValueError`` unless it is the URL of an HTTP or SOCKS proxy, or one of the words for none.
 
     It may hold a user and a password, percent-encoded; it is not shown.
 
@@ -81,7 +85,8 @@ def check_proxy(proxy: str) -> None:
     """
     if proxy in ("none", "system"):
         return
-    url = _checked_url(proxy, 'http://proxy.example:3128, "system" or "none"')
+    example = 'http://proxy.example:3128, socks5://proxy.example:1080, "system" or "none"'
+    url = _checked_url(proxy, example, ("http", "https", *SOCKS))
     if url.path not in ("", "/"):
         raise ValueError("must have no path; a / in a password is written %2F")
     if url.netloc.count("@") > 1 or not proxy.isascii():
@@ -97,7 +102,9 @@ def without_credentials(url: str) -> str:
     return re.sub(r"(?<=//).*@", "***@", url, flags=re.DOTALL)
 
 
-def _checked_url(text: str, example: str) -> SplitResult:
+def _checked_url(
+    text: str, example: str, schemes: Sequence[str] = ("http", "https")
+) -> SplitResult:
     from urllib.parse import urlsplit
 
     if not re.fullmatch(r"[^\s\x00-\x20\x7f]+", text):
@@ -107,7 +114,7 @@ def _checked_url(text: str, example: str) -> SplitResult:
         host, _ = url.hostname, url.port
     except ValueError:
         raise ValueError("is no URL: its host or port is wrong") from None
-    if url.scheme not in ("http", "https") or not host:
+    if url.scheme not in schemes or not host:
         raise ValueError(f"has to be a URL such as {example}")
     if "?" in text or "#" in text:
         raise ValueError("must have neither a query nor a fragment")

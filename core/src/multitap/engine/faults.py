@@ -67,10 +67,13 @@ def connect_failed(where: str, reason: str) -> ProviderDown:
     )
 
 
-def proxy_refused(proxy: str | None, status: int | None) -> ProxyFailed:
+def proxy_refused(
+    proxy: str | None, status: int | None, *, credentials: bool = False
+) -> ProxyFailed:
     """The proxy would not let the request through; ``proxy`` is without its credentials."""
     name = f"The proxy {proxy}" if proxy else "The proxy"
-    said = "wants a user and a password that it knows" if status == 407 else "refused to connect"
+    wants = credentials or status == 407
+    said = "wants a user and a password that it knows" if wants else "refused to connect"
     answer = f" ({status})" if status else ""
     return ProxyFailed(f"{name} {said}{answer}", phase="connect", status=status)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from multitap.engine import faults
@@ -11,7 +13,7 @@ from multitap.engine.origin import check_headers
 from multitap.work import Head
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 
     from multitap.engine.blocks import Pieces
     from multitap.engine.carrier import Clocks, Request
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from multitap.engine.origin import Origin
     from multitap.errors import Timeout
 
-__all__ = ("Attempt",)
+__all__ = ("Attempt", "bell")
 
 PROXY_WANTS_CREDENTIALS = 407
 
@@ -31,7 +33,8 @@ class Attempt:
         headers: All of them; those of a body in memory are httpx's own.
         timeouts: Seconds for each step, as httpx takes them.
         proxy: What the request goes through, without its credentials.
-        phase: ``wait`` until the head is there, then ``stream``.
+        phase: ``wait`` until the head is there, then ``stream``; ``connect`` while a SOCKS proxy is
+            talked to.
     """
 
     def __init__(
@@ -104,6 +107,27 @@ class Attempt:
     def out_of_time(self, idle: float | None = None) -> Timeout:
         """The error of the whole call's clock, or of too long a silence."""
         return faults.expired("stall_timeout", self.phase, idle or 0.0, self.deadline)
+
+
+@contextmanager
+def bell(seconds: float, ring: Callable[[], None]) -> Iterator[threading.Event]:
+    """Ring once the time is over, unless the work is done by then; the event says whether it did.
+
+    A blocking client cannot change its clocks inside a body, so it is woken from outside.
+    """
+    rung = threading.Event()
+
+    def ring_it() -> None:
+        rung.set()
+        ring()
+
+    timer = threading.Timer(seconds, ring_it)
+    timer.start()
+    try:
+        yield rung
+    finally:
+        timer.cancel()
+        timer.join()  # it may just be ringing
 
 
 def _upload(body: Pieces) -> Iterator[bytes]:

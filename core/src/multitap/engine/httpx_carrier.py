@@ -2,10 +2,10 @@
 
 What they cannot promise: ``abort`` wakes a blocking call that still waits for the head of an
 answer only if that call opened its connection itself, a deadline is looked at between reads, a
-blocking ``read`` bears the clocks' silence and no less, limits on headers are httpx's own, and 0.28
-may lose a connection of its pool to a cancelled task. A client of its own goes through the proxy
-that it is given, and takes nothing from the environment. Only this file and ``httpx_faults``
-import httpx.
+blocking ``read`` bears less silence than the clocks only where there is a socket to wake it by,
+limits on headers are httpx's own, and 0.28 may lose a connection of its pool to a cancelled task.
+A client of its own goes through the proxy that it is given, and takes nothing from the environment.
+Only this file and ``httpx_faults`` import httpx.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -23,8 +22,9 @@ from multitap.config.values import without_credentials
 from multitap.engine import faults
 from multitap.engine.direct.http1 import DRAIN_BYTES, DRAIN_SECONDS
 from multitap.engine.direct.pool import IDLE_SECONDS, MAX_CONNECTIONS
-from multitap.engine.httpx_attempt import Attempt
+from multitap.engine.httpx_attempt import Attempt, bell
 from multitap.engine.httpx_faults import FOREIGN, raise_named
+from multitap.engine.httpx_socks import SocksOpening
 from multitap.engine.origin import Origin, secure_context
 from multitap.errors import BackendError
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ("AsyncHttpxCarrier", "AsyncHttpxTransfer", "HttpxCarrier", "HttpxTransfer")
 
 T = TypeVar("T")
+KNOWN = (*FOREIGN, BackendError)
 _LIMITS = httpx.Limits(
     max_connections=MAX_CONNECTIONS,
     max_keepalive_connections=MAX_CONNECTIONS,
@@ -174,7 +175,13 @@ class HttpxTransfer:
             self._leave()
 
     def _send(self, attempt: Attempt) -> Head:
-        sent = _in_httpx_words(attempt, self._carrier.client, trace=self._trace)
+        opening = SocksOpening(attempt)
+
+        def trace(name: str, info: dict[str, Any]) -> None:
+            self._trace(name, info)
+            opening.trace(name, info)
+
+        sent = _in_httpx_words(attempt, self._carrier.client, trace=trace)
         response = self._carrier.client.send(sent, stream=True, follow_redirects=False)
         self._response, self._body = response, _pieces(response)
         self._stream = response.extensions.get("network_stream")
@@ -185,18 +192,18 @@ class HttpxTransfer:
         """The next bytes of the body as they come; ``b""`` at its end."""
         self._busy = True
         try:
-            return self._read()
+            return self._read(idle)
         except BaseException as error:
             self._give_up(error)
         finally:
             self._leave()
 
-    def _read(self) -> bytes:
+    def _read(self, idle: float | None) -> bytes:
         self._refuse_aborted()
         attempt = self._attempt
         if attempt is None:
             raise faults.aborted("stream")
-        for data in self._body:
+        while (data := self._next(attempt, idle)) is not None:
             self._refuse_aborted()
             attempt.check_deadline()
             if decoded := attempt.decode(data):
@@ -204,17 +211,29 @@ class HttpxTransfer:
         self._refuse_aborted()
         return attempt.finish()
 
+    def _next(self, attempt: Attempt, idle: float | None) -> bytes | None:
+        if idle is None or idle >= attempt.idle:
+            return next(self._body, None)
+        # httpx keeps the clock of a body's first read, so a shorter one has to wake the read
+        with bell(idle, self._wake) as rung:
+            try:
+                data = next(self._body, None)
+            except FOREIGN as error:
+                if rung.is_set():
+                    raise attempt.out_of_time(idle) from error
+                raise
+        if rung.is_set():
+            raise attempt.out_of_time(idle)
+        return data
+
     def done(self) -> None:
         """The answer is all there: drain what is left (bounded) and keep the connection."""
         self._busy = True
-        # httpx cannot change its clocks inside a body, so the drain has one of its own.
-        bound = threading.Timer(DRAIN_SECONDS, self._wake)
         try:
             if self._response is not None and not self._response.is_closed:
-                bound.start()
-                self._drain()
+                with bell(DRAIN_SECONDS, self._wake):
+                    self._drain()
         finally:
-            bound.cancel()
             self._drop()
             self._leave()
 
@@ -234,7 +253,7 @@ class HttpxTransfer:
             self._drop()
 
     def _trace(self, name: str, info: Mapping[str, Any]) -> None:
-        if name in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+        if name.endswith((".connect_tcp.complete", ".start_tls.complete")):
             self._stream = info["return_value"]
             self._refuse_aborted()
 
@@ -246,9 +265,9 @@ class HttpxTransfer:
 
     def _give_up(self, error: BaseException) -> NoReturn:
         self._drop()
-        if not isinstance(error, (*FOREIGN, BackendError)) or self._attempt is None:
+        if not isinstance(error, Exception) or self._attempt is None:
             raise error
-        if self._aborted:
+        if self._aborted and (self._attempt.phase == "connect" or isinstance(error, KNOWN)):
             raise faults.aborted(self._attempt.phase) from error
         raise_named(error, self._attempt)
 
@@ -294,7 +313,8 @@ class AsyncHttpxTransfer:
         attempt = self._attempt = Attempt(
             self._carrier.origin, request, clocks, self._carrier.proxy
         )
-        sent = _in_httpx_words(attempt, self._carrier.client)
+        trace = SocksOpening(attempt).async_trace
+        sent = _in_httpx_words(attempt, self._carrier.client, trace=trace)
         try:
             response = await self._run(
                 self._carrier.client.send(sent, stream=True, follow_redirects=False), attempt

@@ -9,26 +9,32 @@ from typing import TYPE_CHECKING, NoReturn
 import httpx  # noqa: TID253 - imported by the carrier over httpx alone
 
 from multitap.engine import faults
-from multitap.errors import ConfigError
+from multitap.errors import ConfigError, MultitapError
 
 if TYPE_CHECKING:
     from multitap.engine.httpx_attempt import Attempt
 
 __all__ = ("FOREIGN", "raise_named")
 
+_NOT_THERE = {"Network unreachable", "Host unreachable", "Connection refused", "TTL expired"}
 FOREIGN = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict)
 
 
 def raise_named(error: BaseException, attempt: Attempt) -> NoReturn:
-    """Every exception of httpx as one of ours; others as they are."""
-    if not isinstance(error, FOREIGN):
-        raise error
-    raise _fault(error, attempt) from error
+    """Every exception of httpx as one of ours, and of what speaks SOCKS; others as they are."""
+    if isinstance(error, FOREIGN):
+        raise _fault(error, attempt) from error
+    ours = isinstance(error, MultitapError) or not isinstance(error, Exception)
+    if attempt.phase == "connect" and not ours:
+        raise faults.proxy_refused(attempt.proxy, None) from error
+    raise error
 
 
 def _fault(error: Exception, attempt: Attempt) -> Exception:
     if isinstance(error, httpx.TimeoutException):
         return _timed_out(error, attempt)
+    if attempt.phase == "connect":
+        return _socks_refused(str(error), attempt)
     if isinstance(error, httpx.ProxyError):
         return faults.proxy_refused(attempt.proxy, _status(error))
     if isinstance(error, httpx.ConnectError):
@@ -44,7 +50,7 @@ def _fault(error: Exception, attempt: Attempt) -> Exception:
 def _timed_out(error: httpx.TimeoutException, attempt: Attempt) -> Exception:
     if isinstance(error, httpx.PoolTimeout):
         return faults.pool_full(attempt.where)
-    if isinstance(error, httpx.ConnectTimeout):
+    if isinstance(error, httpx.ConnectTimeout) or attempt.phase == "connect":
         return faults.expired("connect_timeout", "connect", attempt.connect, attempt.deadline)
     if isinstance(error, httpx.WriteTimeout):
         return faults.expired("stall_timeout", "send", attempt.idle, attempt.deadline)
@@ -62,6 +68,15 @@ def _not_connected(error: httpx.ConnectError, attempt: Attempt) -> Exception:
     if attempt.proxy is not None:
         return faults.proxy_unreachable(attempt.proxy)
     return faults.connect_failed(attempt.where, "refused, unreachable, or there is no such name")
+
+
+def _socks_refused(said: str, attempt: Attempt) -> Exception:
+    """By what the proxy replied; the words for that are httpcore's own."""
+    reply = said.partition("could not connect: ")[2].rstrip(".")
+    if reply in _NOT_THERE:
+        return faults.connect_failed(attempt.where, f"{reply.lower()}, says the proxy")
+    credentials = said.startswith("Invalid username") or "NO ACCEPTABLE METHODS" in said
+    return faults.proxy_refused(attempt.proxy, None, credentials=credentials)
 
 
 def _status(error: httpx.ProxyError) -> int | None:

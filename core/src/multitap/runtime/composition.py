@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar, Union, cast
@@ -45,7 +45,7 @@ from multitap.resolve import ResolvedModel, backend_of, default_backend, resolve
 from multitap.runtime.extending import configured_filters, extended
 from multitap.runtime.observed import Observed
 from multitap.runtime.view import View
-from multitap.runtime.wording import worded
+from multitap.runtime.wording import Wording, worded
 from multitap.work import Backend, Work
 
 __all__ = ("Composition", "ConfigSource")
@@ -161,7 +161,7 @@ class Composition:
         request, clamped = fit_to_model(request, known.max_output_tokens if known else None)
         pricing = section.prices.get(target.model, known.pricing if known else None)
         request, wording = worded(request, plugin, section, strict=strict)
-        fitting = self._fitting(request, target, wording.options)
+        fitting = self._fitting(request, target, wording)
         request, fitted = fitting.fitted()
         request, ignored = honoured(request, wording.options, strict=strict, backend=target.backend)
         ask = partial(wording.ask, plugin)
@@ -283,16 +283,15 @@ class Composition:
 
     # ---- how a call is put together ------------------------------------------------------------
 
-    def _fitting(
-        self, request: ChatRequest, target: ResolvedModel, declared: Collection[str] | None
-    ) -> Fitting:
+    def _fitting(self, request: ChatRequest, target: ResolvedModel, wording: Wording) -> Fitting:
         known = self._known(target)
         return Fitting(
             request=request,
             backend=target.backend,
             max_input_tokens=self.sections[target.backend].max_input_tokens,
             context_length=known.context_length if known else None,
-            native=frozenset({"shift", "truncate"} & set(declared or ())),
+            native=frozenset({"shift", "truncate"} & set(wording.options or ())),
+            words=wording.words,
         )
 
     def _plugin(self, capability: str, backend: str) -> object:

@@ -7,6 +7,7 @@ stopped at once, while the prompt is read as well as while the answer is written
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any, ClassVar
 
 import attrs
 import msgspec
@@ -60,6 +61,19 @@ class LlamaChat:
             Generation(request, emit).run(loaded, msgspec.json.encode(body).decode())
 
 
+class Chunk(ChatChunk, gc=False):
+    """A chunk, with the time that it took so far."""
+
+    timings: Any = None
+
+
+class TimedRecords(ChatRecords):
+    """Tells with the usage how long it took."""
+
+    shape: ClassVar[type[ChatChunk]] = Chunk
+    facts: ClassVar[tuple[str, ...]] = ("timings",)
+
+
 class Generation:
     """One answer as it is written. The library calls ``take`` for each chunk of it."""
 
@@ -68,7 +82,7 @@ class Generation:
         self._must_call = request.tool_choice not in (None, "auto", "none")
         self._called = False
         self._emit = emit
-        self._records = ChatRecords()
+        self._records = TimedRecords()
         self._stopped = False
         self._error: BaseException | None = None
 
@@ -115,7 +129,7 @@ class Generation:
         return events
 
 
-_decode = msgspec.json.Decoder(ChatChunk).decode
+_decode = msgspec.json.Decoder(Chunk).decode
 
 
 @hookimpl

@@ -12,7 +12,7 @@ are no JSON are wrapped, because it reads them.
 from __future__ import annotations
 
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -57,12 +57,14 @@ class Chunk(ChatChunk, gc=False):
     """A chunk, with what llama-server's have besides."""
 
     prompt_progress: PromptProgress | None = None
+    timings: Any = None
 
 
 class PromptRecords(ChatRecords):
-    """Tells of the prompt as well, where it is read in several steps."""
+    """Tells of the prompt as well, where it is read in several steps, and of the time it took."""
 
     shape: ClassVar[type[ChatChunk]] = Chunk
+    facts: ClassVar[tuple[str, ...]] = ("timings",)
 
     def record(self, chunk: ChatChunk, /) -> list[Event]:
         """The events of one chunk."""

@@ -8,7 +8,7 @@ the text, between tags, where the app is set so.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 
@@ -37,15 +37,17 @@ PROFILE = Profile(
 
 
 class Chunk(ChatChunk, gc=False):
-    """A chunk, with the name of the model that answers."""
+    """A chunk, with the name of the model that answers, and maybe how fast it was."""
 
     model: str | None = None
+    stats: Any = None
 
 
 class AnswerRecords(ChatRecords):
     """Tells of another model than the one that was asked, and of an answer that says nothing."""
 
     shape: ClassVar[type[ChatChunk]] = Chunk
+    facts: ClassVar[tuple[str, ...]] = ("stats",)
     _named = False
     _spoke = False
 

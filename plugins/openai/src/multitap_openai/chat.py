@@ -41,7 +41,7 @@ class OpenAIChat:
 
     def chat(self, request: ChatRequest, /) -> Exchange[Event]:
         """One request."""
-        profile = profile_of(self.server, request.model)
+        profile = profile_of(self.server, request.model, request.think)
         api = Responses if self.server.responds else ChatCompletions
         model = api(self.server.backend, profile, explain=explain, headers=self.server.headers)
         return model.chat(attrs.evolve(request, extra=self._extra(request)))

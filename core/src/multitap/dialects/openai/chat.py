@@ -38,7 +38,8 @@ class ChatRecords:
     ``TruncatedStream``. ``Stop`` is held until ``finish``, and comes for each choice, 0 last;
     it has the server's own word in ``provider_options`` where that is not OpenAI's.
 
-    A subclass that reads more of a chunk names its struct as ``shape``.
+    A subclass that reads more of a chunk names its struct as ``shape``, and in ``facts`` the fields
+    that are told with the usage as they came; of several chunks, the last one's.
 
     Args:
         notices: What could not be asked for as it was meant; said first.
@@ -49,6 +50,7 @@ class ChatRecords:
     """
 
     shape: ClassVar[type[ChatChunk]] = ChatChunk
+    facts: ClassVar[tuple[str, ...]] = ()
     asked = ""  # the model's id, for a subclass that compares it
 
     def __init__(
@@ -66,6 +68,7 @@ class ChatRecords:
         self._choices: dict[int, ChoiceReader] = {}
         self._ids = set(taken)
         self._usage: UsageFacts | None = None
+        self._told_facts: dict[str, Any] = {}
         self._over = False
 
     def record(self, chunk: ChatChunk, /) -> list[Event]:
@@ -75,6 +78,9 @@ class ChatRecords:
             return [*events, *self._fail(chunk)]
         if chunk.usage is not None:
             self._usage = chunk.usage
+        for name in self.facts:
+            if fact := getattr(chunk, name):
+                self._told_facts[name] = fact
         if chunk.choices is not None:
             for choice in chunk.choices:
                 self._reader(choice.index or 0).read(choice, events)
@@ -119,15 +125,12 @@ class ChatRecords:
         return [event for choice in self._last_first() for event in choice.held()]
 
     def _reports(self, *, whole: bool) -> list[Event]:
-        """The usage that was reported; of a whole answer without it, an estimate."""
-        if self._usage is not None:
-            usage = read_usage(self._usage)
-            if usage.source == "reported":
-                return [UsageReport(usage)]
-        if not whole or self._prompt is None:
-            return []
-        usage = estimated_usage(self._prompt, self._written)
-        return [UsageReport(usage, {"estimated_by": RULE})]
+        """The usage that was reported, with facts beside it; of a whole answer an estimate."""
+        usage, facts = read_usage(self._usage or UsageFacts()), self._told_facts
+        if usage.source == "unknown" and whole and self._prompt is not None:
+            usage = estimated_usage(self._prompt, self._written)
+            facts = {**facts, "estimated_by": RULE}
+        return [UsageReport(usage, facts or None)] if usage.source != "unknown" or facts else []
 
     def _ending(self) -> list[Event]:
         endings = [choice.ending() for choice in self._last_first()]
