@@ -164,8 +164,7 @@ class Response:
     def calls(self, item, at):
         for piece in halves(item["arguments"]):
             yield "function_call_arguments.delta", {**at, "delta": piece}
-        whole = {"arguments": item["arguments"], "name": item["name"]}
-        yield "function_call_arguments.done", {**at, **whole}
+        yield "function_call_arguments.done", {**at, "arguments": item["arguments"]}
 
 
 def begun(item):

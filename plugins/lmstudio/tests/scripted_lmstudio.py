@@ -207,7 +207,11 @@ def whole(asked, said):
     thought = f"<think>\n{said.thought}\n</think>\n\n" if said.thought else ""
     message = {"role": "assistant"}
     message |= {"tool_calls": tool_calls(said)} if said.calls else {"content": thought + said.text}
-    choice = {"index": 0, "logprobs": None, "finish_reason": said.end("stop", "length", "tool_calls")}
+    choice = {
+        "index": 0,
+        "logprobs": None,
+        "finish_reason": said.end("stop", "length", "tool_calls"),
+    }
     facts = {**facts_of(asked, "chat.completion"), "choices": [{**choice, "message": message}]}
     return {**facts, "usage": usage_of(said)}
 

@@ -191,7 +191,9 @@ def whole(asked, answers):
             {
                 "index": index,
                 "message": message,
-                "logprobs": {"content": entries, "refusal": None} if asked.get("logprobs") else None,
+                "logprobs": {"content": entries, "refusal": None}
+                if asked.get("logprobs")
+                else None,
                 "finish_reason": said.end("stop", "length", "tool_calls"),
             }
         )

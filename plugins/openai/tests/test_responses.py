@@ -345,6 +345,14 @@ def test_a_thought_in_the_open_and_a_picture():
     assert out == [Reasoning("hm"), ImageData(b"x", "image/png"), Stop("complete")]
 
 
+def test_a_thought_that_comes_at_once_is_told_once():
+    done = event("reasoning_text.done", output_index=0, text="hm")
+    thought = item("output_item.done", type="reasoning", content=[{"text": "hm"}])
+    delta = event("reasoning_text.delta", output_index=0, delta="hm")
+    for events in ([done], [done, thought], [delta, done, thought]):
+        assert read(*events, ended()) == [Reasoning("hm"), Stop("complete")]
+
+
 @pytest.mark.parametrize(
     ("end", "cls"),
     [
