@@ -1,4 +1,4 @@
-"""The examples of LM Studio's documentation; ``documentation/README.md`` says where each is from."""
+"""Examples of LM Studio's documentation; ``documentation/README.md`` says where each is from."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A scripted LM Studio, made from its documentation: it answers by rules instead of a model.
 
 It serves for what has to work with any model: the suite of all plugins, and the README's examples.
-The clients of OpenAI and Anthropic, written by others, take its answers as well: `nox -s strangers`.
+OpenAI's and Anthropic's clients, written by others, take its answers as well: `nox -s strangers`.
 """
 
 from __future__ import annotations

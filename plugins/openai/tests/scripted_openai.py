@@ -40,7 +40,7 @@ class ScriptedOpenAI(Server):
             "POST /v1/responses": respond,
             "POST /v1/embeddings": embed,
             "GET /v1/models": models,
-            **{f"GET /v1/models/{name}": describe for name in (*MODELS, "no-such-model")},
+            **{f"GET /v1/models/{name}": describe for name in MODELS},
         }
         guarded = {route: self.guarded(script) for route, script in routes.items()}
         super().__init__(repeat(when(guarded, otherwise=nowhere)))
@@ -77,6 +77,9 @@ def spent():
 
 def nowhere(connection):
     asked = connection.request
+    where, _, name = asked.path.rpartition("/")
+    if where == "/v1/models":
+        return no_model(name)
     return refuse(404, f"Invalid URL ({asked.method} {asked.path})", None)
 
 
@@ -104,8 +107,7 @@ def models(connection):
 
 
 def describe(connection):
-    name = connection.request.path.rpartition("/")[2]
-    return json(row(name), 200, SENT) if name in MODELS else no_model(name)
+    return json(row(connection.request.path.rpartition("/")[2]), 200, SENT)
 
 
 # ---- chat ----------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ SERVERS = {
     "lmstudio": (ScriptedLmStudio, lmstudio_config, lmstudio_registry),
 }
 # what servers say beside what this client has a word for
-BESIDE = {"reasoning_content", "obfuscation"}
+BESIDE = {"reasoning", "reasoning_content"}
 TOOL = {
     "type": "function",
     "function": {
@@ -50,10 +50,10 @@ class Blocking:
 
     def follow(self, url, call, final):
         """What the client has put together of a stream at its end."""
-        with openai.OpenAI(base_url=f"{url}/v1", api_key="sesame") as client:
-            with call(client) as stream:
-                kinds = [event.type for event in stream]
-                return kinds, getattr(stream, final)()
+        client = openai.OpenAI(base_url=f"{url}/v1", api_key="sesame", timeout=CEILING)
+        with client, call(client) as stream:
+            kinds = [event.type for event in stream]
+            return kinds, getattr(stream, final)()
 
 
 class OnALoop:
@@ -72,10 +72,10 @@ class OnALoop:
 
     def follow(self, url, call, final):
         async def run():
-            async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="sesame") as client:
-                async with call(client) as stream:
-                    kinds = [event.type async for event in stream]
-                    return kinds, await getattr(stream, final)()
+            client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="sesame", timeout=CEILING)
+            async with client, call(client) as stream:
+                kinds = [event.type async for event in stream]
+                return kinds, await getattr(stream, final)()
 
         return asyncio.run(run())
 
@@ -152,3 +152,10 @@ def create(prompt, **options):
 
 def counted(streamed):
     return {"stream": True, "stream_options": {"include_usage": True}} if streamed else {}
+
+
+def models(client):
+    async def listed():
+        return [row async for row in client.models.list()]
+
+    return listed() if isinstance(client, openai.AsyncOpenAI) else list(client.models.list())

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import openai
 import pytest
-from openai_client import known
-
+from openai_client import known, models
 
 EMBEDDER = {"openai": "text-embedding-3-small", "lmstudio": "nomic-embed"}
 
@@ -27,13 +26,6 @@ def test_one_text_is_no_list(world, name, server):
     assert row.embedding[0] == 5.0
 
 
-def models(client):
-    async def listed():
-        return [row async for row in client.models.list()]
-
-    return listed() if isinstance(client, openai.AsyncOpenAI) else list(client.models.list())
-
-
 def test_models_are_those_of_the_plugin(world, name, server, plugin):
     rows = world.ask(server.url, models)
     assert [row.id for row in rows] == [model.id for model in plugin("models", name)]
@@ -43,6 +35,9 @@ def test_models_are_those_of_the_plugin(world, name, server, plugin):
 def test_one_model(world, server):
     found = known(world.ask(server.url, lambda client: client.models.retrieve("gpt-5")))
     assert (found.id, found.owned_by) == ("gpt-5", "system")
+    with pytest.raises(openai.NotFoundError) as caught:
+        world.ask(server.url, lambda client: client.models.retrieve("no-such-model"))
+    assert caught.value.code == "model_not_found"
 
 
 @pytest.mark.parametrize("name", ["lmstudio"], indirect=True)

@@ -11,7 +11,6 @@ from pydantic import TypeAdapter
 from multitap import errors
 from multitap.testing import WORLDS
 
-
 EVENT = TypeAdapter(openai.types.responses.ResponseStreamEvent)
 FLAT = {"type": "function", **STRICT}
 RESPONSES = {
