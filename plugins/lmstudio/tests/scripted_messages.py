@@ -19,8 +19,8 @@ def answer_message(asked, models, thought_for):
     if "max_tokens" not in asked:
         return refuse(400, "invalid_request_error", "max_tokens: Field required")
     if (size := size_of(as_asked)) > CONTEXT:
-        message = f"prompt is too long: {size} tokens > {CONTEXT} maximum"
-        return refuse(400, "invalid_request_error", message)
+        long = f"prompt is too long: {size} tokens > {CONTEXT} maximum"
+        return refuse(400, "invalid_request_error", long)
     thinks = asked.get("thinking", {}).get("type", "disabled") != "disabled"
     said = say(as_asked, thought_for(as_asked) if thinks else "")
     if asked.get("stream"):
