@@ -11,9 +11,8 @@ import nox
 HERE = Path(__file__).parent
 PLUGINS = sorted(path.parent.name for path in HERE.glob("plugins/*/pyproject.toml"))
 REAL_SERVERS = sorted(path.stem.removeprefix("test_") for path in HERE.glob("tests/real/test_*.py"))
-STRANGERS = sorted(
-    path.stem.removeprefix("test_") for path in HERE.glob("tests/strangers/test_*.py")
-)
+STRANGERS = sorted(path.stem.removeprefix("test_") for path in HERE.glob("tests/strangers/[!_]*"))
+BESIDE = {"openai": ["./plugins/lmstudio", "./plugins/openai"]}  # asked the same as the client
 TEST_TOOLS = [
     "jsonschema",
     "numpy",
@@ -149,6 +148,8 @@ def real(session: nox.Session, server: str) -> None:
 @nox.session
 @nox.parametrize("client", STRANGERS, ids=STRANGERS)
 def strangers(session: nox.Session, client: str) -> None:
-    """A client that others wrote, against recorded traffic replayed here: it sees what was said."""
-    session.install("./core[testing]", "pytest-timeout", client.replace("_", "-"))
-    session.run("pytest", f"tests/strangers/test_{client}.py", *session.posargs)
+    """A client that others wrote, against what is recorded or scripted here: it sees the same."""
+    names = ["./core[testing]", *BESIDE.get(client, ()), "pytest-timeout"]
+    session.install(*names, client.replace("_", "-"))
+    (where,) = HERE.glob(f"tests/strangers/*{client}*")
+    session.run("pytest", str(where), *session.posargs)

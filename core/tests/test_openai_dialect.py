@@ -477,6 +477,12 @@ def test_nothing_follows_an_error():
         (403, b'{"error":{"message":"no"}}', errors.AuthenticationError, "no"),
         (404, b'{"error":{"message":"no"}}', errors.ModelNotFound, "no"),
         (404, b"404 page not found", errors.ProtocolError, "page not found"),
+        (
+            404,
+            b'{"error": {"message": "Invalid URL (POST /chat)", "type": "invalid_request_error"}}',
+            errors.ProtocolError,
+            "Invalid URL",
+        ),
         (429, b'{"error":{"code":"insufficient_quota","message":"m"}}', errors.QuotaExceeded, "m"),
         (429, b'{"error":"m","error_type":"overloaded"}', errors.RateLimited, "m"),
         (529, b'{"error":{"type":"overloaded_error","message":"m"}}', errors.Overloaded, "m"),

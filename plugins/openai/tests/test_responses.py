@@ -7,6 +7,7 @@ import json
 import openai_reader
 import pytest
 from openai_here import openai_config, openai_registry
+from openai_vectors import ARGUMENTS, BODY, CALLED, REASONED, STREAM, ended, event, item
 
 from multitap import errors
 from multitap.answer import fold
@@ -225,57 +226,6 @@ def read_whole(body, **options):
     return [*decoder.feed(json.dumps(body).encode()), *decoder.finish()]
 
 
-def event(kind, **facts):
-    return {"type": f"response.{kind}", **facts}
-
-
-def ended(status="completed", kind=None, **facts):
-    return event(kind or status, response={"status": status, **facts})
-
-
-def item(kind, index=0, **facts):
-    return event(kind, output_index=index, item=facts)
-
-
-USAGE = {
-    "input_tokens": 30,
-    "output_tokens": 20,
-    "total_tokens": 50,
-    "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 2},
-    "output_tokens_details": {"reasoning_tokens": 8},
-}
-REASONED = {
-    "type": "reasoning",
-    "id": "rs_1",
-    "encrypted_content": "x",
-    "summary": [{"type": "summary_text", "text": "One"}, {"type": "summary_text", "text": "Two"}],
-}
-CALLED = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "weather"}
-ARGUMENTS = '{"city":"Oslo"}'
-STREAM = [
-    event("created", response={"status": "in_progress"}),
-    item("output_item.added", type="reasoning", id="rs_1", summary=[]),
-    event("reasoning_summary_part.added", output_index=0, summary_index=0),
-    event("reasoning_summary_text.delta", output_index=0, summary_index=0, delta="One"),
-    event("reasoning_summary_part.added", output_index=0, summary_index=1),
-    event("reasoning_summary_text.delta", output_index=0, summary_index=1, delta="Two"),
-    item("output_item.done", **REASONED),
-    item("output_item.added", 1, **CALLED, arguments=""),
-    event("function_call_arguments.delta", output_index=1, delta='{"city"'),
-    event("function_call_arguments.delta", output_index=1, delta=':"Oslo"}'),
-    event("function_call_arguments.done", output_index=1, arguments=ARGUMENTS),
-    item("output_item.done", 1, **CALLED, arguments=ARGUMENTS),
-    event("something.new", delta={"of": "another shape"}),
-    ended(usage=USAGE, output=[]),
-]
-BODY = {
-    "status": "completed",
-    "output": [REASONED, {**CALLED, "arguments": ARGUMENTS}],
-    "usage": USAGE,
-    "error": None,
-}
-
-
 def test_streamed_or_not_thought_call_and_usage_are_the_same():
     streamed, whole = normalise(read(*STREAM)), normalise(read_whole(BODY))
     assert streamed == whole
@@ -343,6 +293,14 @@ def test_a_thought_in_the_open_and_a_picture():
         ended(),
     )
     assert out == [Reasoning("hm"), ImageData(b"x", "image/png"), Stop("complete")]
+
+
+def test_a_thought_that_comes_at_once_is_told_once():
+    done = event("reasoning_text.done", output_index=0, text="hm")
+    thought = item("output_item.done", type="reasoning", content=[{"text": "hm"}])
+    delta = event("reasoning_text.delta", output_index=0, delta="hm")
+    for events in ([done], [done, thought], [delta, done, thought]):
+        assert read(*events, ended()) == [Reasoning("hm"), Stop("complete")]
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,9 @@ _NEEDED = re.compile(
     r"(\d+) (?:input )?tokens|\(n_keep: (\d+)"
 )
 _UNSUPPORTED = re.compile(r"(?i)\bdoes not support\b|\bnot (?:currently |yet )?supported\b")
-_NO_SUCH_PATH = re.compile(r"(?i)(?:file )?not found\.?|404 page not found|method not allowed")
+_NO_SUCH_PATH = re.compile(
+    r"(?i)(?:file )?not found\.?|404 page not found|method not allowed|invalid url \(.*"
+)
 _UNEXPECTED_PATH = "Unexpected endpoint or method"  # LM Studio's, with status 200
 
 

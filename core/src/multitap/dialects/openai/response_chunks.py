@@ -83,6 +83,7 @@ class ResponseChunk(Response, gc=False):
     output_index: int | None = None
     summary_index: int | None = None
     delta: Any = None
+    text: Any = None
     arguments: Any = None
     logprobs: list[Logprob] | None = None
     item: Item | None = None

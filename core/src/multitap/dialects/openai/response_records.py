@@ -60,6 +60,7 @@ class ResponseRecords:
             "response.output_text.delta": self._text,
             "response.refusal.delta": self._refusal,
             "response.reasoning_text.delta": self._thought,
+            "response.reasoning_text.done": self._whole_thought,
             "response.reasoning_summary_text.delta": self._thought,
             "response.reasoning_summary_part.added": self._next_part,
             "response.output_item.added": self._begin,
@@ -117,6 +118,12 @@ class ResponseRecords:
         self._mark("reasoning", chunk)
         if chunk.delta:
             events.append(Reasoning(chunk.delta))
+
+    def _whole_thought(self, chunk: ResponseChunk, events: list[Event]) -> None:
+        """LM Studio sends a thought at once, in no pieces before."""
+        if ("reasoning", chunk.output_index or 0) not in self._shown and chunk.text:
+            self._mark("reasoning", chunk)
+            events.append(Reasoning(chunk.text))
 
     def _next_part(self, chunk: ResponseChunk, events: list[Event]) -> None:
         if chunk.summary_index:

@@ -1,0 +1,54 @@
+"""A response of OpenAI by hand, whole and as the events of a stream: a thought, then a call."""
+
+from __future__ import annotations
+
+
+def event(kind, **facts):
+    return {"type": f"response.{kind}", **facts}
+
+
+def ended(status="completed", kind=None, **facts):
+    return event(kind or status, response={"status": status, **facts})
+
+
+def item(kind, index=0, **facts):
+    return event(kind, output_index=index, item=facts)
+
+
+USAGE = {
+    "input_tokens": 30,
+    "output_tokens": 20,
+    "total_tokens": 50,
+    "input_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 2},
+    "output_tokens_details": {"reasoning_tokens": 8},
+}
+REASONED = {
+    "type": "reasoning",
+    "id": "rs_1",
+    "encrypted_content": "x",
+    "summary": [{"type": "summary_text", "text": "One"}, {"type": "summary_text", "text": "Two"}],
+}
+CALLED = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "weather"}
+ARGUMENTS = '{"city":"Oslo"}'
+STREAM = [
+    event("created", response={"status": "in_progress"}),
+    item("output_item.added", type="reasoning", id="rs_1", summary=[]),
+    event("reasoning_summary_part.added", output_index=0, summary_index=0),
+    event("reasoning_summary_text.delta", output_index=0, summary_index=0, delta="One"),
+    event("reasoning_summary_part.added", output_index=0, summary_index=1),
+    event("reasoning_summary_text.delta", output_index=0, summary_index=1, delta="Two"),
+    item("output_item.done", **REASONED),
+    item("output_item.added", 1, **CALLED, arguments=""),
+    event("function_call_arguments.delta", output_index=1, delta='{"city"'),
+    event("function_call_arguments.delta", output_index=1, delta=':"Oslo"}'),
+    event("function_call_arguments.done", output_index=1, arguments=ARGUMENTS),
+    item("output_item.done", 1, **CALLED, arguments=ARGUMENTS),
+    event("something.new", delta={"of": "another shape"}),
+    ended(usage=USAGE, output=[]),
+]
+BODY = {
+    "status": "completed",
+    "output": [REASONED, {**CALLED, "arguments": ARGUMENTS}],
+    "usage": USAGE,
+    "error": None,
+}
