@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import struct
 
+import scripted_openai_media
+
 from multitap.testing import Server, json, repeat, respond, sse, when
 
 MODELS = ("gpt-5", "gpt-4o", "tiny", "text-embedding-3-small")
@@ -28,6 +30,7 @@ class ScriptedOpenAI(Server):
             "POST /v1/chat/completions": chat,
             "POST /v1/embeddings": embed,
             "GET /v1/models": models,
+            **scripted_openai_media.ROUTES,
         }
         super().__init__(repeat(when(routes, otherwise=respond(404, {}, "404 page not found"))))
 
