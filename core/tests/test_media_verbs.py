@@ -8,6 +8,7 @@ import threading
 
 import letters
 import pytest
+from media_stage import SAID, MediaStage
 
 from multitap.artifacts import Pictures, Sound
 from multitap.capabilities.moderation import Judgement
@@ -22,64 +23,19 @@ from multitap.errors import (
     ProtocolError,
     TruncatedStream,
 )
-from multitap.events import AudioData, Failed, ImageData, Usage, UsageReport
+from multitap.events import AudioData, ImageData, Usage, UsageReport
 from multitap.hookspecs import hookimpl
 from multitap.runtime import Runtime
 from multitap.testing import WORLDS
-from multitap.work import LocalExchange
 
 WAV = b"RIFF\x24\0\0\0WAVEfmt "
 PNG = b"\x89PNG\r\n\x1a\n"
-SAID = Transcript(text="hello", usage=Usage.reported(2, 1))
 PIECE = AudioData(b"\1\0", "audio/pcm", 8000)
-
-
-class Stage:
-    """Keeps what it was asked, and gives what the test wrote, one script for each attempt."""
-
-    def __init__(self):
-        self.asked, self.scripts = [], []
-        self.reached, self.go_on = threading.Event(), threading.Event()
-
-    @hookimpl
-    def multitap_transcription(self, backend):
-        return self
-
-    @hookimpl
-    def multitap_speech(self, backend):
-        return self
-
-    @hookimpl
-    def multitap_moderation(self, backend):
-        return self
-
-    @hookimpl
-    def multitap_image(self, backend):
-        return self
-
-    def transcribe(self, request):
-        self.asked.append(request)
-        return LocalExchange(self.run)
-
-    speak = moderate = draw = voices = transcribe
-
-    def run(self, emit):
-        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
-        for item in script:
-            if item == "wait":
-                self.reached.set()
-                while not self.go_on.wait(0.01):
-                    if not emit([]):
-                        return
-            elif isinstance(item, Exception):
-                emit([Failed(item)])
-            elif not emit([item]):
-                return
 
 
 @pytest.fixture
 def stage():
-    return Stage()
+    return MediaStage()
 
 
 @pytest.fixture(params=WORLDS, ids=["sync", "async"])

@@ -1,4 +1,4 @@
-"""Image: a description in, pictures out. Provisional until a second plugin has it."""
+"""Image: a description in, pictures out."""
 
 from __future__ import annotations
 
