@@ -118,6 +118,8 @@ def test_the_form_that_is_sent(options, fields):
 def test_a_server_may_stream_translations_and_take_fields_of_its_own():
     model = AudioTranscriptions(BACKEND, streams_translations=True, streaming={"stream": "yes"})
     assert hearing(model, translate=True, stream=True).call.body.fields["stream"] == "yes"
+    model = AudioTranscriptions(BACKEND, hears_language=True)
+    assert hearing(model, translate=True, language="de").call.body.fields["language"] == "de"
 
 
 @pytest.mark.parametrize("options", [{"language": "fr"}, {"timestamps": "word"}])

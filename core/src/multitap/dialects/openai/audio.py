@@ -53,6 +53,7 @@ class AudioTranscriptions:
         headers: Sent with each request.
         streaming: The fields that ask for a stream.
         streams_translations: Whether translations come as a stream too.
+        hears_language: Whether a translation may be told the language that is spoken.
         first_byte: Seconds until the answer begins; ``None``: policy decides.
     """
 
@@ -62,6 +63,7 @@ class AudioTranscriptions:
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     streaming: Mapping[str, str] = attrs.field(factory=lambda: {"stream": "true"})
     streams_translations: bool = False
+    hears_language: bool = False
     first_byte: float | None = None
 
     def transcribe(self, request: TranscriptionRequest, /) -> Exchange[TranscriptionOutput]:
@@ -93,7 +95,7 @@ class AudioTranscriptions:
     def _check(self, request: TranscriptionRequest) -> None:
         if request.translate and request.timestamps == "word":
             _refuse("A translation has no times of words", 'Ask for timestamps="segment".')
-        if request.translate and request.language is not None:
+        if request.translate and request.language is not None and not self.hears_language:
             _refuse("A translation is told no language", "Leave language out; it is heard.")
 
 
