@@ -103,12 +103,12 @@ class Specs(Protocol):
 
     @hookspec
     def multitap_moderation(self, backend: Backend) -> ModerationModel:
-        """Judge whether texts may be shown. Provisional."""
+        """Judge whether texts may be shown."""
         ...
 
     @hookspec
     def multitap_image(self, backend: Backend) -> ImageModel:
-        """Make pictures from a description. Provisional."""
+        """Make pictures from a description."""
         ...
 
     @hookspec

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import struct
 
+import scripted_openai_media
 from scripted_answers import CONTEXT, halves, say, size_of
 from scripted_responses import as_chat, respond_to
 
@@ -41,6 +42,7 @@ class ScriptedOpenAI(Server):
             "POST /v1/embeddings": embed,
             "GET /v1/models": models,
             **{f"GET /v1/models/{name}": describe for name in MODELS},
+            **scripted_openai_media.ROUTES,
         }
         guarded = {route: self.guarded(script) for route, script in routes.items()}
         super().__init__(repeat(when(guarded, otherwise=nowhere)))

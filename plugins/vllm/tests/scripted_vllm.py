@@ -7,12 +7,17 @@ It has every route; ``without`` are those that the model of a real one would not
 from __future__ import annotations
 
 import base64
+import email
+import io
+import re
 import struct
+import wave
 
 from multitap.testing import Server, json, repeat, request, sse
 
 MODELS = ("llama3.2:3b", "phi3:8b", "tiny")
 CONTEXT = 1000  # tokens; a token is a word
+SECONDS = {"type": "duration", "seconds": 2}
 ANSWERS = {
     "capital of France": "The capital of France is Paris.",
     "sky blue": "Because air scatters blue light more than red.",
@@ -39,6 +44,8 @@ class ScriptedVllm(Server):
         method, route = ROUTES[asked.path]
         if asked.method != method:
             return json({"detail": "Method Not Allowed"}, 405)
+        if asked.path.startswith("/v1/audio/"):
+            return route(asked)
         body = asked.json() if method == "POST" else {}
         if body and body["model"] not in MODELS:
             message = f"The model `{body['model']}` does not exist."
@@ -214,6 +221,39 @@ def detokenize(asked):
     return json({"prompt": bytes(asked["tokens"]).decode()})
 
 
+def transcription(asked):
+    """The text of a WAV file whose samples hold it, one byte each."""
+    form = form_of(asked)
+    text = text_of_wav(form["file"][0])
+    if form["response_format"] == ["verbose_json"]:
+        segment = {"id": 0, "start": 0.0, "end": 1.5, "text": f" {text}", "tokens": [1]}
+        facts = {"duration": "1.5", "language": "en", "segments": [segment], "words": None}
+        return json({"text": text, "usage": SECONDS, **facts})
+    if form.get("stream") != ["true"]:
+        return json({"text": text, "usage": SECONDS})
+    pieces = [{"delta": {"content": word}} for word in re.findall(r"\s*\S+", text)]
+    choices = [*pieces, {"delta": {"content": ""}, "finish_reason": "stop"}]
+    chunks = [{"object": "transcription.chunk", "choices": [choice]} for choice in choices]
+    usage = {"prompt_tokens": 9, "completion_tokens": len(pieces), "total_tokens": 9 + len(pieces)}
+    return sse([*chunks, {"object": "transcription.chunk", "choices": [], "usage": usage}])
+
+
+def form_of(asked):
+    """The fields of a form, a list for each name; files are their content."""
+    head = b"content-type: " + asked.headers["content-type"].encode() + b"\r\n\r\n"
+    fields = {}
+    for part in email.message_from_bytes(head + asked.body).get_payload():
+        content = part.get_payload(decode=True)
+        name = part.get_param("name", header="content-disposition")
+        fields.setdefault(name, []).append(content if part.get_filename() else content.decode())
+    return fields
+
+
+def text_of_wav(data):
+    with wave.open(io.BytesIO(data)) as sound:
+        return sound.readframes(sound.getnframes())[1::2].decode()
+
+
 def models(_):
     rows = [
         {"id": name, "root": f"org/{name}", "owned_by": "vllm", "max_model_len": CONTEXT}
@@ -226,6 +266,8 @@ ROUTES = {
     "/v1/chat/completions": ("POST", chat),
     "/v1/embeddings": ("POST", embed),
     "/v1/rerank": ("POST", rerank),
+    "/v1/audio/transcriptions": ("POST", transcription),
+    "/v1/audio/translations": ("POST", transcription),
     "/tokenize": ("POST", tokenize),
     "/detokenize": ("POST", detokenize),
     "/v1/models": ("GET", models),

@@ -19,8 +19,9 @@ from multitap_vllm.catalog import multitap_catalog
 from multitap_vllm.provider import multitap_provider
 
 BACKEND = Backend(id="vllm", provider="vllm")
-CHAT = ("/v1/embeddings", "/v1/rerank")  # what a generating model has no route for
-POOLING = ("/v1/chat/completions",)
+HEAR = "/v1/audio/transcriptions"
+CHAT = ("/v1/embeddings", "/v1/rerank", HEAR)  # what a generating model has no route for
+POOLING = ("/v1/chat/completions", HEAR)
 
 
 @pytest.fixture(params=WORLDS, ids=["sync", "async"])
@@ -59,7 +60,7 @@ def run(work, answers):
 
 def recorded(**names):
     paths = {"models": "/v1/models", "version": "/version", "chat": "/v1/chat/completions"}
-    paths |= {"embedding": "/v1/embeddings", "rerank": "/v1/rerank"}
+    paths |= {"embedding": "/v1/embeddings", "rerank": "/v1/rerank", "transcription": HEAR}
     return {paths[key]: vllm_reader.recorded(name) for key, name in names.items()}
 
 
@@ -69,15 +70,16 @@ THERE, MISSING = "error_wrong_method", "error_unknown_path"
 @pytest.mark.parametrize(
     ("list_", "routes", "capabilities"),
     [
-        ("models", (THERE, MISSING, MISSING), {"chat", "tokenize"}),
-        ("embed_models", (MISSING, THERE, THERE), {"embedding", "rerank", "tokenize"}),
-        ("rerank_models", (MISSING, MISSING, THERE), {"rerank", "tokenize"}),
-        ("models", (MISSING, MISSING, MISSING), None),
+        ("models", (THERE, MISSING, MISSING, MISSING), {"chat", "tokenize"}),
+        ("models", (MISSING, MISSING, MISSING, THERE), {"transcription", "tokenize"}),
+        ("embed_models", (MISSING, THERE, THERE, MISSING), {"embedding", "rerank", "tokenize"}),
+        ("rerank_models", (MISSING, MISSING, THERE, MISSING), {"rerank", "tokenize"}),
+        ("models", (MISSING,) * 4, None),
     ],
 )
 def test_a_recorded_list_and_the_routes_that_are_there(list_, routes, capabilities):
-    chat, embedding, rerank = routes
-    answers = recorded(models=list_, chat=chat, embedding=embedding, rerank=rerank)
+    names = ("chat", "embedding", "rerank", "transcription")
+    answers = recorded(models=list_, **dict(zip(names, routes, strict=True)))
     found, sent = run(multitap_catalog(BACKEND).models(), answers)
     (row,) = json.loads(vllm_reader.recorded(list_).body)["data"]
     facts = ["context_length", *(["capabilities"] if capabilities else [])]
@@ -96,6 +98,7 @@ def test_a_recorded_list_and_the_routes_that_are_there(list_, routes, capabiliti
         "GET /v1/chat/completions",
         "GET /v1/embeddings",
         "GET /v1/rerank",
+        f"GET {HEAR}",
     ]
 
 
@@ -115,7 +118,7 @@ def test_a_key_that_is_missing_is_said_by_the_list():
 @pytest.mark.parametrize(
     ("without", "capabilities"),
     [
-        ((), {"chat", "embedding", "rerank", "tokenize"}),
+        ((), {"chat", "embedding", "rerank", "transcription", "tokenize"}),
         (CHAT, {"chat", "tokenize"}),
         (POOLING, {"embedding", "rerank", "tokenize"}),
     ],

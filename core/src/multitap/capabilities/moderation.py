@@ -1,4 +1,4 @@
-"""Moderation: texts in, what is wrong with each out. Provisional until a second plugin has it."""
+"""Moderation: texts in, what is wrong with each out."""
 
 from __future__ import annotations
 

@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from multitap.cli.output import is_terminal
 from multitap.errors import ConfigError
+from multitap.signatures import HEAD, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from multitap.messages import Image
 
-__all__ = ("image_of", "lines_or_piped", "piped", "question", "schema_of")
-
-_SIGNATURES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
+__all__ = (
+    "image_of",
+    "lines_or_piped",
+    "piped",
+    "piped_bytes",
+    "question",
+    "schema_of",
+    "text_or_piped",
+)
 
 
 def piped() -> str | None:
@@ -31,6 +38,25 @@ def piped() -> str | None:
             "standard input is not UTF-8",
             hint=f"Convert it; look at byte {error.start + 1}.",
         ) from error
+
+
+def piped_bytes() -> bytes:
+    """The whole of standard input, as it is.
+
+    Raises:
+        ConfigError: A person sits there, or it is closed.
+    """
+    if sys.stdin is None or is_terminal(sys.stdin):
+        raise ConfigError("nothing is piped in", hint="Pipe a file in, or name one.")
+    return sys.stdin.buffer.read()
+
+
+def text_or_piped(text: str | None) -> str:
+    """The text that was typed; without any, all of standard input, without the end of its line."""
+    found = (piped() or "").rstrip("\r\n") if text is None else text
+    if not found.strip():
+        raise ConfigError("there is no text", hint="Write it, or pipe it in.")
+    return found
 
 
 def question(prompt: str | None, more: str | None) -> str:
@@ -76,13 +102,11 @@ def image_of(file: str) -> Image:
     from multitap.messages import Image
 
     data = _content(file)
-    kinds = [kind for start, kind in _SIGNATURES.items() if data.startswith(start)]
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        kinds.append("image/webp")
-    if not kinds:
+    kind = type_of(data[:HEAD])
+    if kind is None or not kind.startswith("image/"):
         message = f"{file} is no picture that is known here"
         raise ConfigError(message, file=file, hint="Use PNG, JPEG, GIF or WebP.")
-    return Image(data, kinds[0])
+    return Image(data, kind)
 
 
 def _content(file: str) -> bytes:

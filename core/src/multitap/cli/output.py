@@ -7,13 +7,13 @@ import os
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from multitap.cli.clean import Cleaner, one_line
 from multitap.errors import LocalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = ("Output", "ReaderGone", "is_terminal", "silence_stdout", "wants_style")
 
@@ -80,6 +80,10 @@ class Output:
         """Write each value on a line of its own."""
         self._write("".join(f"{_dumped(value)}\n" for value in values))
 
+    def binary(self, data: bytes) -> None:
+        """Write bytes as they are."""
+        self._guarded(lambda: _binary(sys.stdout).write(data))
+
     def note(self, message: str) -> None:
         """Say something on standard error, on one line."""
         self._end_thought()
@@ -102,9 +106,12 @@ class Output:
             self._write_error(f"{_PLAIN if self._styled else ''}\n\n")
 
     def _write(self, text: str) -> None:
+        self._guarded(lambda: sys.stdout.write(text))
+
+    def _guarded(self, write: Callable[[], object]) -> None:
         self.require()
         try:
-            sys.stdout.write(text)
+            write()
             sys.stdout.flush()
         except BrokenPipeError:
             silence_stdout()
@@ -122,6 +129,12 @@ class Output:
         with suppress(AttributeError, OSError, ValueError):
             sys.stderr.write(text)
             sys.stderr.flush()
+
+
+def _binary(stream: TextIO) -> BinaryIO:
+    """The bytes below the text."""
+    stream.flush()
+    return stream.buffer
 
 
 def is_terminal(stream: TextIO | None) -> bool:

@@ -23,6 +23,12 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "embed": ("texts", "Turn texts into vectors."),
         "rerank": ("texts", "Order documents by relevance to a query."),
         "tokenize": ("texts", "Split a text into a model's tokens."),
+        "detokenize": ("texts", "Join a model's tokens to a text."),
+        "transcribe": ("sounds", "Write down what is said in a sound."),
+        "speak": ("sounds", "Speak a text."),
+        "voices": ("sounds", "List the voices that a model can speak with."),
+        "moderate": ("texts", "Judge whether texts may be shown."),
+        "draw": ("pictures", "Draw a picture, or change some."),
     },
     "Look": {
         "models": ("inventory", "List the models that the backends have."),

@@ -1,4 +1,4 @@
-"""``multitap embed``, ``rerank`` and ``tokenize``."""
+"""``multitap embed``, ``rerank``, ``tokenize``, ``detokenize`` and ``moderate``."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from multitap.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from multitap.capabilities.moderation import Judgement
     from multitap.cli.invocation import Invocation
 
-__all__ = ("embed", "rerank", "tokenize")
+__all__ = ("detokenize", "embed", "moderate", "rerank", "tokenize")
 
 _EMBED = """\b
 Examples:
@@ -34,6 +35,16 @@ _TOKENIZE = """\b
 Examples:
   multitap tokenize -m vllm:phi3 "How many tokens is this?"
   multitap tokenize -m vllm:phi3 --json < book.txt
+"""
+_DETOKENIZE = """\b
+Examples:
+  multitap detokenize -m vllm:phi3 4438 1784 11460
+  multitap detokenize -m vllm:phi3 --json < ids.txt
+"""
+_MODERATE = """\b
+Examples:
+  multitap moderate -m openai:omni-moderation-latest "What a fine day"
+  multitap moderate -m openai:omni-moderation-latest --json < comments.txt
 """
 
 
@@ -125,3 +136,71 @@ def tokenize(
         texts = [json.dumps(p.decode(errors="replace"), ensure_ascii=False) for p in found.pieces]
         rows = [(str(i), t) for i, t in zip(found.ids, texts, strict=True)]
         print_table(invocation.output, ("ID", "TEXT"), rows)
+
+
+@click.command(cls=Command, epilog=_DETOKENIZE, short_help="Join a model's tokens to a text.")
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@runtime_options
+@json_option
+@click.pass_obj
+def detokenize(
+    invocation: Invocation,
+    /,
+    ids: Sequence[str],
+    llm: Sequence[str],
+    config: str | None,
+    **options: Any,
+) -> None:
+    """Join a model's tokens to a text; without ID, those of standard input."""
+    words = list(ids) or (piped() or "").split()
+    numbers = [_number(word) for word in words]
+    if not numbers:
+        raise ConfigError("there are no ids", hint="Write them, or pipe them in.")
+    with invocation.runtime(config, llm) as runtime:
+        text = runtime.detokenize(numbers, **options)
+    if invocation.form == "json":
+        invocation.output.json({"text": text})
+    else:
+        invocation.output.text(text)
+        invocation.output.end()
+
+
+def _number(word: str) -> int:
+    if not (word.isascii() and word.isdigit()):
+        raise ConfigError(f"{word!r} is no id of a token", hint="Ids are whole numbers.")
+    return int(word)
+
+
+@click.command(cls=Command, epilog=_MODERATE, short_help="Judge whether texts may be shown.")
+@click.argument("texts", metavar="[TEXT]...", nargs=-1)
+@runtime_options
+@json_option
+@click.pass_obj
+def moderate(
+    invocation: Invocation,
+    /,
+    texts: Sequence[str],
+    llm: Sequence[str],
+    config: str | None,
+    **options: Any,
+) -> None:
+    """Judge whether texts may be shown; without TEXT, the lines of standard input.
+
+    Says of each whether it is flagged, and for what; the exit code is 0 either way.
+    """
+    rows = lines_or_piped(texts, "texts")
+    with invocation.runtime(config, llm) as runtime:
+        found = runtime.moderate(rows, **options)
+    if invocation.form == "json":
+        results = [{"text": t, **attrs.asdict(j)} for t, j in zip(rows, found, strict=True)]
+        invocation.output.json({"results": results})
+        return
+    lines = [(_verdict(judged), text) for judged, text in zip(found, rows, strict=True)]
+    print_table(invocation.output, ("FLAGGED", "TEXT"), lines)
+
+
+def _verdict(judged: Judgement) -> str:
+    """Why it is flagged, the surest reason first."""
+    reasons = [name for name, bad in judged.categories.items() if bad]
+    reasons.sort(key=lambda name: -judged.scores.get(name, 0.0))
+    return ", ".join(reasons) or "yes" if judged else "no"

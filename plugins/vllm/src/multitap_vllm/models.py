@@ -14,6 +14,7 @@ ROUTES = {
     "chat": "/v1/chat/completions",
     "embedding": "/v1/embeddings",
     "rerank": "/v1/rerank",
+    "transcription": "/v1/audio/transcriptions",
 }
 """The route of each capability, which a server has only if its model can do it."""
 
