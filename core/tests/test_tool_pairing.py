@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multitap.messages import Message, ToolCall, ToolResult
-from multitap.tool_pairing import NO_RESULT, repair_tool_pairing
+from multitap.tool_pairing import NO_RESULT, in_call_order, repair_tool_pairing
 
 USER = Message("user", "How cold is it?")
 
@@ -148,3 +148,33 @@ def test_parallel_calls_may_be_answered_in_any_order(sizes, chance: random.Rando
         chance.shuffle(answers)
         messages += [USER, asks(*ids, text="Look."), *answers]
     assert repair_tool_pairing(tuple(messages))[1] == ()
+
+
+@given(st.lists(st.integers(0, 4), max_size=4), st.randoms(use_true_random=False))
+def test_results_of_parallel_calls_are_put_in_the_order_of_the_calls(sizes, chance: random.Random):
+    messages, wanted = [], []
+    for turn, size in enumerate(sizes):
+        ids = [f"{turn}.{number}" for number in range(size)]
+        answers = [gave(call_id, f"of {call_id}") for call_id in ids]
+        chance.shuffle(answers)
+        messages += [USER, asks(*ids, text="Look."), *answers]
+        wanted += ids
+    found = in_call_order(tuple(messages))
+    results = [part for m in found for part in m.parts if isinstance(part, ToolResult)]
+    assert [(r.call_id, r.content) for r in results] == [(i, f"of {i}") for i in wanted]
+    assert [m for m in found if m.role != "tool"] == [m for m in messages if m.role != "tool"]
+    assert in_call_order(found) is found
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (USER, asks("a", "b"), gave("a"), gave("b"), USER),
+        (USER, asks("a", "a"), gave("a", "1"), gave("a", "2")),
+        (gave("a"), gave("b")),
+        (asks("a", "b"), Message("tool", [ToolResult("b", "1"), "a note", ToolResult("a", "2")])),
+    ],
+    ids=range(4),
+)
+def test_what_has_no_other_order_is_the_same_object(messages):
+    assert in_call_order(messages) is messages

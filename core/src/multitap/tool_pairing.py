@@ -11,13 +11,15 @@ cut, or one that another program has kept, must not end there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import is_
 
 import attrs
 
 from multitap.events import Notice
 from multitap.messages import Message, Part, ToolCall, ToolResult
 
-__all__ = ("NO_RESULT", "repair_tool_pairing")
+__all__ = ("NO_RESULT", "in_call_order", "repair_tool_pairing")
 
 NO_RESULT = "The call was interrupted: there is no result."
 
@@ -38,6 +40,34 @@ def repair_tool_pairing(messages: Messages) -> tuple[Messages, Sequence[Notice]]
         repair.add(message)
     repair.end()
     return (tuple(repair.turns()), repair.notices) if repair.notices else (messages, ())
+
+
+def in_call_order(messages: Messages) -> Messages:
+    """A paired history with the results of parallel calls in the order of their calls.
+
+    Tools that run at once end in any order. Most chat templates show a result without its id, so
+    that for the model its place alone says whose it is. What is in order stays the same object.
+
+    >>> from multitap.messages import Message, ToolCall, ToolResult
+    >>> calls = Message("assistant", [ToolCall("a", "add"), ToolCall("b", "add")])
+    >>> results = Message("tool", [ToolResult("b", "9"), ToolResult("a", "4")])
+    >>> [result.content for result in in_call_order((calls, results))[1].parts]
+    ['4', '9']
+    """
+    ordered: list[Message] = []
+    for is_result, group in groupby(messages, lambda message: message.role == "tool"):
+        run = list(group)
+        ordered += _sorted(run, ordered[-1].tool_calls) if is_result and ordered else run
+    return messages if all(map(is_, ordered, messages)) else tuple(ordered)
+
+
+def _sorted(run: list[Message], calls: Sequence[ToolCall]) -> list[Message]:
+    """The results of these calls, as one message where their order changes."""
+    results = [part for message in run for part in message.parts if isinstance(part, ToolResult)]
+    places = {call.id: place for place, call in reversed(list(enumerate(calls)))}
+    ordered = sorted(results, key=lambda result: places.get(result.call_id, len(places)))
+    more = sum(len(message.parts) for message in run) > len(results)
+    return run if more or ordered == results else [Message("tool", ordered)]
 
 
 def _speaks_of_tools(message: Message) -> bool:

@@ -53,6 +53,7 @@ def build_backend(section: Section, provider: ProviderInfo) -> Backend:
     auth = auth_of(section, provider.key, secrets, problems)
     endpoint = section.endpoint or provider.endpoint
     _check_urls(endpoint, section, problems)
+    _check_proxy_has_use(endpoint, section, problems)
     problems.raise_if_any()
     return Backend(
         id=section.name,
@@ -101,6 +102,17 @@ def _check_urls(endpoint: str, section: Section, problems: Problems) -> None:
         except ValueError as error:
             source = section.sources.get(key, Source("code"))
             problems.add(f"{key} in [{section.name}] {error}", source)
+
+
+def _check_proxy_has_use(endpoint: str, section: Section, problems: Problems) -> None:
+    """What works in this process, or has no address yet, is not reached through a proxy."""
+    if section.proxy not in (None, "none", "system") and not endpoint:
+        problems.add(
+            f"proxy in [{section.name}] has no use: this backend has no endpoint to reach",
+            section.sources.get("proxy", Source("code")),
+            key=f"{section.name}.proxy",
+            hint="Remove proxy, or set endpoint.",
+        )
 
 
 def _settings(section: Section, provider: ProviderInfo, problems: Problems) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from multitap.filters.function_calls import FunctionCalls
 from multitap.filters.strict import Strict
 from multitap.filters.think import ThinkFilter
 from multitap.text_tools import offered_tools, tools_as_text
-from multitap.tool_pairing import repair_tool_pairing
+from multitap.tool_pairing import in_call_order, repair_tool_pairing
 from multitap.work import Work
 
 __all__ = ("Wording", "worded")
@@ -72,8 +72,10 @@ def worded(
     Raises:
         NotSupported: ``strict``, and a tool that must be called can only be asked for in words.
     """
-    messages, repaired = repair_tool_pairing(request.messages)
-    request = attrs.evolve(request, messages=messages) if repaired else request
+    paired, repaired = repair_tool_pairing(request.messages)
+    messages = in_call_order(paired)
+    changed = messages is not request.messages
+    request = attrs.evolve(request, messages=messages) if changed else request
     options: Collection[str] | None = getattr(plugin, "options", None)
     tags = _of_model(section.think_tags, request.model, getattr(plugin, "think_tags", None))
     words = _of_model(section.tools, request.model, _declared_tools(plugin, options))

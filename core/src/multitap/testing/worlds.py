@@ -111,8 +111,8 @@ class OnALoop:
     def __init__(
         self, config: ConfigSource = None, registry: Registry | None = None, **options: Any
     ) -> None:
+        self.rt = AsyncRuntime(config, registry=registry, **options)  # a wrong one leaves no loop
         self.loop = asyncio.new_event_loop()
-        self.rt = AsyncRuntime(config, registry=registry, **options)
 
     def __enter__(self) -> OnALoop:
         return self

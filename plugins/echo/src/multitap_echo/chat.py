@@ -9,8 +9,9 @@ from multitap.events import Event, Stop, UsageReport
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import LocalExchange
 from multitap_echo.local import local
+from multitap_echo.media import media_events
 from multitap_echo.script import read_script
-from multitap_echo.speaking import call_events, reasoning_events, text_events
+from multitap_echo.speaking import call_events, extra_notices, reasoning_events, text_events
 from multitap_echo.words import limited, usage
 
 
@@ -32,11 +33,13 @@ class EchoChat:
 
     def _events(self, request: ChatRequest) -> Iterator[Event]:
         script = read_script(request, self._reply)
+        yield from extra_notices(request)
         text, reason = limited(script.text, request)
         calls = script.calls if reason != "max_tokens" else []
         for choice in range(request.n):
             yield from reasoning_events(script.thought, self._size, choice)
             yield from text_events(text, self._size, request.logprobs, choice)
+            yield from media_events(request, choice)
             yield from call_events(calls, request, choice)
         if script.failure:
             raise script.failure

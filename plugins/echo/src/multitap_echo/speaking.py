@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from multitap.capabilities.chat import ChatRequest
 from multitap.events import (
     Event,
+    Notice,
     Reasoning,
     Text,
     TokenLogprob,
@@ -16,6 +17,12 @@ from multitap.events import (
 )
 from multitap.messages import parse_arguments
 from multitap_echo.words import cut, words
+
+
+def extra_notices(request: ChatRequest) -> Iterator[Event]:
+    """A warning for each option of ``extra``: the echo has none of its own."""
+    for name in request.extra:
+        yield Notice("unsupported_option", f"The echo has no option {name!r}.", f"extra.{name}")
 
 
 def reasoning_events(thought: str, size: int, choice: int) -> Iterator[Event]:

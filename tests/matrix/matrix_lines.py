@@ -1,0 +1,123 @@
+"""The validation matrix: what every chat plugin is held to, and what is not there for it, and why.
+
+A test is marked with the line that it proves: ``has`` runs it for the plugins that have the thing,
+``lacks`` for the others, where it is refused by name. So no cell is without a test.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).parents[2]
+PLUGINS = ("echo", "llamacpp", "llamaserver", "lmstudio", "ollama", "openai", "tgi", "vllm")
+IN_PROCESS = ("echo", "llamacpp")
+
+LINES = {
+    "pure text": (),
+    "native reasoning": (),
+    "reasoning by <think>": (),
+    "native tool streaming": (),
+    "legacy <function_call>": (),
+    "multi-tool history replay": (),
+    "image input": (),
+    "image output": (),
+    "usage mapping": (),
+    "prompt-cache mapping": ("prefix", "count", "option"),
+    "proxy / trace / abort": ("proxy", "trace", "abort"),
+    "embeddings": (),
+    "retired roll-back path": (),
+}
+"""Each line with its parts; a line without parts is one thing."""
+
+NO_PICTURES = "no server route gives pictures, and an answer of chat has no field for one"
+NO_COUNT = "the count is unknown (`None`), never 0"
+NO_ADDRESS = "it works in this process, so there is nothing for a proxy to reach"
+ABSENT = {
+    ("native reasoning", "tgi"): (
+        "TGI: a message of chat (`router/src/lib.rs`) has `content` and `tool_calls` and no field"
+        " for thoughts; the model's template alone decides whether it thinks, in the text"
+    ),
+    ("image input", "llamacpp"): (
+        "llama.cpp sees only through a projector (`mmproj`), and the plugin loads text models alone"
+    ),
+    ("image output", "llamacpp"): f"llama.cpp: {NO_PICTURES} (`tools/server/README.md`)",
+    ("image output", "llamaserver"): f"llama-server: {NO_PICTURES} (`tools/server/README.md`)",
+    ("image output", "lmstudio"): f"LM Studio: {NO_PICTURES} (its REST API documentation)",
+    ("image output", "ollama"): (
+        "Ollama: no image route (`server/routes.go`), and image models are refused by"
+        " `/api/generate`"
+    ),
+    ("image output", "tgi"): f"TGI: {NO_PICTURES} (`router/src/server.rs`)",
+    ("image output", "vllm"): f"vLLM: {NO_PICTURES} (its OpenAI-compatible server)",
+    ("prompt-cache mapping", "echo", "prefix"): "nothing is computed, so nothing is kept",
+    ("prompt-cache mapping", "echo", "count"): f"there is no cache; {NO_COUNT}",
+    ("prompt-cache mapping", "echo", "option"): "there is no cache, so there is nothing to ask of it",
+    ("prompt-cache mapping", "lmstudio", "count"): (
+        "LM Studio: `usage` has `prompt_tokens`, `completion_tokens` and `total_tokens` alone"
+        f" (its REST API documentation); {NO_COUNT}"
+    ),
+    ("prompt-cache mapping", "ollama", "count"): (
+        f"Ollama: `prompt_eval_count` is of the whole prompt, cached or not; {NO_COUNT}"
+    ),
+    ("prompt-cache mapping", "tgi", "count"): (
+        f"TGI: `Usage` (`router/src/lib.rs`) has three counts, none of the cache; {NO_COUNT}"
+    ),
+    ("prompt-cache mapping", "tgi", "option"): (
+        "TGI: prefix caching is set when the server starts (`launcher/src/main.rs`); a request has"
+        " no field for it"
+    ),
+    ("proxy / trace / abort", "echo", "proxy"): NO_ADDRESS,
+    ("proxy / trace / abort", "llamacpp", "proxy"): NO_ADDRESS,
+    ("embeddings", "tgi"): "TGI: there is no embedding route in `router/src/server.rs`",
+}
+"""Why something is not there for a plugin: a line, the plugin, and the part if the line has some."""
+
+
+def cell_of(line, plugin, part=None):
+    return (line, plugin) if part is None else (line, plugin, part)
+
+
+def has(line, part=None):
+    """The test runs for every plugin that has it."""
+    return _for([p for p in PLUGINS if cell_of(line, p, part) not in ABSENT], line, part)
+
+
+def lacks(line, part=None):
+    """The test runs for every plugin for which it is not there."""
+    return _for([p for p in PLUGINS if cell_of(line, p, part) in ABSENT], line, part)
+
+
+def _for(plugins, line, part):
+    assert plugins, f"no plugin for {line}, {part}"
+    assert part in (LINES[line] or (None,)), f"{line} has no part {part}"
+    marked = [pytest.param(p, marks=pytest.mark.cell(line, p, part)) for p in plugins]
+    return pytest.mark.parametrize("plugin", marked)
+
+
+# ---- the table -----------------------------------------------------------------------------------
+
+
+def declared():
+    """What each cell is said to be: ``ok``, or ``n/a``."""
+    parts = [(line, p, part) for line in LINES for p in PLUGINS for part in LINES[line] or (None,)]
+    return {key: "n/a" if cell_of(*key) in ABSENT else "ok" for key in parts}
+
+
+def table(states):
+    """The rows of the table; the parts of a cell are told apart where they differ."""
+    yield ["", *PLUGINS]
+    for line, parts in LINES.items():
+        yield [line, *(_shown([states.get((line, p, x), "-") for x in parts or (None,)])
+                       for p in PLUGINS)]  # fmt: skip
+
+
+def _shown(states):
+    return states[0] if len(set(states)) == 1 else " / ".join(states)
+
+
+def reasons():
+    """What is not there, and why, a row each."""
+    for (line, plugin, *part), reason in ABSENT.items():
+        yield [", ".join([line, *part]), plugin, reason]

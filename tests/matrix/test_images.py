@@ -1,0 +1,116 @@
+"""Pictures: shown to a model, and made by one."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from matrix_lines import has, lacks
+from matrix_wires import Case, ask, events, kinds, said
+
+from multitap.errors import NotSupported
+from multitap.events import ImageData, Stop, Text
+from multitap.messages import Image
+from multitap.registry import Registry
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
+)
+CODED = base64.b64encode(PNG).decode()
+WORDS = "What is this?"
+SHOWN = [WORDS, Image(PNG, "image/png")]
+PLACE = "https://box.example/a.png"
+
+
+def part(url):
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def turn(url):
+    return {"role": "user", "content": [{"type": "text", "text": WORDS}, part(url)]}
+
+
+OLLAMAS = {"role": "user", "content": WORDS, "images": [CODED]}
+BY_URL = ("llamaserver", "openai", "tgi", "vllm")
+
+
+@has("image input")
+def test_a_picture_is_sent_in_the_servers_form(world, plugin):
+    raw = None if plugin == "echo" else said(plugin, "A", " red dot.")
+    seen = ask(world, plugin, Case(SHOWN, raw=raw))
+    assert seen.answer.warnings == ()
+    if seen.sent is None:
+        assert seen.answer.images == (ImageData(PNG, "image/png"),)
+        return
+    wanted = OLLAMAS if plugin == "ollama" else turn(f"data:image/png;base64,{CODED}")
+    assert seen.sent["messages"] == [wanted]
+    assert seen.answer.text == "A red dot."
+
+
+@has("image input")
+def test_a_picture_that_is_a_url_is_sent_as_one_or_refused(world, plugin):
+    raw = None if plugin == "echo" else said(plugin, "A", " red dot.")
+    case = Case([WORDS, Image(url=PLACE)], raw=raw)
+    if plugin in BY_URL:
+        assert ask(world, plugin, case).sent["messages"] == [turn(PLACE)]
+        return
+    with pytest.raises(NotSupported, match="image|picture") as caught:
+        ask(world, plugin, case)
+    assert caught.value.backend == plugin
+
+
+@lacks("image input")
+def test_a_picture_that_no_model_can_see_is_refused(world, plugin):
+    with pytest.raises(NotSupported, match="image") as caught:
+        ask(world, plugin, Case(SHOWN))
+    assert (caught.value.backend, bool(caught.value.hint)) == (plugin, True)
+
+
+# ---- made ----------------------------------------------------------------------------------------
+
+DRAWS = {"type": "image_generation"}
+
+
+def drawn():
+    """What a response says that has text and a picture in it."""
+    item = {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": CODED}
+    done = {"status": "completed", "usage": {"input_tokens": 9, "output_tokens": 4}}
+    return events(
+        {"type": "response.output_text.delta", "output_index": 0, "delta": "A dot:"},
+        {"type": "response.output_item.done", "output_index": 1, "item": item},
+        {"type": "response.completed", "response": done},
+        done="",
+    )
+
+
+MADE = {
+    "echo": Case(["A dot:", Image(PNG, "image/png")]),
+    "openai": Case(
+        "Draw a dot.", {"extra": {"extra_body": {"tools": [DRAWS]}}}, {"api": "responses"}, drawn()
+    ),
+}
+
+
+@has("image output")
+def test_a_picture_of_an_answer_is_an_event_and_stays_in_the_history(world, plugin):
+    seen = ask(world, plugin, MADE[plugin])
+    assert kinds(seen) == ["text", "image_data", "usage", "stop"]
+    assert [e for e in seen.events if e.type in ("text", "image_data", "stop")] == [
+        Text("A dot:"), ImageData(PNG, "image/png"), Stop("complete")
+    ]  # fmt: skip
+    assert seen.answer.images == (ImageData(PNG, "image/png"),)
+    assert Image(PNG, "image/png") in seen.answer.message.parts
+    if seen.sent is not None:
+        assert seen.sent["tools"] == [DRAWS]
+
+
+@lacks("image output")
+def test_pictures_are_not_offered_and_it_is_said_who_offers_them(world, plugin):
+    section = {} if plugin == "llamacpp" else {"endpoint": "http://127.0.0.1:9"}
+    here = world({plugin: section})
+    offered = {(row.capability, row.provider) for row in here.rt.capabilities()}
+    assert ("image", plugin) not in offered
+    backend = next(each for each in here.rt.backends() if each.id == plugin)
+    with pytest.raises(NotSupported, match=f"{plugin}.*image|image.*{plugin}") as caught:
+        Registry().build("image", backend)
+    assert (caught.value.backend, "echo" in str(caught.value.hint)) == (plugin, True)
