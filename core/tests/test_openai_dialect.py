@@ -439,6 +439,7 @@ def test_opaque_data_of_a_call_is_kept_under_the_providers_name():
         ({"code": "content_filter", "message": "m"}, errors.ContentFiltered),
         ({"http_status_code": 422, "message": "m"}, errors.BadRequest),
         ({"code": 501, "message": "m"}, errors.NotSupported),
+        ({"code": "9" * 5000, "message": "m"}, errors.EngineError),
         ({"type": "exceed_context_size_error", "message": "m"}, errors.ContextOverflow),
         ("the request exceeds the available context size", errors.ContextOverflow),
         ("prompt is too long: 9 tokens > 5 maximum", errors.ContextOverflow),
@@ -530,6 +531,7 @@ def test_any_json_is_explained(value, name):
         ({"retry-after": "-3"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
+        ({"retry-after": "01 Jan 99999999999999999999 00:00:00 GMT"}, None),
         ({}, None),
     ],
 )

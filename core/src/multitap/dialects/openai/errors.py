@@ -141,9 +141,10 @@ def _message(facts: dict[str, Any]) -> str:
 def _number(facts: dict[str, Any]) -> int | None:
     for name in ("code", "http_status_code", "status"):
         value = facts.get(name)
-        number = int(value) if isinstance(value, str) and value.isdecimal() else value
-        if isinstance(number, int) and 400 <= number < 600:
-            return number
+        if isinstance(value, str) and len(value) == 3 and value.isdecimal():
+            value = int(value)
+        if isinstance(value, int) and 400 <= value < 600:
+            return value
     return None
 
 
