@@ -282,6 +282,17 @@ def test_choices_are_kept_apart_and_choice_0_stops_last():
     assert out == [Text("a"), Text("b", 1), Stop("max_tokens", 1), Stop("complete")]
 
 
+def test_an_answer_without_its_first_choice_is_truncated():
+    out = read(delta("stop", content="a", index=1))
+    assert (out[0], len(out)) == (Text("a", 1), 2)
+    assert isinstance(error_of(out), errors.TruncatedStream)
+
+
+def test_choice_0_stops_last_whatever_the_others_are_called():
+    out = read(*(delta("stop", content="a", index=index) for index in (-1, 0, 1)))
+    assert [event.choice for event in out[3:]] == [1, -1, 0]
+
+
 def test_reasoning_under_either_name_and_once_under_both():
     out = read(delta(reasoning="a"), delta(reasoning_content="b"), finish=False)
     assert out == [Reasoning("a"), Reasoning("b")]
