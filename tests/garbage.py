@@ -63,9 +63,9 @@ CALLS = {
 @cache
 def chats(plugin):
     """By name: the exchange of a chat."""
-    made = {"": _object(plugin, "chat")}
+    made = {"": model_of(plugin, "chat")}
     if plugin == "openai":
-        made["responses: "] = _object(plugin, "chat", api="responses")
+        made["responses: "] = model_of(plugin, "chat", api="responses")
     return {
         f"{kind}{name}": model.chat(chat_request("tiny", "hi", **options))
         for kind, model in made.items()
@@ -78,7 +78,7 @@ def other_work(plugin):
     """By name: the work of every other verb that the plugin has."""
     found = {}
     for capability, verbs in CALLS.items():
-        made = _object(plugin, capability)
+        made = model_of(plugin, capability)
         for verb, given in verbs.items():
             try:
                 found[verb] = getattr(made, verb)(*given)
@@ -87,7 +87,7 @@ def other_work(plugin):
     return found
 
 
-def _object(plugin, capability, **settings):
+def model_of(plugin, capability, **settings):
     backend = Backend(
         id=f"{plugin}{len(settings)}",
         provider=plugin,

@@ -66,7 +66,7 @@ _LIMIT = re.compile(
 )
 _NEEDED = re.compile(
     r"(?i)(?:request \(|input \(|resulted in |too long: |prompt contains |keep the first )"
-    r"(\d+) (?:input )?tokens|\(n_keep: (\d+)"
+    r"(\d+) (?:input )?tokens|\(n_keep: (\d+)|tokens \((\d+) in (?:the|your) (?:messages|prompt)\b"
 )
 _UNSUPPORTED = re.compile(r"(?i)\bdoes not support\b|\bnot (?:currently |yet )?supported\b")
 _NO_SUCH_PATH = re.compile(r"(?i)(?:file )?not found\.?|404 page not found|method not allowed")
