@@ -259,6 +259,13 @@ def test_a_model_that_was_not_asked_is_told(asked, answered, other):
     assert_stream_grammar(events)
 
 
+def test_a_model_that_is_named_after_the_first_words_is_not_told():
+    body = sse({"choices": chunk(content="Hi")["choices"]}, chunk("stop", model="x"), usage(1, 1))
+    events = read(body, model="m")
+    assert [event.type for event in events] == ["text", "usage", "stop"]
+    assert_stream_grammar(events)
+
+
 # ---- whole answers, and refusals -----------------------------------------------------------------
 
 
