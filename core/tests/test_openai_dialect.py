@@ -310,6 +310,13 @@ def test_logprobs_of_tokens_without_text_come_with_the_next_text_or_at_the_end()
     assert tokens == [["a", "b"], ["c"]]
 
 
+def test_a_token_without_a_probability_is_left_out():
+    value = delta("stop", content="ab")
+    entries = [{"token": "a"}, {"logprob": -1.0}, {"token": "b", "logprob": -2.0}]
+    value["choices"][0]["logprobs"] = {"content": entries}
+    assert [token.token for token in read(value)[0].logprobs] == ["b"]
+
+
 # ---- tool calls ----------------------------------------------------------------------------------
 
 
@@ -375,6 +382,12 @@ def test_the_old_function_call_is_a_call():
     assert calls_of(out) == [("f", "{}", None)]
 
 
+def test_a_call_that_is_said_in_both_ways_is_one():
+    both = call("{}", wire_id="x", name="f")
+    out = read(delta("stop", tool_calls=[both], function_call=both["function"]))
+    assert calls_of(out) == [("f", "{}", None)]
+
+
 @pytest.mark.parametrize(
     ("finish", "reason"),
     [("stop", "tool_use"), ("length", "max_tokens"), ("eos_token", "tool_use")],
@@ -404,6 +417,12 @@ def test_a_call_of_a_cut_stream_is_ended_before_the_failure():
     out = read(delta(tool_calls=[call('{"a"', wire_id="x", name="f")]))
     assert calls_of(out) == [("f", '{"a"', True)]
     assert isinstance(error_of(out), errors.TruncatedStream)
+
+
+def test_an_open_call_is_ended_before_the_error_of_the_server():
+    out = read(delta(tool_calls=[call('{"a"', wire_id="x", name="f")]), {"error": "gone"})
+    assert calls_of(out) == [("f", '{"a"', True)]
+    assert isinstance(error_of(out), errors.EngineError)
 
 
 def test_a_call_is_incomplete_where_the_stream_ended_though_its_text_is_whole_so_far():

@@ -184,6 +184,12 @@ def test_a_recorded_refusal(name):
     assert error.hint
 
 
+def test_what_the_headers_tell_is_kept_whatever_the_sentence_means():
+    body = json.dumps({"error": {"code": 500, "message": RANGE, "type": "server_error"}}).encode()
+    error = explained(500, body, **{"retry-after": "3", "x-request-id": "r1"})
+    assert (type(error), error.retry_after, error.request_id) == (BadRequest, 3.0, "r1")
+
+
 def test_an_answer_without_json_is_a_server_that_is_down():
     error = explained(500, b"Internal Server Error", **{"content-type": "text/plain"})
     assert (type(error), error.message) == (ProviderDown, "Internal Server Error")
