@@ -65,6 +65,6 @@ def read_choice(found, choice):
         name, text = found["calls"].get(key, ("", ""))
         function = call["function"]
         found["calls"][key] = (
-            name + (function.get("name") or ""),
+            name or function.get("name") or "",  # llama-cpp-python says it in every piece
             text + (function.get("arguments") or ""),
         )

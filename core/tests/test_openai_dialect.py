@@ -283,6 +283,17 @@ def test_choices_are_kept_apart_and_choice_0_stops_last():
     assert out == [Text("a"), Text("b", 1), Stop("max_tokens", 1), Stop("complete")]
 
 
+def test_an_answer_without_its_first_choice_is_truncated():
+    out = read(delta("stop", content="a", index=1))
+    assert (out[0], len(out)) == (Text("a", 1), 2)
+    assert isinstance(error_of(out), errors.TruncatedStream)
+
+
+def test_choice_0_stops_last_whatever_the_others_are_called():
+    out = read(*(delta("stop", content="a", index=index) for index in (-1, 0, 1)))
+    assert [event.choice for event in out[3:]] == [1, -1, 0]
+
+
 def test_reasoning_under_either_name_and_once_under_both():
     out = read(delta(reasoning="a"), delta(reasoning_content="b"), finish=False)
     assert out == [Reasoning("a"), Reasoning("b")]
@@ -298,6 +309,13 @@ def test_logprobs_of_tokens_without_text_come_with_the_next_text_or_at_the_end()
     out = read(chunk("a", ""), chunk("b", "ab"), chunk("c", "", "stop"))
     tokens = [[t.token for t in e.logprobs] for e in out if isinstance(e, Text)]
     assert tokens == [["a", "b"], ["c"]]
+
+
+def test_a_token_without_a_probability_is_left_out():
+    value = delta("stop", content="ab")
+    entries = [{"token": "a"}, {"logprob": -1.0}, {"token": "b", "logprob": -2.0}]
+    value["choices"][0]["logprobs"] = {"content": entries}
+    assert [token.token for token in read(value)[0].logprobs] == ["b"]
 
 
 # ---- tool calls ----------------------------------------------------------------------------------
@@ -365,6 +383,12 @@ def test_the_old_function_call_is_a_call():
     assert calls_of(out) == [("f", "{}", None)]
 
 
+def test_a_call_that_is_said_in_both_ways_is_one():
+    both = call("{}", wire_id="x", name="f")
+    out = read(delta("stop", tool_calls=[both], function_call=both["function"]))
+    assert calls_of(out) == [("f", "{}", None)]
+
+
 @pytest.mark.parametrize(
     ("finish", "reason"),
     [("stop", "tool_use"), ("length", "max_tokens"), ("eos_token", "tool_use")],
@@ -394,6 +418,12 @@ def test_a_call_of_a_cut_stream_is_ended_before_the_failure():
     out = read(delta(tool_calls=[call('{"a"', wire_id="x", name="f")]))
     assert calls_of(out) == [("f", '{"a"', True)]
     assert isinstance(error_of(out), errors.TruncatedStream)
+
+
+def test_an_open_call_is_ended_before_the_error_of_the_server():
+    out = read(delta(tool_calls=[call('{"a"', wire_id="x", name="f")]), {"error": "gone"})
+    assert calls_of(out) == [("f", '{"a"', True)]
+    assert isinstance(error_of(out), errors.EngineError)
 
 
 def test_a_call_is_incomplete_where_the_stream_ended_though_its_text_is_whole_so_far():
@@ -440,6 +470,7 @@ def test_opaque_data_of_a_call_is_kept_under_the_providers_name():
         ({"code": "content_filter", "message": "m"}, errors.ContentFiltered),
         ({"http_status_code": 422, "message": "m"}, errors.BadRequest),
         ({"code": 501, "message": "m"}, errors.NotSupported),
+        ({"code": "9" * 5000, "message": "m"}, errors.EngineError),
         ({"type": "exceed_context_size_error", "message": "m"}, errors.ContextOverflow),
         ("the request exceeds the available context size", errors.ContextOverflow),
         ("prompt is too long: 9 tokens > 5 maximum", errors.ContextOverflow),
@@ -537,6 +568,7 @@ def test_any_json_is_explained(value, name):
         ({"retry-after": "-3"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
+        ({"retry-after": "01 Jan 99999999999999999999 00:00:00 GMT"}, None),
         ({}, None),
     ],
 )

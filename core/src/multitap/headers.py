@@ -57,5 +57,5 @@ def _date(value: str) -> datetime | None:
 
     try:
         return parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return None

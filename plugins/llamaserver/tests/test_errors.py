@@ -165,6 +165,9 @@ OF_PYTHON = {
 WANTED = {
     **{f"llama-server-0.7.0-b11669/{name}": wanted for name, wanted in RECORDED.items()},
     **{f"llama-cpp-python-0.3.36/{name}": wanted for name, wanted in OF_PYTHON.items()},
+    "llama.cpp-b11549/embeddings_error_chat_unsupported": RECORDED[
+        "embeddings_error_chat_unsupported"
+    ],
 }
 
 
@@ -179,6 +182,12 @@ def test_a_recorded_refusal(name):
     assert (type(error), error.status) == (cls, recorded.status)
     assert {fact: getattr(error, fact) for fact in facts} == facts
     assert error.hint
+
+
+def test_what_the_headers_tell_is_kept_whatever_the_sentence_means():
+    body = json.dumps({"error": {"code": 500, "message": RANGE, "type": "server_error"}}).encode()
+    error = explained(500, body, **{"retry-after": "3", "x-request-id": "r1"})
+    assert (type(error), error.retry_after, error.request_id) == (BadRequest, 3.0, "r1")
 
 
 def test_an_answer_without_json_is_a_server_that_is_down():

@@ -220,6 +220,21 @@ def test_a_model_that_was_not_asked_is_told(asked, answered, other):
     assert_stream_grammar(events)
 
 
+def test_another_model_is_told_once_and_also_before_an_answer_without_a_word():
+    silence = [chunk(role="assistant", model="x"), chunk("stop", model="x")]
+    said = read(sse(silence[0], chunk(content="Hi", model="x"), silence[1]), model="m")
+    assert [event.type for event in said] == ["warning", "text", "usage", "stop"]
+    notice, failed = read(sse(*silence), model="m")
+    assert (notice.code, failed.error.kind) == ("other_model", "empty_response")
+
+
+def test_a_model_that_is_named_after_the_first_words_is_not_told():
+    body = sse({"choices": chunk(content="Hi")["choices"]}, chunk("stop", model="x"), usage(1, 1))
+    events = read(body, model="m")
+    assert [event.type for event in events] == ["text", "usage", "stop"]
+    assert_stream_grammar(events)
+
+
 # ---- whole answers, and refusals -----------------------------------------------------------------
 
 

@@ -343,6 +343,11 @@ def test_the_runners_refusal_tells_how_long_the_prompt_is_and_how_long_it_may_be
     assert (error.limit, error.needed) == (256, needed)
 
 
+def test_a_number_that_is_no_count_of_tokens_is_not_read():
+    error = explain_ollama(reply(400, json.dumps({"error": RUNNER.format("9" * 5000)})))
+    assert (type(error), error.needed) == (ContextOverflow, None)
+
+
 def test_a_sign_in_names_where_to_sign_in():
     body = {"error": "unauthorized", "signin_url": "https://ollama.com/connect?name=box&key=abc"}
     error = explain_ollama(HttpReply(401, {}, json.dumps(body).encode()))

@@ -1,7 +1,8 @@
 """Reads the recordings in the plainest way; imports nothing of Multitap.
 
-They are of an Ollama server, asked over its ``/v1``. ``recorded`` gives what was asked and what was
-answered; ``expected`` what a chat answer says, computed with ``json.loads`` and loops alone.
+They are of an Ollama server, asked over its ``/v1``, but for folders with the name of another.
+``recorded`` gives what was asked and what was answered; ``expected`` what a chat answer says,
+computed with ``json.loads`` and loops alone.
 """
 
 import json
@@ -27,7 +28,9 @@ def names(used_by):
 
 
 def all_names():
-    return sorted(path.stem for path in RECORDINGS.glob("*.json"))
+    return sorted(
+        str(p.relative_to(RECORDINGS).with_suffix("")) for p in RECORDINGS.glob("**/*.json")
+    )
 
 
 def recorded(name):

@@ -120,6 +120,7 @@ def test_a_refusal_has_its_request_id():
         ({"x_ratelimit_reset_tokens": "1m0.25s"}, 60.25),
         ({"x_ratelimit_reset_requests": "1h0m1.5s"}, 3601.5),
         ({"x_ratelimit_reset_requests": "soon"}, None),
+        ({"x_ratelimit_reset_requests": "9" * 400 + "s"}, None),
         ({"x_ratelimit_reset_requests": "1s", "x_ratelimit_reset_tokens": "6s"}, 6.0),
         (
             {

@@ -324,6 +324,17 @@ def test_how_an_answer_fails_with_its_text_kept(end, cls):
     assert type(out[-1].error).__name__ == cls
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["output_text.delta", "refusal.delta", "reasoning_text.delta", "reasoning_summary_text.delta"],
+)
+@pytest.mark.parametrize("delta", [1, 0.5, True, ["Hi"], {"text": "Hi"}])
+def test_a_piece_of_text_that_is_no_text_is_a_protocol_error(kind, delta):
+    out = read(event("output_text.delta", delta="Oh"), event(kind, delta=delta), ended())
+    assert out[0] == Text("Oh")
+    assert (len(out), out[-1].error.kind) == (2, "bad_payload")
+
+
 def test_a_refusal_streamed_or_not_is_text_and_a_failure():
     message = {"type": "message", "content": [{"type": "refusal", "refusal": "No."}]}
     delta = event("refusal.delta", output_index=0, delta="No.")

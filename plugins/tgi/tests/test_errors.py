@@ -224,6 +224,11 @@ def test_an_overflow_says_how_long_the_prompt_is_and_how_long_it_may_be(name, li
     assert (error.limit, error.needed) == (limit, needed)
 
 
+def test_a_number_that_is_no_count_of_tokens_is_not_read():
+    error = stream_error(INVALID + TOO_LONG.format("9" * 5000))
+    assert (type(error), error.limit, error.needed) == (ContextOverflow, 700, None)
+
+
 def test_a_proxys_page_and_its_wait_are_read():
     page = b"<html><title>502 Bad Gateway</title><p>nginx"
     error = explain_tgi(HttpReply(502, {"x-request-id": "r1"}, page))

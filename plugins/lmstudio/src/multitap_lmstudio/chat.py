@@ -55,7 +55,7 @@ class AnswerRecords(ChatRecords):
         """The events of one chunk, or of a whole body."""
         events = super().record(chunk)
         name = chunk.model if isinstance(chunk, Chunk) else None
-        if name and not self._named:
+        if name and not self._named and not self._spoke:  # warnings come first, or not at all
             self._named = True
             if not _same(name, self.asked):
                 events.insert(0, _other(name, self.asked))

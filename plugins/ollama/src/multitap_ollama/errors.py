@@ -101,7 +101,7 @@ def _meant(
     hint = meaning.hint.format_map({name: excerpt(value) for name, value in said.items()})
     known: dict[str, Any] = {**facts, "hint": hint, "kind": meaning.kind}
     if issubclass(meaning.error, ContextOverflow):
-        tokens = {n: int(said[n]) for n in ("limit", "needed") if n in said}
+        tokens = {n: int(said[n]) for n in ("limit", "needed") if 0 < len(said.get(n, "")) < 19}
         return meaning.error(message, **tokens, **known)
     return meaning.error(message, **known)
 

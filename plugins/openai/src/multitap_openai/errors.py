@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ("explain",)
 
-_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_PART = re.compile(r"(\d{1,9}(?:\.\d+)?)(ms|h|m|s)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _COUNTED = ("requests", "tokens")
 

@@ -77,7 +77,7 @@ def _error(text: str, otherwise: type[BackendError], facts: dict[str, Any]) -> B
 def _meant(
     meaning: Meaning, message: str, said: dict[str, str], facts: dict[str, Any]
 ) -> BackendError:
-    tokens = {name: int(value) for name, value in said.items()}
+    tokens = {name: int(value) for name, value in said.items() if len(value) < 19}
     if issubclass(meaning.error, ContextOverflow):
         facts = {**facts, **tokens}
     return meaning.error(message, hint=meaning.hint, kind=meaning.kind, **facts)

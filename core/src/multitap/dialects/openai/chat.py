@@ -119,7 +119,8 @@ class ChatRecords:
         return [*self._held(), *self._reports(whole=False), Failed(self.failure(chunk))]
 
     def _last_first(self) -> list[ChoiceReader]:
-        return [self._choices[index] for index in sorted(self._choices, reverse=True)]
+        order = sorted(self._choices, key=lambda index: (index == 0, -index))
+        return [self._choices[index] for index in order]
 
     def _held(self) -> list[Event]:
         return [event for choice in self._last_first() for event in choice.held()]
@@ -135,8 +136,9 @@ class ChatRecords:
     def _ending(self) -> list[Event]:
         endings = [choice.ending() for choice in self._last_first()]
         failure = next((end for end in endings if isinstance(end, BackendError)), None)
-        if failure is not None or not endings:
-            return [Failed(failure or TruncatedStream("The answer ended before it began"))]
+        if failure is not None or 0 not in self._choices:  # whose stop is the end of all
+            missing = "before its first choice" if endings else "before it began"
+            return [Failed(failure or TruncatedStream(f"The answer ended {missing}"))]
         return [end for end in endings if not isinstance(end, BackendError)]
 
 

@@ -66,7 +66,7 @@ _LIMIT = re.compile(
 )
 _NEEDED = re.compile(
     r"(?i)(?:request \(|input \(|resulted in |too long: |prompt contains |keep the first )"
-    r"(\d+) (?:input )?tokens|\(n_keep: (\d+)"
+    r"(\d+) (?:input )?tokens|\(n_keep: (\d+)|tokens \((\d+) in (?:the|your) (?:messages|prompt)\b"
 )
 _UNSUPPORTED = re.compile(r"(?i)\bdoes not support\b|\bnot (?:currently |yet )?supported\b")
 _NO_SUCH_PATH = re.compile(
@@ -143,9 +143,10 @@ def _message(facts: dict[str, Any]) -> str:
 def _number(facts: dict[str, Any]) -> int | None:
     for name in ("code", "http_status_code", "status"):
         value = facts.get(name)
-        number = int(value) if isinstance(value, str) and value.isdecimal() else value
-        if isinstance(number, int) and 400 <= number < 600:
-            return number
+        if isinstance(value, str) and len(value) == 3 and value.isdecimal():
+            value = int(value)
+        if isinstance(value, int) and 400 <= value < 600:
+            return value
     return None
 
 

@@ -15,7 +15,14 @@ from multitap.dialects.openai.errors import openai_error
 from multitap.dialects.openai.media import image_data
 from multitap.dialects.openai.response_chunks import Response, ResponseChunk, read_response_usage
 from multitap.dialects.openai.tool_calls import Calls, FunctionDelta, ToolCallDelta
-from multitap.errors import BackendError, ContentFiltered, EngineError, Refused, TruncatedStream
+from multitap.errors import (
+    BackendError,
+    ContentFiltered,
+    EngineError,
+    ProtocolError,
+    Refused,
+    TruncatedStream,
+)
 from multitap.events import (
     Event,
     Failed,
@@ -26,6 +33,7 @@ from multitap.events import (
     ToolCallStart,
     UsageReport,
 )
+from multitap.excerpt import excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -105,19 +113,20 @@ class ResponseRecords:
     def _text(self, chunk: ResponseChunk, events: list[Event]) -> None:
         self._mark("message", chunk)
         tokens = tuple(logprobs_of(chunk.logprobs or ()))
-        if chunk.delta or tokens:
-            events.append(Text(chunk.delta or "", 0, tokens or None))
+        text = _delta(chunk)
+        if text or tokens:
+            events.append(Text(text, 0, tokens or None))
 
     def _refusal(self, chunk: ResponseChunk, events: list[Event]) -> None:
         self._mark("message", chunk)
         self._refused = True
-        if chunk.delta:
-            events.append(Text(chunk.delta))
+        if text := _delta(chunk):
+            events.append(Text(text))
 
     def _thought(self, chunk: ResponseChunk, events: list[Event]) -> None:
         self._mark("reasoning", chunk)
-        if chunk.delta:
-            events.append(Reasoning(chunk.delta))
+        if text := _delta(chunk):
+            events.append(Reasoning(text))
 
     def _whole_thought(self, chunk: ResponseChunk, events: list[Event]) -> None:
         """LM Studio sends a thought at once, in no pieces before."""
@@ -227,6 +236,16 @@ class ResponseRecords:
             message = f"The server ended the answer with {said!r}"
             return EngineError(message, kind="provider_finish_other")
         return Stop("tool_use" if self._calls.any else "complete")
+
+
+def _delta(chunk: ResponseChunk) -> str:
+    if not isinstance(chunk.delta, (str, type(None))):  # other events have an object there
+        raise ProtocolError(
+            f"The server sent a {chunk.type} that is no text: {excerpt(repr(chunk.delta))}",
+            kind="bad_payload",
+            phase="parse",
+        )
+    return chunk.delta or ""
 
 
 def _code(chunk: ResponseChunk) -> dict[str, Any]:
