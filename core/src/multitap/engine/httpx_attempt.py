@@ -13,7 +13,14 @@ from multitap.engine.origin import check_headers
 from multitap.work import Head
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import (
+        AsyncIterable,
+        AsyncIterator,
+        Callable,
+        Generator,
+        Iterable,
+        Iterator,
+    )
 
     from multitap.engine.blocks import Pieces
     from multitap.engine.carrier import Clocks, Request
@@ -110,7 +117,7 @@ class Attempt:
 
 
 @contextmanager
-def bell(seconds: float, ring: Callable[[], None]) -> Iterator[threading.Event]:
+def bell(seconds: float, ring: Callable[[], None]) -> Generator[threading.Event, None, None]:
     """Ring once the time is over, unless the work is done by then; the event says whether it did.
 
     A blocking client cannot change its clocks inside a body, so it is woken from outside.
