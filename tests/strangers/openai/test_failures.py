@@ -77,32 +77,37 @@ def test_any_json_object_is_refused_by_lm_studio(world, server):
 
 
 @only_openai
-class TestTooManyRequests:
-    def test_one_is_asked_again_as_soon_as_it_says(self, world, server, ours):
-        server.refusals = [busy()]
-        assert one(world.ask(server.url, create("Hi"), max_retries=1))[0].text == "Hello!"
-        server.refusals = [busy()]
-        answer = ours("Hi")
-        assert (answer.text, len(answer.attempts)) == ("Hello!", 2)
-
-    def test_what_it_tells(self, world, server):
-        server.refusals = [busy()]
-        with pytest.raises(openai.RateLimitError) as caught:
-            world.ask(server.url, create("Hi"))
-        headers = caught.value.response.headers
-        assert (caught.value.code, caught.value.request_id) == ("rate_limit_exceeded", "req_1")
-        assert (headers["retry-after-ms"], headers["retry-after"]) == ("10", "1")
-
-    def test_a_spent_account_is_not_asked_again(self, world, server, ours):
-        server.refusals = [spent(), spent()]
-        with pytest.raises(openai.RateLimitError) as caught:
-            world.ask(server.url, create("Hi"), max_retries=2)
-        with pytest.raises(errors.QuotaExceeded):
-            ours("Hi")
-        assert (caught.value.code, len(server.requests)) == ("insufficient_quota", 2)
+def test_too_many_requests_are_asked_again_as_soon_as_it_says(world, server, ours):
+    server.refusals = [busy()]
+    assert one(world.ask(server.url, create("Hi"), max_retries=1))[0].text == "Hello!"
+    server.refusals = [busy()]
+    answer = ours("Hi")
+    assert (answer.text, len(answer.attempts)) == ("Hello!", 2)
 
 
 @only_openai
-def test_a_path_that_is_not_there_is_no_missing_model(world, server):
+def test_too_many_requests_tell_when(world, server):
+    server.refusals = [busy()]
+    with pytest.raises(openai.RateLimitError) as caught:
+        world.ask(server.url, create("Hi"))
+    headers = caught.value.response.headers
+    assert (caught.value.code, caught.value.request_id) == ("rate_limit_exceeded", "req_1")
+    assert (headers["retry-after-ms"], headers["retry-after"]) == ("10", "1")
+
+
+@only_openai
+def test_a_spent_account_is_not_asked_again(world, server, ours):
+    server.refusals = [spent(), spent()]
+    with pytest.raises(openai.RateLimitError) as caught:
+        world.ask(server.url, create("Hi"), max_retries=2)
+    with pytest.raises(errors.QuotaExceeded):
+        ours("Hi")
+    assert (caught.value.code, len(server.requests)) == ("insufficient_quota", 2)
+
+
+@only_openai
+def test_a_path_that_is_not_there_is_no_missing_model(world, server, plugin):
     with pytest.raises(openai.NotFoundError, match="Invalid URL"):
         world.ask(server.url, lambda client: client.moderations.create(input="Hi"))
+    with pytest.raises(errors.ProtocolError, match="Invalid URL"):
+        plugin("chat", "Hi", settings={"prefix": "/v2"})
