@@ -89,6 +89,24 @@ def test_a_name_without_an_ending_gets_one(path):
     assert sound_file(bare).name == "hello.wav"
 
 
+class Drops:
+    """Gives a byte at a time, and wants to be told how much is wanted."""
+
+    def __init__(self, data):
+        self.rest = data
+
+    def read(self, size=-1):
+        assert size >= 0
+        drop, self.rest = self.rest[:1], self.rest[1:]
+        return drop
+
+
+def test_an_open_file_may_give_less_than_is_there_and_no_more_than_is_allowed_is_asked_for():
+    assert sound_file(Drops(wav())).source == wav()
+    with pytest.raises(ConfigError, match="more than 9 bytes"):
+        sound_file(Drops(wav()), 9)
+
+
 class Broken(io.RawIOBase):
     def read(self, size=-1):
         raise OSError(5, "Input/output error")

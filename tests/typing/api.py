@@ -24,6 +24,7 @@ from multitap import (
     errors,
     events,
 )
+from multitap.artifacts import Pictures, Sound
 from multitap.capabilities.chat import (
     ChatModel,
     ChatRequest,
@@ -46,9 +47,11 @@ from multitap.capabilities.lifecycle import (
     ListsRunning,
     Progress,
 )
+from multitap.capabilities.moderation import Judgement
 from multitap.capabilities.provider import Provider, Validation
 from multitap.capabilities.rerank import Ranked, Ranking
 from multitap.capabilities.tokenize import Tokens
+from multitap.capabilities.transcription import Transcript
 from multitap.events import Event, Notice, Stop, StopReason, Text, Usage
 from multitap.extensions import AttemptEnd, CallEnd, CallInfo, Observer
 from multitap.hookspecs import Backend, hookimpl
@@ -328,6 +331,27 @@ def application(http_config: Mapping[str, Any]) -> None:
     print(rows[0].state, backends[0].id, faults)
 
 
+def media(rt: Runtime) -> None:
+    written: Transcript = rt.transcribe("a.wav", timestamps="word", translate=True)
+    again: Transcript = rt.transcribe(Path("a.wav"))
+    starts: list[float] = [segment.start for segment in written.segments]
+    with rt.transcribe_stream(b"RIFF", language="en") as heard:
+        texts: list[str] = [item.text for item in heard]
+    sound: Sound = rt.speak("hi", voice="echo", format="wav", speed=1.5)
+    saved: Path = sound.save("hi.wav")
+    with rt.model("acme:tts").speak_stream("hi") as pieces:
+        rates: list[int | None] = [piece.sample_rate for piece in pieces]
+    names: list[str] = [voice.name for voice in rt.voices(model="acme:tts")]
+    judged: Judgement = rt.moderate("a text")
+    several: list[Judgement] = rt.moderate(["a", "b"])
+    pictures: Pictures = rt.draw("a cat", n=2, size="64x64", sources=[b"", Path("a.png")])
+    paths: list[Path] = pictures.save("cat.png")
+    spent: Usage = pictures.usage
+    with Path("a.wav").open("rb") as opened:
+        rt.model().transcribe(opened)
+    print(again, starts, texts, saved, rates, names, judged, several, paths, spent)
+
+
 def costs(answer: Answer, model: Model, info: ProviderInfo) -> None:
     price: Price | None = answer.price
     total: Decimal | None = price.total if price else None
@@ -413,6 +437,14 @@ async def asynchronous() -> None:
         loaded: list[bool | None] = [model.loaded for model in await rt.running()]
         described: Model = await rt.describe("echo:echo")
         print(statuses, loaded, described)
+        sound: Sound = await rt.speak("hi")
+        written: Transcript = await rt.model("echo:echo").transcribe(sound.data)
+        async with rt.speak_stream("hi") as pieces:
+            data: list[bytes] = [piece.data async for piece in pieces]
+        judged: Judgement = await rt.moderate("a text")
+        several: list[Judgement] = await rt.model().moderate(["a", "b"])
+        pictures: Pictures = await rt.draw("a cat")
+        print(written.text, data, judged, several, pictures[0].mime_type)
         found: Embeddings = await rt.embed("a")
         ids: tuple[int, ...] = (await rt.tokenize("a")).ids
         text: str = await rt.detokenize(ids)

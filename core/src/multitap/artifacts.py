@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Union
@@ -135,7 +135,7 @@ def save(data: bytes, path: Place) -> Path:
 
 
 @contextmanager
-def whole_file(path: Place) -> Iterator[IO[bytes]]:
+def whole_file(path: Place) -> Generator[IO[bytes], None, None]:
     """A file to write, which takes its place once all is written; else what was there stays.
 
     Raises:
@@ -155,7 +155,7 @@ def whole_file(path: Place) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _draft(place: Path) -> Iterator[IO[bytes]]:
+def _draft(place: Path) -> Generator[IO[bytes], None, None]:
     draft = place.with_name(f".{place.name}.{os.urandom(6).hex()}")
     with draft.open("xb") as file:
         try:

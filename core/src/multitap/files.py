@@ -63,15 +63,18 @@ def _file(source: FileSource, kind: _Kind, most: int) -> File:
 
 
 def _content(source: IO[bytes], kind: _Kind, most: int) -> bytes:
+    """All of it, or enough to know that it is too large; a read may give less than is there."""
+    found = bytearray()
     try:
-        data: object = source.read(most + 1)
+        while len(found) <= most and (data := source.read(most + 1 - len(found))):
+            found += data
     except (OSError, ValueError) as error:
         message = f"The {kind.noun} cannot be read: {_reason(error)}"
         raise ConfigError(message, hint="Open it again, in binary mode.") from error
-    if not isinstance(data, bytes):
+    except TypeError as error:
         message = f"The {kind.noun} is open as text, not as bytes"
-        raise ConfigError(message, hint='Open it in binary mode: open(path, "rb").')
-    return data
+        raise ConfigError(message, hint='Open it in binary mode: open(path, "rb").') from error
+    return bytes(found)
 
 
 def _of_bytes(data: bytes, name: str, kind: _Kind, most: int) -> File:

@@ -267,8 +267,8 @@ class AsyncModelHandle(AsyncMediaHandle):
     """What ``AsyncRuntime.model`` gives."""
 
     def __init__(self, runtime: AsyncRuntime, target: ResolvedModel) -> None:
-        super().__init__(target)
-        self._runtime: AsyncRuntime = runtime
+        super().__init__(runtime, target)
+        self._runtime = runtime
 
     def chat(self, prompt: Prompt | None = None, **options: Any) -> Coroutine[Any, Any, Answer]:
         """The whole answer."""

@@ -14,6 +14,7 @@ from multitap.engine.call import Call
 from multitap.errors import BackendError
 from multitap.events import AudioData
 from multitap.files import FileSource
+from multitap.resolve import ResolvedModel
 from multitap.runtime.base import Handle
 from multitap.runtime.manages_aio import AsyncManagesModels
 from multitap.runtime.media import drawn, failed_at, judged, last_of, spoken
@@ -95,29 +96,31 @@ class AsyncMediaVerbs(AsyncManagesModels):
 class AsyncMediaHandle(Handle):
     """The verbs about sounds and pictures, for one model."""
 
-    _runtime: AsyncMediaVerbs
+    def __init__(self, verbs: AsyncMediaVerbs, target: ResolvedModel) -> None:
+        super().__init__(target)
+        self._verbs = verbs
 
     def transcribe(self, audio: FileSource, **options: Any) -> Coroutine[Any, Any, Transcript]:
         """What is said in a sound."""
-        return self._runtime.transcribe(audio, model=self.ref, **options)
+        return self._verbs.transcribe(audio, model=self.ref, **options)
 
     def transcribe_stream(
         self, audio: FileSource, **options: Any
     ) -> AsyncStream[TranscriptionOutput]:
         """The text as it is heard, then the ``Transcript``."""
-        return self._runtime.transcribe_stream(audio, model=self.ref, **options)
+        return self._verbs.transcribe_stream(audio, model=self.ref, **options)
 
     def speak(self, text: str, **options: Any) -> Coroutine[Any, Any, Sound]:
         """A text as sound."""
-        return self._runtime.speak(text, model=self.ref, **options)
+        return self._verbs.speak(text, model=self.ref, **options)
 
     def speak_stream(self, text: str, **options: Any) -> AsyncStream[AudioData]:
         """The pieces of a sound while it is made."""
-        return self._runtime.speak_stream(text, model=self.ref, **options)
+        return self._verbs.speak_stream(text, model=self.ref, **options)
 
     def voices(self, *, timeout: float | None = None) -> Coroutine[Any, Any, list[Voice]]:
         """The voices that it can speak with."""
-        return self._runtime.voices(model=self.ref, timeout=timeout)
+        return self._verbs.voices(model=self.ref, timeout=timeout)
 
     @overload
     def moderate(  # type: ignore[overload-overlap]  # a text is a series of texts too
@@ -131,8 +134,8 @@ class AsyncMediaHandle(Handle):
         self, texts: str | Iterable[str], *, timeout: float | None = None
     ) -> Coroutine[Any, Any, Judgement | list[Judgement]]:
         """Whether a text may be shown, or each of several."""
-        return self._runtime.moderate(texts, model=self.ref, timeout=timeout)
+        return self._verbs.moderate(texts, model=self.ref, timeout=timeout)
 
     def draw(self, prompt: str, **options: Any) -> Coroutine[Any, Any, Pictures]:
         """Pictures of a description."""
-        return self._runtime.draw(prompt, model=self.ref, **options)
+        return self._verbs.draw(prompt, model=self.ref, **options)

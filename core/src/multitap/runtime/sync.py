@@ -294,8 +294,8 @@ class ModelHandle(MediaHandle):
     """What ``Runtime.model`` gives; arguments are those of the runtime's own methods."""
 
     def __init__(self, runtime: Runtime, target: ResolvedModel) -> None:
-        super().__init__(target)
-        self._runtime: Runtime = runtime
+        super().__init__(runtime, target)
+        self._runtime = runtime
 
     def chat(self, prompt: Prompt | None = None, **options: Any) -> Answer:
         """The whole answer."""

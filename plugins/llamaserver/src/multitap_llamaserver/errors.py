@@ -63,7 +63,7 @@ MEANINGS = (
     ),
     Meaning("exceeds the available context size", ContextOverflow, None, _LONGER),
     Meaning(
-        r"(image|audio|video) input is not supported",
+        r"(image|audio|video) input is not supported|does not support (image|audio|video) input",
         NotSupported,
         "media_not_supported",
         "Start llama-server with the model's --mmproj file, or ask a model that takes it.",
