@@ -753,3 +753,23 @@ def test_a_single_problem_is_the_error_itself(tmp_path):
     with pytest.raises(ConfigError) as caught:
         load_config(written(tmp_path, "[defaults]\ncolour = 'red'"))
     assert (caught.value.key, caught.value.problems) == ("defaults.colour", ())
+
+
+@pytest.mark.parametrize(
+    ("proxy", "endpoint", "refused"),
+    [
+        ("http://p:1", "", True),
+        ("http://p:1", "http://h", False),
+        ("none", "", False),
+        ("system", "", False),
+    ],
+)
+def test_a_proxy_is_for_backends_that_are_reached(proxy, endpoint, refused):
+    section = Section(name="local", provider="local", proxy=proxy, endpoint=endpoint or None)
+    provider = ProviderInfo(name="local")
+    if not refused:
+        assert build_backend(section, provider).endpoint == endpoint
+        return
+    with pytest.raises(ConfigError, match=r"proxy in \[local\] has no use") as caught:
+        build_backend(section, provider)
+    assert caught.value.key == "local.proxy"

@@ -38,7 +38,7 @@ def pytest_terminal_summary(terminalreporter, config):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         terminalreporter.write_line("  ".join(cells).rstrip())
     terminalreporter.write_line("")
-    for what, plugin, reason in reasons():
+    for what, plugin, reason in list(reasons())[1:]:
         terminalreporter.write_line(f"n/a: {plugin}, {what}: {reason}")
 
 

@@ -6,6 +6,7 @@ A test is marked with the line that it proves: ``has`` runs it for the plugins t
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -36,8 +37,8 @@ NO_COUNT = "the count is unknown (`None`), never 0"
 NO_ADDRESS = "it works in this process, so there is nothing for a proxy to reach"
 ABSENT = {
     ("native reasoning", "tgi"): (
-        "TGI: a message of chat (`router/src/lib.rs`) has `content` and `tool_calls` and no field"
-        " for thoughts; the model's template alone decides whether it thinks, in the text"
+        "TGI: `OutputMessage` (`router/src/lib.rs`) is a text or a call, without a field for"
+        " thoughts, and no field of a request asks for them; a template may, in the text"
     ),
     ("image input", "llamacpp"): (
         "llama.cpp sees only through a projector (`mmproj`), and the plugin loads text models alone"
@@ -53,7 +54,11 @@ ABSENT = {
     ("image output", "vllm"): f"vLLM: {NO_PICTURES} (its OpenAI-compatible server)",
     ("prompt-cache mapping", "echo", "prefix"): "nothing is computed, so nothing is kept",
     ("prompt-cache mapping", "echo", "count"): f"there is no cache; {NO_COUNT}",
-    ("prompt-cache mapping", "echo", "option"): "there is no cache, so there is nothing to ask of it",
+    (
+        "prompt-cache mapping",
+        "echo",
+        "option",
+    ): "there is no cache, so nothing is asked of it",
     ("prompt-cache mapping", "lmstudio", "count"): (
         "LM Studio: `usage` has `prompt_tokens`, `completion_tokens` and `total_tokens` alone"
         f" (its REST API documentation); {NO_COUNT}"
@@ -72,7 +77,10 @@ ABSENT = {
     ("proxy / trace / abort", "llamacpp", "proxy"): NO_ADDRESS,
     ("embeddings", "tgi"): "TGI: there is no embedding route in `router/src/server.rs`",
 }
-"""Why something is not there for a plugin: a line, the plugin, and the part if the line has some."""
+"""Why something is not there: a line, the plugin, and the part where the line has some."""
+
+PROVED = set()
+"""The cells for which there is a test, as far as its module is imported."""
 
 
 def cell_of(line, plugin, part=None):
@@ -92,6 +100,7 @@ def lacks(line, part=None):
 def _for(plugins, line, part):
     assert plugins, f"no plugin for {line}, {part}"
     assert part in (LINES[line] or (None,)), f"{line} has no part {part}"
+    PROVED.update((line, plugin, part) for plugin in plugins)
     marked = [pytest.param(p, marks=pytest.mark.cell(line, p, part)) for p in plugins]
     return pytest.mark.parametrize("plugin", marked)
 
@@ -108,16 +117,25 @@ def declared():
 def table(states):
     """The rows of the table; the parts of a cell are told apart where they differ."""
     yield ["", *PLUGINS]
-    for line, parts in LINES.items():
-        yield [line, *(_shown([states.get((line, p, x), "-") for x in parts or (None,)])
-                       for p in PLUGINS)]  # fmt: skip
+    for line in LINES:
+        yield [line, *(_shown(states, line, plugin) for plugin in PLUGINS)]
 
 
-def _shown(states):
-    return states[0] if len(set(states)) == 1 else " / ".join(states)
+def _shown(states, line, plugin):
+    found = [states.get((line, plugin, part), "-") for part in LINES[line] or (None,)]
+    return found[0] if len(set(found)) == 1 else " / ".join(found)
 
 
 def reasons():
     """What is not there, and why, a row each."""
+    yield ["line", "plugin", "why it is n/a"]
     for (line, plugin, *part), reason in ABSENT.items():
         yield [", ".join([line, *part]), plugin, reason]
+
+
+def markdown(rows):
+    """A table as the documentation has it."""
+    head, *others = rows
+    lines = (" | ".join(row) for row in [head, ["---"] * len(head), *others])
+    quoted = (re.sub(r"<[a-z_]+>", r"`\g<0>`", line) for line in lines)
+    return "".join(f"| {line} |\n" for line in quoted)

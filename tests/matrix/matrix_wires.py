@@ -65,7 +65,9 @@ def ollama_stream(plugin, texts, thoughts, usage, counted):
     lines = [{"message": {"role": "assistant", **delta}, "done": False} for delta in deltas]
     counts = {"prompt_eval_count": usage[0], "eval_count": usage[1]}
     end = {"message": {"role": "assistant", "content": ""}, "done": True, "done_reason": "stop"}
-    return body("application/x-ndjson", *(f"{json.dumps(x)}\n" for x in [*lines, {**end, **counts}]))
+    return body(
+        "application/x-ndjson", *(f"{json.dumps(x)}\n" for x in [*lines, {**end, **counts}])
+    )
 
 
 def chunk_stream(plugin, texts, thoughts, usage, counted):

@@ -54,7 +54,7 @@ def test_a_picture_that_is_a_url_is_sent_as_one_or_refused(world, plugin):
     if plugin in BY_URL:
         assert ask(world, plugin, case).sent["messages"] == [turn(PLACE)]
         return
-    with pytest.raises(NotSupported, match="image|picture") as caught:
+    with pytest.raises(NotSupported, match=r"image|picture") as caught:
         ask(world, plugin, case)
     assert caught.value.backend == plugin
 

@@ -30,7 +30,7 @@ def test_in_a_file_its_place_is_told(world, plugin, tmp_path):
     path.write_text(f'[defaults]\nmodel = "{model}"\n\n[{plugin}]\nllm_runtime_mode = "legacy"\n')
     with pytest.raises(ConfigError, match="llm_runtime_mode") as caught:
         world(path).call("chat", "hi")
-    assert f"{path}:5" in str(caught.value)
+    assert f"{path}, line 5" in str(caught.value)
 
 
 @has(LINE)

@@ -226,3 +226,6 @@ def test_results_in_another_order_come_in_the_order_of_their_calls(world, plugin
     ids = [message.get("tool_call_id") for message in (seen.sent or {}).get("messages", ())]
     assert [call_id for call_id in ids if call_id] == (["call_7", "call_8"] if seen.sent else [])
     assert seen.answer.text == straight.answer.text
+    if plugin == "llamacpp":  # the same prompt: but for its last token it is in the cache
+        usage = straight.answer.usage
+        assert usage.cached_tokens == usage.input_tokens - 1

@@ -27,10 +27,21 @@ from multitap.capabilities.transcription import (
     TranscriptionRequest,
 )
 from multitap.errors import AuthenticationError, BadRequest, NotSupported
-from multitap.events import Failed, Reasoning, Stop, Text, Usage, UsageReport, normalise
+from multitap.events import (
+    AudioData,
+    Failed,
+    ImageData,
+    Notice,
+    Reasoning,
+    Stop,
+    Text,
+    Usage,
+    UsageReport,
+    normalise,
+)
 from multitap.hookspecs import CAPABILITIES, Backend
 from multitap.manifest import provider_from_table
-from multitap.messages import Message, Tool, ToolCall, ToolResult
+from multitap.messages import Audio, Document, Image, Message, Tool, ToolCall, ToolResult
 from multitap.registry import Registry
 from multitap.work import File
 from multitap_echo import (
@@ -77,6 +88,33 @@ def answer(said="", settings=None, messages=None, **options):
     model = chat.multitap_chat(backend(**(settings or {})))
     history = tuple(messages or [Message("user", said)])
     return collect(model.chat(ChatRequest(model="echo", messages=history, **options)))
+
+
+def test_pictures_and_sounds_of_the_last_message_are_said_back():
+    earlier = Message("user", ["Look.", Image(b"old", "image/gif")])
+    shown = Message("user", ["And this.", Image(b"png"), Audio(b"RIFF", "audio/wav")])
+    events = answer(messages=[earlier, shown], n=2)
+    media = [event for event in events if isinstance(event, (ImageData, AudioData))]
+    assert media == [
+        made
+        for choice in (0, 1)
+        for made in (
+            ImageData(b"png", "image/png", choice),
+            AudioData(b"RIFF", "audio/wav", choice=choice),
+        )
+    ]
+
+
+@pytest.mark.parametrize("part", [Image(url="http://h/a.png"), Document(b"%PDF", "a/pdf")])
+def test_what_it_cannot_say_back_is_not_supported(part):
+    failed = answer(messages=[Message("user", ["What is it?", part])])[-1]
+    assert isinstance(failed.error, NotSupported)
+    assert failed.error.hint
+
+
+def test_it_has_no_options_of_its_own_and_says_so_first():
+    first, *_ = answer("hi", extra={"top_k": 5})
+    assert first == Notice("unsupported_option", "The echo has no option 'top_k'.", "extra.top_k")
 
 
 def text_of(events):
