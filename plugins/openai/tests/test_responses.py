@@ -309,6 +309,14 @@ def test_a_call_without_pieces_is_read_at_its_end():
     assert folded(out).tool_calls[0].arguments == {"city": "Oslo"}
 
 
+def test_a_server_that_numbers_no_item_is_read_once():
+    thought = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "hm"}]}
+    said = {"type": "message", "content": [{"type": "output_text", "text": "Hi"}]}
+    pieces = event("reasoning_text.delta", delta="hm"), event("output_text.delta", delta="Hi")
+    out = read(*pieces, ended(output=[thought, said]))
+    assert out == [Reasoning("hm"), Text("Hi"), Stop("complete")]
+
+
 def test_two_calls_and_a_cut_one():
     other = {**CALLED, "call_id": "call_2", "status": "incomplete"}
     out = read(
