@@ -68,7 +68,7 @@ def test_the_list_is_asked_for_with_the_headers_of_the_account(hook):
 
 
 def test_a_good_key_says_whose_it_is_and_how_many_models_it_has():
-    body = {"data": [{"id": "gpt-5"}, {"id": "o3"}]}
+    body = {"data": [{"id": "gpt-5"}, {"object": "model"}, {"id": "o3"}]}
     headers = {"openai-organization": "acme-inc"}
     (found,) = read(multitap_provider(OPENAI).validate("o3"), body, headers)
     assert found == Validation(server="OpenAI", account="acme-inc", models=2)
