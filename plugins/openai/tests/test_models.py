@@ -48,8 +48,13 @@ def test_a_row_tells_what_it_has():
     assert (a.id, a.context_length, a.modified_at, b.id) == ("a", 256, None, "b")
 
 
+def test_a_server_that_does_not_know_when_a_model_was_made_says_0():
+    (model,) = read(multitap_catalog(BACKEND).models(), {"data": [{"id": "a", "created": 0}]})
+    assert model.modified_at is None
+
+
 def test_one_model_is_described_out_of_the_list():
-    body = {"data": [{"id": "a"}, {"id": "b", "created": 86400}]}
+    body = {"data": [{"id": "a"}, {"id": "b", "created": 86400}, {"id": "b"}]}
     (found,) = read(multitap_catalog(BACKEND).describe("b"), body)
     assert found.modified_at == datetime(1970, 1, 2, tzinfo=timezone.utc)
     (failed,) = read(multitap_catalog(BACKEND).describe("c"), body)
