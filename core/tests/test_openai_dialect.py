@@ -525,6 +525,7 @@ def test_nothing_follows_an_error():
 @pytest.mark.parametrize(
     ("status", "body", "cls", "said"),
     [
+        (400, b'{"detail": {"message": "m", "type": "rate_limit_error"}}', errors.RateLimited, "m"),
         (502, b"<html><head><title>Bad gateway</title>", errors.ProviderDown, "Bad gateway"),
         (500, b"", errors.ProviderDown, "does not say"),
         (503, b"no healthy upstream", errors.Overloaded, "no healthy upstream"),
