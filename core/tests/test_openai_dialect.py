@@ -502,6 +502,7 @@ def test_opaque_data_of_a_call_is_kept_under_the_providers_name():
         ("the request exceeds the available context size", errors.ContextOverflow),
         ("prompt is too long: 9 tokens > 5 maximum", errors.ContextOverflow),
         ("Context size has been exceeded.", errors.ContextOverflow),
+        ("Unexpected endpoint or method. (POST /v1/x)", errors.ProtocolError),
         ({"odd": 1}, errors.EngineError),
     ],
 )
@@ -526,6 +527,8 @@ def test_nothing_follows_an_error():
     ("status", "body", "cls", "said"),
     [
         (400, b'{"detail": {"message": "m", "type": "rate_limit_error"}}', errors.RateLimited, "m"),
+        (400, b'{"error": "m", "error_type": "rate_limit_error"}', errors.RateLimited, "m"),
+        (400, b'{"error": "m", "type": "rate_limit_error"}', errors.RateLimited, "m"),
         (502, b"<html><head><title>Bad gateway</title>", errors.ProviderDown, "Bad gateway"),
         (500, b"", errors.ProviderDown, "does not say"),
         (503, b"no healthy upstream", errors.Overloaded, "no healthy upstream"),

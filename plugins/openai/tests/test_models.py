@@ -9,6 +9,7 @@ import openai_reader
 import pytest
 
 from multitap.capabilities.provider import Validation
+from multitap.dialects.openai.listing import ModelsListing, model_of
 from multitap.errors import ModelNotFound
 from multitap.events import Failed
 from multitap.testing import assert_chunking_invariant
@@ -51,6 +52,11 @@ def test_a_row_tells_what_it_has():
 def test_a_server_that_does_not_know_when_a_model_was_made_says_0():
     (model,) = read(multitap_catalog(BACKEND).models(), {"data": [{"id": "a", "created": 0}]})
     assert model.modified_at is None
+
+
+def test_a_row_that_is_no_model_for_us_is_left_out():
+    listing = ModelsListing(BACKEND, model=lambda row: None if row.id == "a" else model_of(row))
+    assert [m.id for m in read(listing.models(), {"data": [{"id": "a"}, {"id": "b"}]})] == ["b"]
 
 
 def test_one_model_is_described_out_of_the_list():
