@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from multitap import errors, events
 from multitap.dialects.openai.chat import ChatChunk, ChatRecords
+from multitap.dialects.openai.completions import is_streamed
 from multitap.dialects.openai.errors import explain_openai, openai_error
 from multitap.events import Failed, Reasoning, Stop, Text, ToolCallChunk, ToolCallEnd, ToolCallStart
 from multitap.framing import JsonDecoder, SseDecoder
 from multitap.headers import retry_after
-from multitap.work import HttpReply
+from multitap.work import Head, HttpReply
 
 
 def run(headers, pieces):
@@ -220,6 +221,7 @@ def test_finish_reasons_and_the_servers_own_word_where_it_is_not_openais(finish,
     ("finish", "error", "kind"),
     [
         ("content_filter", errors.ContentFiltered, "content_filtered"),
+        ("SAFETY", errors.ContentFiltered, "content_filtered"),
         ("error", errors.EngineError, "provider_finish_error"),
         ("abort", errors.EngineError, "provider_finish_other"),
         ("refusal", errors.Refused, "refused"),
@@ -262,6 +264,28 @@ def test_the_last_usage_is_reported_once_and_before_stop(before):
     out = read(early, *([usage, end] if before else [end, usage]))
     report = events.UsageReport(events.Usage(3, 4, 7, source="reported"))
     assert out == [Text("a"), report, Stop("complete")]
+
+
+@pytest.mark.parametrize(
+    ("details", "written"),
+    [
+        ({"cached_tokens": 1, "cache_write_tokens": 2}, 2),
+        ({"cached_tokens": 1, "created_cache_tokens": 3}, 3),
+        ({"cached_tokens": 1, "cache_write_tokens": 0, "created_cache_tokens": 3}, 0),
+    ],
+)
+def test_all_that_usage_says_is_told(details, written):
+    said = {
+        "prompt_tokens": 5,
+        "completion_tokens": 6,
+        "total_tokens": 20,
+        "prompt_tokens_details": details,
+        "completion_tokens_details": {"reasoning_tokens": 4},
+    }
+    usage = read({"usage": said, **delta("stop", content="a")})[1].usage
+    counts = (usage.input_tokens, usage.output_tokens, usage.total_tokens, usage.cached_tokens)
+    assert counts == (5, 6, 20, 1)
+    assert (usage.cache_write_tokens, usage.reasoning_tokens) == (written, 4)
 
 
 def test_usage_that_says_nothing_is_no_event():
@@ -375,6 +399,10 @@ def test_whole_calls_of_a_message_are_calls_of_their_own_though_their_ids_are_th
     assert out[-1] == Stop("tool_use", 0, {"finish_reason": "stop"})
 
 
+def test_a_call_that_never_gets_a_name_has_a_start_and_is_incomplete():
+    assert calls_of(tools([call("{}", wire_id="x")])) == [("", "{}", True)]
+
+
 def test_the_old_function_call_is_a_call():
     out = read(
         delta(function_call={"name": "f", "arguments": "{"}),
@@ -475,6 +503,7 @@ def test_opaque_data_of_a_call_is_kept_under_the_providers_name():
         ("the request exceeds the available context size", errors.ContextOverflow),
         ("prompt is too long: 9 tokens > 5 maximum", errors.ContextOverflow),
         ("Context size has been exceeded.", errors.ContextOverflow),
+        ("Unexpected endpoint or method. (POST /v1/x)", errors.ProtocolError),
         ({"odd": 1}, errors.EngineError),
     ],
 )
@@ -498,6 +527,9 @@ def test_nothing_follows_an_error():
 @pytest.mark.parametrize(
     ("status", "body", "cls", "said"),
     [
+        (400, b'{"detail": {"message": "m", "type": "rate_limit_error"}}', errors.RateLimited, "m"),
+        (400, b'{"error": "m", "error_type": "rate_limit_error"}', errors.RateLimited, "m"),
+        (400, b'{"error": "m", "type": "rate_limit_error"}', errors.RateLimited, "m"),
         (502, b"<html><head><title>Bad gateway</title>", errors.ProviderDown, "Bad gateway"),
         (500, b"", errors.ProviderDown, "does not say"),
         (503, b"no healthy upstream", errors.Overloaded, "no healthy upstream"),
@@ -751,3 +783,23 @@ def test_facts_that_a_server_names_come_with_the_usage(usage, options, told):
 
 def test_no_facts_and_no_usage_are_no_event():
     assert [e.type for e in read(delta("stop", content="Hi"))] == ["text", "stop"]
+
+
+@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "streamed"),
+    [
+        ("text/event-stream", True),
+        ("Text/Event-Stream ;charset=utf-8", True),
+        ("application/json; charset=utf-8", False),
+        ("Application/JSON", False),
+        ("text/plain", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_type_of_an_answer_says_whether_it_is_a_stream_or_else_what_was_asked(
+    kind, streamed, asked
+):
+    head = Head(200, {} if kind is None else {"content-type": kind})
+    assert is_streamed(head, asked=asked) is (asked if streamed is None else streamed)

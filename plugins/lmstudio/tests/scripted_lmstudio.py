@@ -117,10 +117,6 @@ FETCHED = {**JOB, "status": "completed", "completed_at": "2026-01-01T00:00:10.00
 FETCHED |= {"downloaded_bytes": 2000}
 
 
-def named(name):
-    return {"id": name, "object": "model", "owned_by": "organization_owner"}
-
-
 def download(connection):
     if connection.request.json()["model"] == "second":
         return json({"status": "already_downloaded"})

@@ -145,6 +145,11 @@ def test_durations_and_counts_are_the_usages():
     assert (events[0].usage.input_tokens, events[0].usage.total_tokens) == (None, None)
 
 
+def test_durations_without_counts_are_told_all_the_same():
+    report = read({**END, "total_duration": 5})[-2]
+    assert (report.usage.source, report.provider_options) == ("unknown", {"total_duration": 5})
+
+
 def test_a_tool_call_may_stand_in_the_last_line():
     events = read(says(tool_calls=[call({"city": "Oslo"}, id="c1")], done=True, reason="stop"))
     assert calls_of(events) == [("c1", "weather", {"city": "Oslo"})]

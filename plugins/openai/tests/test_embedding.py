@@ -11,8 +11,8 @@ import openai_reader
 import pytest
 
 from multitap.capabilities.embedding import EmbeddingRequest
-from multitap.errors import BadRequest, NotSupported, ProtocolError
-from multitap.events import Failed
+from multitap.errors import BadRequest, NotSupported, ProtocolError, RateLimited
+from multitap.events import Failed, Usage
 from multitap.testing import assert_chunking_invariant
 from multitap.work import Backend, Head
 from multitap_openai.embedding import multitap_embedding
@@ -101,12 +101,30 @@ def test_rows_are_put_in_the_order_of_the_texts():
         [row(0, 1.0), {"index": 1, "embedding": "?"}],
         [row(0, 1.0), {"index": 1, "embedding": "eHh4"}],
         [row(0, 1.0), {"index": 1, "embedding": "AADAfw=="}],
+        [row(0, 1.0), {"index": 1, "embedding": "AACA*Pw=="}],
     ],
 )
 def test_vectors_that_are_not_those_of_the_texts_are_a_protocol_error(data):
     failed = read({"data": data}, asked("a", "b"))
     assert isinstance(failed, Failed)
     assert (type(failed.error), failed.error.kind) == (ProtocolError, "embedding_invalid")
+
+
+def test_an_error_with_status_200_is_that_error():
+    failed = read({"error": {"message": "slow down", "code": 429}}, asked("a"))
+    assert isinstance(failed.error, RateLimited)
+
+
+@pytest.mark.parametrize(
+    ("said", "usage"),
+    [
+        ({"prompt_tokens": 3, "total_tokens": 3}, Usage.reported(3, None, total_tokens=3)),
+        ({"prompt_tokens": 0, "total_tokens": 0}, Usage()),  # no text is without tokens
+        (None, Usage()),
+    ],
+)
+def test_a_server_that_says_0_does_not_count(said, usage):
+    assert read({"data": [row(0, 1.0)], "usage": said}, asked("a")).usage == usage
 
 
 def test_dimensions_that_the_model_does_not_have_are_not_supported():

@@ -9,6 +9,7 @@ import openai_reader
 import pytest
 
 from multitap.capabilities.provider import Validation
+from multitap.dialects.openai.listing import ModelsListing, model_of
 from multitap.errors import ModelNotFound
 from multitap.events import Failed
 from multitap.testing import assert_chunking_invariant
@@ -48,8 +49,18 @@ def test_a_row_tells_what_it_has():
     assert (a.id, a.context_length, a.modified_at, b.id) == ("a", 256, None, "b")
 
 
+def test_a_server_that_does_not_know_when_a_model_was_made_says_0():
+    (model,) = read(multitap_catalog(BACKEND).models(), {"data": [{"id": "a", "created": 0}]})
+    assert model.modified_at is None
+
+
+def test_a_row_that_is_no_model_for_us_is_left_out():
+    listing = ModelsListing(BACKEND, model=lambda row: None if row.id == "a" else model_of(row))
+    assert [m.id for m in read(listing.models(), {"data": [{"id": "a"}, {"id": "b"}]})] == ["b"]
+
+
 def test_one_model_is_described_out_of_the_list():
-    body = {"data": [{"id": "a"}, {"id": "b", "created": 86400}]}
+    body = {"data": [{"id": "a"}, {"id": "b", "created": 86400}, {"id": "b"}]}
     (found,) = read(multitap_catalog(BACKEND).describe("b"), body)
     assert found.modified_at == datetime(1970, 1, 2, tzinfo=timezone.utc)
     (failed,) = read(multitap_catalog(BACKEND).describe("c"), body)
@@ -68,7 +79,7 @@ def test_the_list_is_asked_for_with_the_headers_of_the_account(hook):
 
 
 def test_a_good_key_says_whose_it_is_and_how_many_models_it_has():
-    body = {"data": [{"id": "gpt-5"}, {"id": "o3"}]}
+    body = {"data": [{"id": "gpt-5"}, {"object": "model"}, {"id": "o3"}]}
     headers = {"openai-organization": "acme-inc"}
     (found,) = read(multitap_provider(OPENAI).validate("o3"), body, headers)
     assert found == Validation(server="OpenAI", account="acme-inc", models=2)

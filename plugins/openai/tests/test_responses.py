@@ -259,6 +259,33 @@ def test_a_call_without_pieces_is_read_at_its_end():
     assert folded(out).tool_calls[0].arguments == {"city": "Oslo"}
 
 
+def test_a_server_that_numbers_no_item_is_read_once():
+    thought = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "hm"}]}
+    said = {"type": "message", "content": [{"type": "output_text", "text": "Hi"}]}
+    pieces = event("reasoning_text.delta", delta="hm"), event("output_text.delta", delta="Hi")
+    out = read(*pieces, ended(output=[thought, said]))
+    assert out == [Reasoning("hm"), Text("Hi"), Stop("complete")]
+
+
+@pytest.mark.parametrize("encrypted", ["x", None, ""])
+def test_a_thought_goes_with_the_next_call_alone_and_only_if_it_is_encrypted(encrypted):
+    thought = {**REASONED, "encrypted_content": encrypted}
+    calls = [{**CALLED, "call_id": name, "arguments": ARGUMENTS} for name in ("c1", "c2")]
+    answer = folded(read_whole({"status": "completed", "output": [thought, *calls]}))
+    first, second = answer.tool_calls
+    goes = {"openai": {"response_items": [thought]}} if encrypted else None
+    assert ((first.provider_meta or None), (second.provider_meta or None)) == (goes, None)
+
+
+def test_an_open_call_is_ended_before_a_failure():
+    begun = item("output_item.added", **CALLED, arguments="")
+    piece = event("function_call_arguments.delta", output_index=0, delta='{"city"')
+    for end in ([], [{"type": "error", "code": "server_error", "message": "no"}]):
+        *_, last, failed = read(begun, piece, *end)
+        assert (last.tool_call_arguments_complete, last.incomplete) == ('{"city"', True)
+        assert isinstance(failed, Failed)
+
+
 def test_two_calls_and_a_cut_one():
     other = {**CALLED, "call_id": "call_2", "status": "incomplete"}
     out = read(

@@ -134,6 +134,12 @@ def test_trap_a_call_cut_before_its_name_leaves_nothing_but_the_usage():
     assert seen.usage.output_tokens == 12
 
 
+def test_trap_without_tools_no_call_can_have_been_cut():
+    recorded = tgi_reader.recorded("tool_length_stream")
+    decoder = CHAT.chat(chat_request("tiny", "hi")).decoder(Head(200, recorded.headers))
+    assert isinstance(outputs_of(decoder, [recorded.body])[-1].error, TruncatedStream)
+
+
 def test_trap_nothing_at_all_is_truncated():
     assert isinstance(read("tool_length_stream_no_usage")[-1].error, TruncatedStream)
 
@@ -156,6 +162,13 @@ def test_trap_stop_sequence_comes_unmapped_and_its_text_stays_in_the_answer():
     for name in ("chat_stop_usage_stream", "chat_stream_stop", "chat_stop"):
         seen = answer(read(name))
         assert (seen.stop_reason, seen.text.endswith("four")) == ("stop_sequence", False)
+
+
+def test_a_stop_text_that_ended_nothing_belongs_to_the_answer():
+    recorded = tgi_reader.recorded("chat_stream_stop")
+    other = recorded.body.replace(b'"stop_sequence"', b'"length"')
+    seen = answer(outputs_of(stage(recorded), [other]))
+    assert (seen.text, seen.stop_reason) == ("one, two, three, four", "max_tokens")
 
 
 def test_trap_4_ids_are_empty_or_0_and_a_conversation_still_has_each_id_once():
