@@ -1,0 +1,38 @@
+"""What a result says, as plain facts that a vector can be compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from multitap.answer import Answer
+from multitap.testing.finding import Finding
+
+__all__ = ("assert_says", "facts_of_answer")
+
+USAGE = ("input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
+
+
+def facts_of_answer(answer: Answer) -> dict[str, Any]:
+    """Text, reasoning, calls (name and arguments), stop reason, usage and the texts of choices."""
+    usage = {name: getattr(answer.usage, name) for name in USAGE}
+    return {
+        "text": answer.text,
+        "reasoning": answer.reasoning,
+        "calls": [[call.name, call.arguments] for call in answer.tool_calls],
+        "stop_reason": answer.stop_reason,
+        "usage": {name: count for name, count in usage.items() if count is not None},
+        "choices": [choice.text for choice in answer.choices],
+    }
+
+
+def assert_says(found: Mapping[str, Any], expected: Mapping[str, Any], smallest: object) -> None:
+    """A ``Finding`` shows the facts that are not as expected; others are not looked at."""
+    came = {name: found.get(name) for name in expected}
+    if came != dict(expected):
+        wrong = [name for name in expected if came[name] != expected[name]]
+        raise Finding(
+            {name: came[name] for name in wrong},
+            expected={name: expected[name] for name in wrong},
+            smallest=smallest,
+        )
