@@ -39,7 +39,7 @@ class Rule:
         id: The suite's name and its own, such as ``chat/cuts``.
         says: The promise, in a sentence.
         vectors: Which recorded exchanges it is checked with: ``answers``, ``streams``, ``refusals``
-            or ``all``; empty: with none.
+            (or several of them), or ``all``; empty: with none.
         wire: It is about bytes, so that a plugin which works in this process has nothing to show.
         live: It can be asked of a real server.
     """

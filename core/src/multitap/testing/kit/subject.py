@@ -52,8 +52,12 @@ class Subject:
             **self.config.get(self.provider, {}),
             **({"endpoint": endpoint} if endpoint else {}),
         }
-        defaults = {"model": f"{self.provider}:model"}
-        return {"defaults": defaults, **self.config, self.provider: section}
+        defaults = {
+            "provider": self.provider,
+            "model": f"{self.provider}:model",
+            **self.config.get("defaults", {}),
+        }
+        return {**self.config, "defaults": defaults, self.provider: section}
 
     @cached_property
     def backend(self) -> Backend:
@@ -73,4 +77,6 @@ class Subject:
     @cached_property
     def in_process(self) -> bool:
         """Does it work here, so that no byte of it goes over a wire?"""
-        return not self.info.endpoint and isinstance(self.chat("hi"), LocalExchange)
+        if self.info.endpoint or "chat" not in self.capabilities:
+            return not self.info.endpoint
+        return isinstance(self.chat("hi"), LocalExchange)

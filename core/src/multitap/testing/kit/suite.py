@@ -86,11 +86,20 @@ class Suite:
     def vectors_of(cls, rule: Rule) -> list[Vector]:
         """The vectors that a rule is checked with."""
         capability = rule.id.partition("/")[0]
+        if cls.subject().in_process:
+            return cls.questions_of(capability)
         return [
             vector
             for vector in cls.known_vectors()
-            if vector.ask.capability == capability and rule.vectors in (vector.kind, "all")
+            if vector.ask.capability == capability
+            and (rule.vectors == "all" or vector.kind in rule.vectors.split())
         ]
+
+    @classmethod
+    def questions_of(cls, capability: str) -> list[Vector]:
+        """What a plugin without bytes is asked: ``<capability>_questions`` of the class."""
+        asks = getattr(cls, f"{capability}_questions", ())
+        return [Vector.question(f"{ask.verb}-{n}", ask) for n, ask in enumerate(asks)]
 
     @pytest.fixture(params=WORLDS, ids=["sync", "async"])
     def world(self, request: pytest.FixtureRequest) -> Any:

@@ -9,9 +9,11 @@ It is a recording's JSON file (see ``multitap.testing.Recording``) with two more
       "expect": {"text": "Hello", "stop_reason": "complete"}
     }
 
-``ask`` is a verb of ``Runtime`` and what it is called with, the model left out. ``expect`` holds what
-the result has to say, or the ``error`` that has to be raised; a fact that it does not name is not
-looked at.
+``ask`` is a verb of ``Runtime`` and what it is called with, the model left out (the verbs about one
+model have its id as an argument, those about a whole backend have none); a file is
+``{"file": "hello.wav"}``, which lies beside. ``expect`` holds what the result has to say, or the
+``error`` that has to be raised; a fact that it does not name is not looked at. Where a question
+takes several requests, ``beside`` names the recordings of the others, in their order.
 """
 
 from __future__ import annotations
@@ -66,12 +68,20 @@ class Vector:
         name: For reports; a file's name without its suffix.
         expect: Facts of the result, by name; or ``error``, the name of the class to be raised, and
             facts of that, such as ``kind``.
+        beside: Further exchanges that the same question takes.
     """
 
     name: str
     ask: Ask
     recording: Recording = attrs.field(repr=False)
     expect: Mapping[str, Any] = attrs.field(repr=False)
+    beside: Sequence[Recording] = attrs.field(default=(), repr=False)
+
+    @classmethod
+    def question(cls, name: str, ask: Ask) -> Vector:
+        """One of a plugin that works in this process: nothing was recorded."""
+        nothing = Recording(scenario=name, request=b"", reads=())
+        return cls(name=name, ask=ask, recording=nothing, expect={})
 
     @classmethod
     def load(cls, path: Path) -> Vector:
@@ -79,10 +89,16 @@ class Vector:
         data = json.loads(path.read_text("utf-8"))
         return cls(
             name=path.stem,
-            ask=Ask(**data["ask"]),
+            ask=_ask(data["ask"], path.parent),
             recording=Recording.load(path),
             expect=data["expect"],
+            beside=[Recording.load(path.parent / name) for name in data.get("beside", ())],
         )
+
+    @property
+    def recordings(self) -> Sequence[Recording]:
+        """All exchanges, its own first."""
+        return (self.recording, *self.beside)
 
     @property
     def kind(self) -> str:
@@ -92,7 +108,15 @@ class Vector:
         return "streams" if self.ask.verb.endswith("stream") else "answers"
 
 
+def _ask(data: Mapping[str, Any], folder: Path) -> Ask:
+    args = [folder / a["file"] if isinstance(a, dict) else a for a in data.get("args", ("hi",))]
+    return Ask(**{**data, "args": args})
+
+
 def load_vectors(folder: Path) -> Iterator[Vector]:
-    """The vectors of a folder, the smallest first, so that the first to fail is the smallest."""
-    found = map(Vector.load, folder.glob("*.json"))
+    """The vectors of a folder, the smallest first, so that the first to fail is the smallest.
+
+    A file without ``ask`` is a recording that vectors name in ``beside``.
+    """
+    found = [Vector.load(path) for path in folder.glob("*.json") if '"ask"' in path.read_text()]
     yield from sorted(found, key=lambda vector: (len(vector.recording.response), vector.name))
