@@ -31,8 +31,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     suite, rule = _suite_of(metafunc.cls), getattr(metafunc.function, "rule", None)
     if suite and rule and "vector" in metafunc.fixturenames:
         known = [] if _excuse(suite, rule, live=False) else suite.vectors_of(rule)
-        named = [(vector, vector.name) for vector in known] or [(None, "none")]
-        metafunc.parametrize("vector", [v for v, _ in named], ids=[name for _, name in named])
+        none = pytest.mark.skip(reason="no vector is about it")
+        values = [pytest.param(vector, id=vector.name) for vector in known]
+        metafunc.parametrize("vector", values or [pytest.param(None, id="none", marks=none)])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

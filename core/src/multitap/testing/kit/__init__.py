@@ -6,6 +6,7 @@ It needs pytest and hypothesis: ``pip install "multitap[testing]"``.
 from __future__ import annotations
 
 from multitap.testing.kit.chat import ChatSuite
+from multitap.testing.kit.embedding import EmbeddingSuite
 from multitap.testing.kit.rule import Broken, Rule, rule, rules_of
 from multitap.testing.kit.subject import Subject
 from multitap.testing.kit.suite import Suite
@@ -15,6 +16,7 @@ __all__ = (
     "Ask",
     "Broken",
     "ChatSuite",
+    "EmbeddingSuite",
     "Rule",
     "Subject",
     "Suite",

@@ -6,24 +6,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from multitap.answer import Answer
+from multitap.events import Usage
 from multitap.testing.finding import Finding
 
-__all__ = ("assert_says", "facts_of_answer")
+__all__ = ("assert_says", "facts_of_answer", "facts_of_usage")
 
 USAGE = ("input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
 
 
 def facts_of_answer(answer: Answer) -> dict[str, Any]:
     """Text, reasoning, calls (name and arguments), stop reason, usage and the texts of choices."""
-    usage = {name: getattr(answer.usage, name) for name in USAGE}
     return {
         "text": answer.text,
         "reasoning": answer.reasoning,
         "calls": [[call.name, call.arguments] for call in answer.tool_calls],
         "stop_reason": answer.stop_reason,
-        "usage": {name: count for name, count in usage.items() if count is not None},
+        "usage": facts_of_usage(answer.usage),
         "choices": [choice.text for choice in answer.choices],
     }
+
+
+def facts_of_usage(usage: Usage) -> dict[str, int]:
+    """The counts that are known."""
+    counts = {name: getattr(usage, name) for name in USAGE}
+    return {name: count for name, count in counts.items() if count is not None}
 
 
 def assert_says(found: Mapping[str, Any], expected: Mapping[str, Any], smallest: object) -> None:

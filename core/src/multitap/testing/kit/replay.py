@@ -10,7 +10,7 @@ from multitap.testing.kit.vector import Vector
 from multitap.testing.recording import Recording
 from multitap.testing.steps import Script, repeat, request
 
-__all__ = ("Replies", "replay")
+__all__ = ("Replies", "asked_by", "replay")
 
 
 class Replies:

@@ -80,7 +80,8 @@ class Vector:
     @classmethod
     def question(cls, name: str, ask: Ask) -> Vector:
         """One of a plugin that works in this process: nothing was recorded."""
-        nothing = Recording(scenario=name, request=b"", reads=())
+        silence = b"HTTP/1.1 204 No Content\r\n\r\n"
+        nothing = Recording(scenario=name, request=b"GET / HTTP/1.1\r\n\r\n", reads=(silence,))
         return cls(name=name, ask=ask, recording=nothing, expect={})
 
     @classmethod

@@ -1,0 +1,236 @@
+"""Rules that are the same of every capability, told apart by what an answer is made of.
+
+``answer_rules`` adds them to a suite, under the capability's own name: ``embedding/cuts``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import attrs
+
+from multitap import errors
+from multitap.errors import BackendError
+from multitap.events import Failed
+from multitap.testing.cuts import cuts_of, pieces_of
+from multitap.testing.finding import Finding
+from multitap.testing.kit.calls import ask_runtime, items_of
+from multitap.testing.kit.facts import assert_says
+from multitap.testing.kit.garbage import garbage_of
+from multitap.testing.kit.playing import Answer, Played, Question, Said, in_pieces, recorded
+from multitap.testing.kit.replay import asked_by
+from multitap.testing.kit.rule import rule
+from multitap.testing.kit.suite import Suite
+from multitap.testing.kit.vector import Vector
+
+__all__ = ("Kind", "answer_rules", "answered", "question_of", "replayed")
+
+S = TypeVar("S", bound=type[Suite])
+
+
+@attrs.frozen(kw_only=True)
+class Kind:
+    """What the answers of a capability are made of.
+
+    Attributes:
+        results: The classes of its results.
+        facts: What results say, as a vector can expect it.
+        own: Facts that have rules of their own.
+        framed: The bytes of an answer show where it ends; those of a bare sound do not.
+    """
+
+    capability: str
+    results: tuple[type, ...]
+    facts: Callable[[Sequence[Any]], Mapping[str, Any]]
+    own: frozenset[str] = frozenset()
+    framed: bool = True
+
+
+# ---- how a vector is asked -----------------------------------------------------------------------
+
+
+def question_of(suite: Suite, vector: Vector, **options: Any) -> Question:
+    """The vector's question, with these options besides."""
+    ask = attrs.evolve(vector.ask, options={**vector.ask.options, **options})
+    return Question(suite.subject(), ask)
+
+
+def replayed(suite: Suite, vector: Vector, **options: Any) -> Played:
+    """What comes of the vector's question, with these options besides."""
+    return question_of(suite, vector, **options).play(recorded(vector))
+
+
+def answered(suite: Suite, vector: Vector, **options: Any) -> list[Any]:
+    """The results; a failure is a ``Finding``."""
+    played = replayed(suite, vector, **options)
+    if played.failure is not None:
+        raise Finding(shown(played.failure), expected="an answer", smallest=vector.name)
+    return played.outputs
+
+
+def shown(error: BaseException) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {error}"
+
+
+# ---- the rules -----------------------------------------------------------------------------------
+
+
+def _says(suite: Suite, kind: Kind, vector: Vector) -> None:
+    expected = {name: fact for name, fact in vector.expect.items() if name not in kind.own}
+    assert_says(kind.facts(answered(suite, vector)), expected, vector.name)
+
+
+def _cuts(suite: Suite, kind: Kind, vector: Vector) -> None:
+    question, body = question_of(suite, vector), vector.recording.body
+    played = question.play(recorded(vector))
+    whole = _facts(kind, played)
+    streamed = asked_by(vector.recording) in {(c.method, c.path) for c in played.streamed}
+    for words, pieces in _ways(body) if streamed else ():  # what is fetched comes as a whole
+        if (came := _facts(kind, question.play(recorded(vector, in_pieces(pieces))))) != whole:
+            raise Finding(came, expected=whole, smallest=f"{vector.name}, cut {words}")
+
+
+def _ways(body: bytes) -> Iterator[tuple[str, Sequence[bytes]]]:
+    for cuts in cuts_of(len(body)):
+        at = cuts[0]
+        around = f"{body[max(0, at - 20) : at]!r} and {body[at : at + 20]!r}"
+        yield (f"between {around}" if len(cuts) == 1 else f"at {cuts}"), pieces_of(body, cuts)
+    yield "byte by byte", pieces_of(body, range(1, len(body)))
+
+
+def _beginnings(suite: Suite, kind: Kind, vector: Vector) -> None:
+    question, body = question_of(suite, vector), vector.recording.body
+    whole = _facts(kind, question.play(recorded(vector)))
+    for at in sorted({0, *(cuts[0] for cuts in cuts_of(len(body)))} if body else ()):
+        cut = question.play(recorded(vector, in_pieces([body[:at]])))
+        if cut.failure is None and (came := _facts(kind, cut)) != whole:
+            raise Finding(
+                came,
+                expected="a failure, or all that the whole says",
+                smallest=f"{vector.name}, its first {at} bytes: …{body[max(0, at - 40) : at]!r}",
+            )
+
+
+def _garbage(suite: Suite, kind: Kind, vector: Vector) -> None:
+    question = question_of(suite, vector)
+    for body in garbage_of(vector.recording.body):
+        try:
+            played = question.play(recorded(vector, in_pieces([body])))
+        except Finding as finding:
+            finding.smallest = f"{vector.name}, answered with {body[:200]!r}"
+            raise
+        _typed(kind, played, f"{vector.name}, answered with {body[:200]!r}")
+
+
+def _typed(kind: Kind, played: Played, smallest: str) -> None:
+    for place, item in enumerate(played.outputs):
+        last = place == len(played.outputs) - 1
+        if not isinstance(item, kind.results) and not (last and isinstance(item, Failed)):
+            names = " or ".join(each.__name__ for each in kind.results)
+            raise Finding(repr(item), expected=f"{names}; a failure is last", smallest=smallest)
+
+
+def _refusals(suite: Suite, kind: Kind, vector: Vector) -> None:
+    played = replayed(suite, vector)
+    _failed_as_expected(played.failure, vector)
+
+
+def _failed_as_expected(error: BackendError | None, vector: Vector) -> None:
+    """A ``Finding`` unless the error is what the vector says."""
+    if error is None:
+        raise Finding("an answer", expected=dict(vector.expect), smallest=vector.name)
+    facts = {"error": type(error).__name__, **error.to_dict()}
+    assert_says(facts, vector.expect, vector.name)
+
+
+STATUSES: Mapping[int, tuple[type[BackendError], ...]] = {
+    401: (errors.AuthenticationError,),
+    429: (errors.RateLimited, errors.QuotaExceeded),
+    500: (errors.ProviderDown, errors.EngineError),
+    503: (errors.Overloaded, errors.ProviderDown),
+}
+
+
+def _statuses(suite: Suite, kind: Kind, vector: Vector) -> None:
+    question = question_of(suite, vector)
+    for status, classes in STATUSES.items():
+        for body in (b"", b"<html><title>Oh no</title></html>"):
+            smallest = f"{vector.name}, refused with {status} and the body {body!r}"
+            error = question.play(_always(Said.of(status, body))).failure
+            if not isinstance(error, classes):
+                names = " or ".join(each.__name__ for each in classes)
+                came = "an answer" if error is None else shown(error)
+                raise Finding(came, expected=names, smallest=smallest)
+
+
+def _always(said: Said) -> Answer:
+    return lambda call: said
+
+
+def _runtime(suite: Suite, kind: Kind, world: Any, vector: Vector) -> None:
+    with suite.answering(world, vector) as (here, _):
+        try:
+            items = items_of(ask_runtime(here, suite.provider, vector.ask))
+        except BackendError as error:
+            if vector.kind != "refusals":
+                raise Finding(shown(error), expected="an answer", smallest=vector.name) from error
+            return _failed_as_expected(error, vector)
+        except Exception as error:
+            raise Finding(shown(error), expected="an answer", smallest=vector.name) from error
+    if vector.kind == "refusals":
+        raise Finding("an answer", expected=dict(vector.expect), smallest=vector.name)
+    expected = {n: f for n, f in vector.expect.items() if n not in kind.own} if items else {}
+    return assert_says(kind.facts(items), expected, vector.name)
+
+
+def _facts(kind: Kind, played: Played) -> object:
+    error = played.failure
+    results = [item for item in played.outputs if not isinstance(item, Failed)]
+    facts = dict(kind.facts(results)) if results else {}
+    return {**facts, **({} if error is None else {"failed": error.to_dict()})}
+
+
+# ---- under the capability's name -----------------------------------------------------------------
+
+_ANSWERS = "answers streams"
+_RULES: Mapping[str, tuple[Any, str, str]] = {
+    "answer": (_says, "An answer says what the server said.", _ANSWERS),
+    "cuts": (_cuts, "However its bytes are cut, it is the same.", "all"),
+    "beginnings": (_beginnings, "The beginning of an answer is never taken for a whole.", _ANSWERS),
+    "garbage": (_garbage, "Nonsense is a typed failure, and nothing is raised.", _ANSWERS),
+    "refusals": (_refusals, "What a server refuses is the right error.", "refusals"),
+    "statuses": (_statuses, "A refusal without a word is the error of its status.", _ANSWERS),
+}
+
+
+def answer_rules(kind: Kind) -> Callable[[S], S]:
+    """Add these rules to a suite."""
+
+    def added(suite: S) -> S:
+        for name, (check, says, vectors) in _RULES.items():
+            if name == "beginnings" and not kind.framed:
+                continue
+            known = rule(f"{kind.capability}/{name}", says, vectors=vectors, wire=True)
+            setattr(suite, f"test_{kind.capability}_{name}", known(_with_a_vector(check, kind)))
+        says = "Runtime and AsyncRuntime give what the plugin gives."
+        known = rule(f"{kind.capability}/runtime", says, vectors="all")
+        setattr(suite, f"test_{kind.capability}_runtime", known(_in_both_worlds(kind)))
+        return suite
+
+    return added
+
+
+def _with_a_vector(check: Any, kind: Kind) -> Any:
+    def test(self: Suite, vector: Vector) -> None:
+        check(self, kind, vector)
+
+    return test
+
+
+def _in_both_worlds(kind: Kind) -> Any:
+    def test(self: Suite, world: Any, vector: Vector) -> None:
+        _runtime(self, kind, world, vector)
+
+    return test
