@@ -66,6 +66,7 @@ class EmbeddingSuite(Suite):
     @rule(
         "embedding/order",
         "Vectors are those of the server, in the order of the texts.",
+        mend="Sort the rows by the index that the server gives them, where it gives one.",
         vectors="answers",
     )
     def test_embedding_order(self, vector: Vector) -> None:
@@ -82,6 +83,7 @@ class EmbeddingSuite(Suite):
     @rule(
         "embedding/finite",
         "Every number is a finite float32, or the answer is refused.",
+        mend="Make them with Vectors.from_rows, or call checked() of what you make otherwise.",
         vectors="answers",
     )
     def test_embedding_finite(self, vector: Vector) -> None:
@@ -94,6 +96,7 @@ class EmbeddingSuite(Suite):
     @rule(
         "embedding/count",
         "Another number of vectors than of texts is a ProtocolError.",
+        mend="Compare the number of rows with that of request.texts; never fill up nor cut.",
         vectors="answers",
         wire=True,
     )
@@ -116,6 +119,7 @@ class EmbeddingSuite(Suite):
     @rule(
         "embedding/texts",
         "The texts are sent as they are, one alone as well.",
+        mend="Put request.texts into the body as it is: no strip, no lower, no cut.",
         vectors="answers",
         wire=True,
     )
@@ -128,6 +132,7 @@ class EmbeddingSuite(Suite):
     @rule(
         "embedding/options",
         "dimensions and input_type are sent, refused, or warned of.",
+        mend="Send it, raise NotSupported, or let `options` name what you send: the rest is told.",
         vectors="answers",
         wire=True,
     )

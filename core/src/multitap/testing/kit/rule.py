@@ -38,6 +38,7 @@ class Rule:
     Attributes:
         id: The suite's name and its own, such as ``chat/cuts``.
         says: The promise, in a sentence.
+        mend: What to do where it is broken.
         vectors: Which recorded exchanges it is checked with: ``answers``, ``streams``, ``refusals``
             (or several of them), or ``all``; empty: with none.
         wire: It is about bytes, so that a plugin which works in this process has nothing to show.
@@ -46,6 +47,7 @@ class Rule:
 
     id: str
     says: str
+    mend: str = ""
     vectors: str = ""
     wire: bool = False
     live: bool = False

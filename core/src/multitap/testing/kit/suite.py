@@ -86,11 +86,10 @@ class Suite:
     def vectors_of(cls, rule: Rule) -> list[Vector]:
         """The vectors that a rule is checked with."""
         capability = rule.id.partition("/")[0]
-        if cls.subject().in_process:
-            return cls.questions_of(capability)
+        local = cls.subject().in_process
         return [
             vector
-            for vector in cls.known_vectors()
+            for vector in (cls.questions_of(capability) if local else cls.known_vectors())
             if vector.ask.capability == capability
             and (rule.vectors == "all" or vector.kind in rule.vectors.split())
         ]

@@ -96,6 +96,14 @@ class Vector:
             beside=[Recording.load(path.parent / name) for name in data.get("beside", ())],
         )
 
+    def answered_with(self, body: bytes) -> Vector:
+        """The same question, to which the server says something else with the same status."""
+        head = f"HTTP/1.1 {self.recording.status} Changed\r\ncontent-length: {len(body)}\r\n"
+        headers = {**self.recording.headers, "content-length": "", "transfer-encoding": ""}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value)
+        said = f"{head}{lines}\r\n".encode("latin-1") + body
+        return attrs.evolve(self, recording=attrs.evolve(self.recording, reads=(said,)))
+
     @property
     def recordings(self) -> Sequence[Recording]:
         """All exchanges, its own first."""

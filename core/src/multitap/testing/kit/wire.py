@@ -195,27 +195,61 @@ def _facts(kind: Kind, played: Played) -> object:
 # ---- under the capability's name -----------------------------------------------------------------
 
 _ANSWERS = "answers streams"
-_RULES: Mapping[str, tuple[Any, str, str]] = {
-    "answer": (_says, "An answer says what the server said.", _ANSWERS),
-    "cuts": (_cuts, "However its bytes are cut, it is the same.", "all"),
-    "beginnings": (_beginnings, "The beginning of an answer is never taken for a whole.", _ANSWERS),
-    "garbage": (_garbage, "Nonsense is a typed failure, and nothing is raised.", _ANSWERS),
-    "refusals": (_refusals, "What a server refuses is the right error.", "refusals"),
-    "statuses": (_statuses, "A refusal without a word is the error of its status.", _ANSWERS),
+_RULES: Mapping[str, tuple[Any, str, str, str]] = {
+    "answer": (
+        _says,
+        _ANSWERS,
+        "An answer says what the server said.",
+        "Read each fact from the field that has it; what the server does not say is None.",
+    ),
+    "cuts": (
+        _cuts,
+        "all",
+        "However its bytes are cut, it is the same.",
+        "Read with a decoder of multitap.framing; a stage of your own keeps what is not whole.",
+    ),
+    "beginnings": (
+        _beginnings,
+        _ANSWERS,
+        "The beginning of an answer is never taken for a whole.",
+        "Fail in finish() where the server's own sign of the end did not come.",
+    ),
+    "garbage": (
+        _garbage,
+        _ANSWERS,
+        "Nonsense is a typed failure, and nothing is raised.",
+        "Let a msgspec.Struct say the types; raise a ProtocolError for what is missing.",
+    ),
+    "refusals": (
+        _refusals,
+        "refusals overflows",
+        "What a server refuses is the right error.",
+        "Tell it in explain by status and text, or in the decoder where the status is 200.",
+    ),
+    "statuses": (
+        _statuses,
+        _ANSWERS,
+        "A refusal without a word is the error of its status.",
+        "Let explain fall back on class_for_status of multitap.dialects.replies.",
+    ),
 }
+_WORLDS = (
+    "Runtime and AsyncRuntime give what the plugin gives.",
+    "Do nothing in the hook and in its methods but to describe the work: no I/O, no event loop.",
+)
 
 
 def answer_rules(kind: Kind) -> Callable[[S], S]:
     """Add these rules to a suite."""
 
     def added(suite: S) -> S:
-        for name, (check, says, vectors) in _RULES.items():
+        for name, (check, vectors, says, mend) in _RULES.items():
             if name == "beginnings" and not kind.framed:
                 continue
-            known = rule(f"{kind.capability}/{name}", says, vectors=vectors, wire=True)
+            known = rule(f"{kind.capability}/{name}", says, mend=mend, vectors=vectors, wire=True)
             setattr(suite, f"test_{kind.capability}_{name}", known(_with_a_vector(check, kind)))
-        says = "Runtime and AsyncRuntime give what the plugin gives."
-        known = rule(f"{kind.capability}/runtime", says, vectors="all")
+        says, mend = _WORLDS
+        known = rule(f"{kind.capability}/runtime", says, mend=mend, vectors="all", live=True)
         setattr(suite, f"test_{kind.capability}_runtime", known(_in_both_worlds(kind)))
         return suite
 
