@@ -23,6 +23,7 @@ from typing import Any
 
 import attrs
 
+from multitap.errors import ConfigError
 from multitap.testing.recording import Recording
 
 __all__ = ("Ask", "Vector", "load_vectors")
@@ -57,6 +58,11 @@ class Ask:
         """The capability that it needs."""
         return CAPABILITY_OF[self.verb]
 
+    @property
+    def streamed(self) -> bool:
+        """Is the result read as it comes?"""
+        return self.verb.endswith("stream")
+
 
 @attrs.frozen(kw_only=True)
 class Vector:
@@ -75,21 +81,38 @@ class Vector:
 
     @classmethod
     def load(cls, path: Path) -> Vector:
-        """Read a vector's JSON file."""
-        data = json.loads(path.read_text("utf-8"))
-        return cls(
-            name=path.stem,
-            ask=Ask(**data["ask"]),
-            recording=Recording.load(path),
-            expect=data["expect"],
-        )
+        """Read a vector's JSON file; what is wrong with it is a ``ConfigError``."""
+        try:
+            data = json.loads(path.read_text("utf-8"))
+            ask, expect = Ask(**data["ask"]), data["expect"]
+            return cls(name=path.stem, ask=ask, recording=Recording.load(path), expect=expect)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(
+                f"{path} is no vector: {type(error).__name__}: {error.args[0]}",
+                hint='It needs "ask", "request", "response" and "expect"; see docs/kit.md.',
+            ) from error
+
+    def __str__(self) -> str:
+        call = ", ".join([*map(repr, self.ask.args), *_words(self.ask.options)])
+        return f"the vector {self.name}: rt.{self.ask.verb}({call})"
 
     @property
     def kind(self) -> str:
-        """``answers``, ``streams`` or ``refusals``."""
+        """``answers``, ``streams``, ``refusals``, or ``overflows`` (of a context)."""
         if "error" in self.expect:
-            return "refusals"
-        return "streams" if self.ask.verb.endswith("stream") else "answers"
+            return "overflows" if self.expect["error"] == "ContextOverflow" else "refusals"
+        return "streams" if self.ask.streamed else "answers"
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Its kind, ``all``, and ``decoded`` where the answer has a status below 300."""
+        decoded = {"decoded"} if self.recording.status < 300 else set()
+        return frozenset({self.kind, "all", *decoded})
+
+
+def _words(options: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in options.items():
+        yield f"{name}={value!r}"
 
 
 def load_vectors(folder: Path) -> Iterator[Vector]:
