@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 from multitap.capabilities.catalog import Model
 from multitap.errors import ModelNotFound
 from multitap.testing.finding import Finding
-from multitap.testing.kit.garbage import changed, places_of, value_at
 from multitap.testing.kit.playing import Question, in_pieces, recorded
 from multitap.testing.kit.rule import rule
+from multitap.testing.kit.spoilt import changed, places_of, value_at
 from multitap.testing.kit.suite import Suite
 from multitap.testing.kit.unknown import UNKNOWN, unknown
 from multitap.testing.kit.vector import Ask, Vector
@@ -47,6 +47,10 @@ class CatalogSuite(Suite):
     capability: ClassVar[str] = "catalog"
     catalog_questions: ClassVar[Sequence[Ask]] = (Ask(verb="models", args=()),)
 
+    def describe_catalog(self, catalog: Any) -> Any:
+        """The work of a plain question."""
+        return catalog.models()
+
     @rule(
         "catalog/ids",
         "Every model has an id, and no two have the same.",
@@ -54,14 +58,14 @@ class CatalogSuite(Suite):
         vectors="answers",
     )
     def test_catalog_ids(self, vector: Vector) -> None:
-        assert_named(answered(self, vector), vector.name)
+        assert_named(answered(self, vector), vector)
         body = vector.recording.body
         for place in places_of(body) if body else ():
             if isinstance(value_at(body, place), str):
                 said = changed(body, place, "")
                 played = question_of(self, vector).play(recorded(vector, in_pieces([said])))
                 if played.failure is None:
-                    assert_named(played.outputs, f"{vector.name}, answered with {said[:300]!r}")
+                    assert_named(played.outputs, f"{vector}, answered with {said[:300]!r}")
 
     @rule(
         "catalog/json",
@@ -73,7 +77,7 @@ class CatalogSuite(Suite):
         for model in answered(self, vector):
             again = Model.from_dict(json.loads(json.dumps(model.to_dict())))
             if again != model:
-                raise Finding(again, expected=model, smallest=vector.name)
+                raise Finding(again, expected=model, smallest=vector)
 
     @rule(
         "catalog/unknown",
@@ -89,7 +93,7 @@ class CatalogSuite(Suite):
             wrong += [name for name, text in texts.items() if text == ""]
             if wrong:
                 came = f"{wrong[0]} is {({**facts, **texts})[wrong[0]]!r}"
-                raise Finding(came, expected="None", smallest=f"{vector.name}, model {model.id}")
+                raise Finding(came, expected="None", smallest=f"{vector}, model {model.id}")
 
     @rule(
         "catalog/describe",
@@ -101,7 +105,7 @@ class CatalogSuite(Suite):
         for listed in answered(self, vector)[:3] if vector.ask.verb == "models" else ():
             question = Question(self.subject(), Ask(verb="describe", args=(listed.id,)))
             played = question.play(recorded(vector))
-            smallest = f"describe({listed.id!r}) after {vector.name}"
+            smallest = f"describe({listed.id!r}) after {vector}"
             if played.failure or len(played.outputs) != 1:
                 came = shown(played.failure) if played.failure else played.outputs
                 raise Finding(came, expected="one model", smallest=smallest)
@@ -120,7 +124,7 @@ class CatalogSuite(Suite):
         if isinstance(played.failure, ModelNotFound) or (listed and not played.outputs):
             return
         came = shown(played.failure) if played.failure else played.outputs
-        smallest = f"describe({UNKNOWN!r}), beside {vector.name}"
+        smallest = f"describe({UNKNOWN!r}), beside {vector}"
         raise Finding(came, expected="ModelNotFound", smallest=smallest)
 
     @rule(
@@ -139,7 +143,7 @@ class CatalogSuite(Suite):
         played = question_of(self, vector).play(recorded(vector, in_pieces([said])))
         if played.outputs:
             came = shown(played.failure) if played.failure else played.outputs
-            smallest = f"{vector.name}, answered with {said[:300]!r}"
+            smallest = f"{vector}, answered with {said[:300]!r}"
             raise Finding(came, expected="no models, and no error", smallest=smallest)
 
     @rule(
@@ -151,7 +155,7 @@ class CatalogSuite(Suite):
     def test_catalog_backend(self, vector: Vector) -> None:
         for model in answered(self, vector):
             if model.backend:
-                raise Finding(model.backend, expected="''", smallest=f"{vector.name}, {model.id}")
+                raise Finding(model.backend, expected="''", smallest=f"{vector}, {model.id}")
 
 
 def _is_rows(value: object) -> bool:

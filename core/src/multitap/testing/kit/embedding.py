@@ -11,14 +11,14 @@ from typing import Any, ClassVar
 
 import attrs
 
-from multitap.capabilities.embedding import Embeddings
+from multitap.capabilities.embedding import EmbeddingRequest, Embeddings
 from multitap.errors import BackendError, ProtocolError
 from multitap.testing.finding import Finding
 from multitap.testing.kit.facts import assert_says, facts_of_usage
-from multitap.testing.kit.garbage import changed, places_of, value_at
 from multitap.testing.kit.playing import in_pieces, recorded
 from multitap.testing.kit.rule import rule
 from multitap.testing.kit.sent import assert_option_is_heard, assert_sends
+from multitap.testing.kit.spoilt import changed, places_of, value_at
 from multitap.testing.kit.suite import Suite
 from multitap.testing.kit.vector import Ask, Vector
 from multitap.testing.kit.wire import Kind, answer_rules, answered, question_of, replayed, shown
@@ -63,6 +63,10 @@ class EmbeddingSuite(Suite):
         Ask(verb="embed", args=(["a black cat", "the dog barks", "rain"],)),
     )
 
+    def describe_embedding(self, model: Any) -> Any:
+        """The work of a plain question."""
+        return model.embed(EmbeddingRequest(model="model", texts=("hi",)))
+
     @rule(
         "embedding/order",
         "Vectors are those of the server, in the order of the texts.",
@@ -73,12 +77,12 @@ class EmbeddingSuite(Suite):
         rows = [list(row) for row in answered(self, vector)[-1].vectors]
         if "vectors" in vector.expect:
             expected = [list(array("f", row)) for row in vector.expect["vectors"]]
-            assert_says({"vectors": rows}, {"vectors": expected}, vector.name)
+            assert_says({"vectors": rows}, {"vectors": expected}, vector)
         if self.subject().in_process and isinstance(vector.ask.args[0], list):
             backwards = Ask(verb="embed", args=(vector.ask.args[0][::-1],))
             again = answered(self, Vector.question(vector.name, backwards))[-1].vectors
             expected = [list(row) for row in again][::-1]
-            assert_says({"vectors": rows}, {"vectors": expected}, vector.name)
+            assert_says({"vectors": rows}, {"vectors": expected}, vector)
 
     @rule(
         "embedding/finite",
@@ -87,11 +91,11 @@ class EmbeddingSuite(Suite):
         vectors="answers",
     )
     def test_embedding_finite(self, vector: Vector) -> None:
-        assert_finite(answered(self, vector), vector.name)
+        assert_finite(answered(self, vector), vector)
         for body in _with_infinity(vector.recording.body):
             played = question_of(self, vector).play(recorded(vector, in_pieces([body])))
             if played.failure is None:
-                assert_finite(played.outputs, f"{vector.name}, answered with {body[:200]!r}")
+                assert_finite(played.outputs, f"{vector}, answered with {body[:200]!r}")
 
     @rule(
         "embedding/count",
@@ -104,7 +108,7 @@ class EmbeddingSuite(Suite):
         texts = _texts(vector)
         with self.answering(Blocking, vector) as (here, _):
             for wrong in ([*texts, "one more"], texts[:-1]):
-                smallest = f"{vector.name}, asked about {len(wrong)} texts"
+                smallest = f"{vector}, asked about {len(wrong)} texts"
                 try:
                     found = here.call("embed", wrong, **vector.ask.options) if wrong else None
                 except ProtocolError:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import attrs
 
+from multitap.capabilities.image import ImageRequest
 from multitap.errors import BackendError, ProtocolError
 from multitap.events import ImageData, UsageReport
 from multitap.signatures import type_of
@@ -57,6 +58,10 @@ class ImageSuite(Suite):
         Ask(verb="draw", args=("a cat",), options={"n": 2, "size": "32x16"}),
     )
 
+    def describe_image(self, model: Any) -> Any:
+        """The work of a plain question."""
+        return model.draw(ImageRequest(model="model", prompt="a cat"))
+
     @rule(
         "image/count",
         "There are as many pictures as were asked for; fewer are a ProtocolError.",
@@ -67,7 +72,7 @@ class ImageSuite(Suite):
         wanted = vector.ask.options.get("n", 1)
         count = facts_of_pictures(answered(self, vector))["count"]
         if count != wanted:
-            raise Finding(count, expected=f"{wanted} pictures", smallest=vector.name)
+            raise Finding(count, expected=f"{wanted} pictures", smallest=vector)
         if not self.subject().in_process:
             self._is_counted(vector, wanted + 1)
 
@@ -81,7 +86,7 @@ class ImageSuite(Suite):
         for item in answered(self, vector):
             if isinstance(item, ImageData) and item.mime_type != type_of(item.data):
                 expected = type_of(item.data) or "a picture"
-                raise Finding(item.mime_type, expected=expected, smallest=vector.name)
+                raise Finding(item.mime_type, expected=expected, smallest=vector)
 
     @rule(
         "image/texts",
@@ -107,7 +112,7 @@ class ImageSuite(Suite):
             assert_option_is_heard(self, vector, name, value)
 
     def _is_counted(self, vector: Vector, n: int) -> None:
-        smallest = f"{vector.name}, asked for {n}"
+        smallest = f"{vector}, asked for {n}"
         with self.answering(Blocking, vector) as (here, _):
             try:
                 found = here.call("draw", *vector.ask.args, **{**vector.ask.options, "n": n})

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-from multitap.capabilities.moderation import Judgement
+from multitap.capabilities.moderation import Judgement, ModerationRequest
 from multitap.errors import BackendError, ProtocolError
 from multitap.testing.finding import Finding
 from multitap.testing.kit.facts import assert_says
@@ -54,6 +54,10 @@ class ModerationSuite(Suite):
         Ask(verb="moderate", args=(["a friendly text", "I will kill you", "rain"],)),
     )
 
+    def describe_moderation(self, model: Any) -> Any:
+        """The work of a plain question."""
+        return model.moderate(ModerationRequest(model="model", texts=("hi",)))
+
     @rule(
         "moderation/order",
         "There is one judgement for each text, in their order.",
@@ -65,15 +69,15 @@ class ModerationSuite(Suite):
         asked = vector.ask.args[0]
         wanted = 1 if isinstance(asked, str) else len(asked)
         if len(items) != wanted:
-            raise Finding(len(items), expected=f"{wanted} judgements", smallest=vector.name)
+            raise Finding(len(items), expected=f"{wanted} judgements", smallest=vector)
         if "flagged" in vector.expect:
             expected = {"flagged": vector.expect["flagged"]}
-            assert_says(facts_of_judgements(items), expected, vector.name)
+            assert_says(facts_of_judgements(items), expected, vector)
         if self.subject().in_process and wanted > 1:
             backwards = Ask(verb="moderate", args=(asked[::-1],))
             again = answered(self, Vector.question(vector.name, backwards))
             if again[::-1] != items:
-                raise Finding(again[::-1], expected=items, smallest=f"{vector.name}, backwards")
+                raise Finding(again[::-1], expected=items, smallest=f"{vector}, backwards")
 
     @rule(
         "moderation/count",
@@ -85,7 +89,7 @@ class ModerationSuite(Suite):
     def test_moderation_count(self, vector: Vector) -> None:
         asked = vector.ask.args[0]
         texts = [*([asked] if isinstance(asked, str) else asked), "one more"]
-        smallest = f"{vector.name}, asked about {len(texts)} texts"
+        smallest = f"{vector}, asked about {len(texts)} texts"
         with self.answering(Blocking, vector) as (here, _):
             try:
                 found = here.call("moderate", texts)
@@ -106,7 +110,7 @@ class ModerationSuite(Suite):
             for name, score in item.scores.items():
                 if not 0 <= score <= 1:
                     came = f"{name}: {score}"
-                    raise Finding(came, expected="from 0 to 1", smallest=vector.name)
+                    raise Finding(came, expected="from 0 to 1", smallest=vector)
 
     @rule(
         "moderation/texts",

@@ -58,6 +58,10 @@ class ProviderSuite(Suite):
     capability: ClassVar[str] = "provider"
     provider_questions: ClassVar[Sequence[Ask]] = (Ask(verb="validate", args=()),)
 
+    def describe_provider(self, provider: Any) -> Any:
+        """The work of a plain question."""
+        return provider.validate(None)
+
     @rule(
         "provider/stranger",
         "A server that says nothing of itself is never a success.",
@@ -70,7 +74,7 @@ class ProviderSuite(Suite):
         for status, body in STRANGERS:
             played = question.play(_always(Said.of(status, body)))
             if played.failure is None:
-                smallest = f"{vector.name}, where all is answered with {status} {body!r}"
+                smallest = f"{vector}, where all is answered with {status} {body!r}"
                 raise Finding(played.outputs, expected="a typed refusal", smallest=smallest)
 
     @rule(
@@ -84,7 +88,7 @@ class ProviderSuite(Suite):
         played = question_of(self, vector, model=UNKNOWN).play(unknown(recorded(vector)))
         if not isinstance(played.failure, ModelNotFound):
             came = shown(played.failure) if played.failure else played.outputs
-            smallest = f"{vector.name}, with model={UNKNOWN!r}"
+            smallest = f"{vector}, with model={UNKNOWN!r}"
             raise Finding(came, expected="ModelNotFound", smallest=smallest)
 
     @rule(
@@ -96,19 +100,16 @@ class ProviderSuite(Suite):
     )
     def test_provider_keys(self, vector: Vector) -> None:
         with self.answering(Blocking, vector) as (_, server):
-            said = [self._validated(server.url)]
+            said = [self._validated(server)]
         with Server(repeat(request, _echoed)) as server:
-            said.append(self._validated(server.url))
+            said.append(self._validated(server))
         for text in said:
             if KEY in text:
                 raise Finding(text.replace(KEY, "<the key>"), expected="no key in it")
 
-    def _validated(self, url: str) -> str:
+    def _validated(self, server: Server) -> str:
         """All that is to be read of what came."""
-        subject = self.subject()
-        config = subject.config_at(url)
-        config[self.provider] = {**config[self.provider], "api_key": KEY}
-        with Blocking(config, subject.registry) as here:
+        with self.asking(Blocking, server, api_key=KEY) as here:
             try:
                 found: Validation = here.call("validate", self.provider)
             except MultitapError as error:

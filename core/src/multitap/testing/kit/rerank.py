@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 
 import attrs
 
-from multitap.capabilities.rerank import Ranking
+from multitap.capabilities.rerank import Ranking, RerankRequest
 from multitap.errors import BackendError, ProtocolError
 from multitap.testing.finding import Finding
 from multitap.testing.kit.facts import assert_says, facts_of_usage
-from multitap.testing.kit.garbage import changed, places_of, value_at
 from multitap.testing.kit.playing import in_pieces, recorded
 from multitap.testing.kit.rule import rule
 from multitap.testing.kit.sent import assert_sends
+from multitap.testing.kit.spoilt import changed, places_of, value_at
 from multitap.testing.kit.suite import Suite
 from multitap.testing.kit.vector import Ask, Vector
 from multitap.testing.kit.wire import Kind, answer_rules, answered, question_of, replayed, shown
@@ -60,6 +60,10 @@ class RerankSuite(Suite):
         Ask(verb="rerank", args=("a red fox", ["nothing", "the red fox", "a fox"])),
     )
 
+    def describe_rerank(self, model: Any) -> Any:
+        """The work of a plain question."""
+        return model.rerank(RerankRequest(model="model", query="hi", documents=("hello",)))
+
     @rule(
         "rerank/indices",
         "Every document comes once, and none that was not sent.",
@@ -68,11 +72,11 @@ class RerankSuite(Suite):
     )
     def test_rerank_indices(self, vector: Vector) -> None:
         query, documents = vector.ask.args
-        assert_ranks(answered(self, vector)[-1], len(documents), vector.name)
+        assert_ranks(answered(self, vector)[-1], len(documents), vector)
         for body in _with_an_index_twice(vector.recording.body):
             played = question_of(self, vector).play(recorded(vector, in_pieces([body])))
             if played.failure is None:
-                smallest = f"{vector.name}, answered with {body[:300]!r}"
+                smallest = f"{vector}, answered with {body[:300]!r}"
                 assert_ranks(played.outputs[-1], len(documents), smallest)
         if vector.recording.body and len(documents) > 1:
             ask = attrs.evolve(vector.ask, args=(query, list(documents[:-1])))
@@ -86,14 +90,14 @@ class RerankSuite(Suite):
     )
     def test_rerank_scores(self, vector: Vector) -> None:
         items = answered(self, vector)
-        assert_numbers(items[-1], vector.name)
+        assert_numbers(items[-1], vector)
         if "scores" in vector.expect:
             expected = {"scores": vector.expect["scores"]}
-            assert_says(facts_of_ranking(items), expected, vector.name)
+            assert_says(facts_of_ranking(items), expected, vector)
         for place in places_of(vector.recording.body):
             if isinstance(value_at(vector.recording.body, place), float):
                 body = _infinite(vector.recording.body, place)
-                smallest = f"{vector.name}, answered with {body[:300]!r}"
+                smallest = f"{vector}, answered with {body[:300]!r}"
                 self._is_finite(vector, body, smallest)
 
     @rule(
@@ -108,9 +112,9 @@ class RerankSuite(Suite):
             best = here.call("rerank", *vector.ask.args, **{**vector.ask.options, "top_n": 1})
         scores = [ranked.score for ranked in whole]
         if scores != sorted(scores, reverse=True):
-            raise Finding(scores, expected="the highest first", smallest=vector.name)
+            raise Finding(scores, expected="the highest first", smallest=vector)
         if best.results != whole[:1]:
-            smallest = f"{vector.name}, top_n=1"
+            smallest = f"{vector}, top_n=1"
             raise Finding(best.results, expected=whole[:1], smallest=smallest)
 
     @rule(
@@ -127,7 +131,7 @@ class RerankSuite(Suite):
             came = here.call("rerank", *vector.ask.args, **options).results
         expected = tuple(ranked for ranked in whole if ranked.score >= least)
         if came != expected:
-            raise Finding(came, expected=expected, smallest=f"{vector.name}, threshold={least}")
+            raise Finding(came, expected=expected, smallest=f"{vector}, threshold={least}")
 
     @rule(
         "rerank/texts",
@@ -153,7 +157,7 @@ class RerankSuite(Suite):
 
 
 def _is_refused(suite: Suite, vector: Vector) -> None:
-    smallest = f"{vector.name}, asked about {len(vector.ask.args[1])} documents"
+    smallest = f"{vector}, asked about {len(vector.ask.args[1])} documents"
     with suite.answering(Blocking, vector) as (here, _):
         try:
             found = here.call("rerank", *vector.ask.args, **vector.ask.options)

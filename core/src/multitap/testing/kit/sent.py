@@ -52,7 +52,7 @@ def assert_option_is_heard(suite: Suite, vector: Vector, name: str, value: Any) 
             "the requests are the same with it and without it"
             + (f"; {shown(came.failure)}" if came.failure else ""),
             expected=f"{name} in a request, NotSupported, or a warning that names it",
-            smallest=f"{vector.name} with {name}={value!r}",
+            smallest=f"{vector} with {name}={value!r}",
         )
 
 

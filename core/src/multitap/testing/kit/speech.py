@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import attrs
 
-from multitap.capabilities.speech import Voice
+from multitap.capabilities.speech import SpeechRequest, Voice
 from multitap.errors import BackendError
 from multitap.events import AudioData
 from multitap.testing.finding import Finding
@@ -17,7 +17,6 @@ from multitap.testing.kit.sent import assert_option_is_heard, assert_sends
 from multitap.testing.kit.suite import Suite
 from multitap.testing.kit.vector import Ask, Vector
 from multitap.testing.kit.wire import Kind, answer_rules, answered, question_of, replayed
-from multitap.testing.server import Server
 from multitap.testing.steps import close, request, send
 from multitap.testing.worlds import Blocking
 from multitap.work import Exchange
@@ -71,6 +70,10 @@ class SpeechSuite(Suite):
         Ask(verb="voices", args=()),
     )
 
+    def describe_speech(self, model: Any) -> Any:
+        """The work of a plain question."""
+        return model.speak(SpeechRequest(model="model", text="hi"))
+
     @rule(
         "speech/streamed",
         "The first of a long sound is heard before the last of it is made.",
@@ -80,7 +83,7 @@ class SpeechSuite(Suite):
     def test_speech_streamed(self, vector: Vector) -> None:
         if self.subject().in_process:
             if len(answered(self, vector)) < 2:
-                raise Finding("one piece", expected="several", smallest=vector.name)
+                raise Finding("one piece", expected="several", smallest=vector)
             return
         work = getattr(question_of(self, vector).call, "work", None)
         body = vector.recording.body
@@ -88,7 +91,7 @@ class SpeechSuite(Suite):
             decoder = work.decoder(vector.recording.head)
             early = decoder.feed(body[: -(len(body) // 4) or None])
             if not any(isinstance(item, AudioData) and item.data for item in early):
-                smallest = f"{vector.name}, its first {3 * len(body) // 4} bytes"
+                smallest = f"{vector}, its first {3 * len(body) // 4} bytes"
                 raise Finding("nothing", expected="a piece of the sound", smallest=smallest)
 
     @rule(
@@ -106,7 +109,7 @@ class SpeechSuite(Suite):
             fits = mime_type.startswith("audio/") and (rate or mime_type not in BARE)
             if len(kinds) > 1 or not fits or {n: told[n] for n in asked} != asked:
                 expected = asked or "one audio type, with a rate where the bytes do not tell it"
-                raise Finding(sorted(map(str, kinds)), expected=expected, smallest=vector.name)
+                raise Finding(sorted(map(str, kinds)), expected=expected, smallest=vector)
 
     @rule(
         "speech/cut",
@@ -122,16 +125,12 @@ class SpeechSuite(Suite):
         head = f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n"
         kind = vector.recording.headers.get("content-type", "")
         half = f"{head}content-type: {kind}\r\n\r\n".encode() + body[: len(body) // 2]
-        subject = self.subject()
-        with (
-            Server([request, send(half), close]) as server,
-            Blocking(subject.config_at(server.url), subject.registry) as here,
-        ):
+        with self.answering(Blocking, script=[request, send(half), close]) as (here, _):
             try:
-                found = here.call("speak", *vector.ask.args, timeout=10)
+                found = here.call("speak", *vector.ask.args)
             except BackendError:
                 return
-        smallest = f"{vector.name}, its first {len(body) // 2} bytes"
+        smallest = f"{vector}, its first {len(body) // 2} bytes"
         raise Finding(found, expected="a failure", smallest=smallest)
 
     @rule(
@@ -144,7 +143,7 @@ class SpeechSuite(Suite):
         voices = [item for item in answered(self, vector) if isinstance(item, Voice)]
         names = [voice.name for voice in voices]
         if not all(v.name and v.title for v in voices) or len(set(names)) != len(names):
-            raise Finding(voices, expected="names, each once, and titles", smallest=vector.name)
+            raise Finding(voices, expected="names, each once, and titles", smallest=vector)
 
     @rule(
         "speech/texts",

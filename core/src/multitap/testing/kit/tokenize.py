@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 import attrs
 
-from multitap.capabilities.tokenize import Tokens, TokenText
+from multitap.capabilities.tokenize import TokenizeRequest, Tokens, TokenText
 from multitap.errors import NotSupported
 from multitap.testing.finding import Finding
-from multitap.testing.kit.garbage import changed, places_of, value_at
 from multitap.testing.kit.playing import Played, in_pieces, recorded
 from multitap.testing.kit.rule import rule
 from multitap.testing.kit.sent import assert_sends
+from multitap.testing.kit.spoilt import changed, places_of, value_at
 from multitap.testing.kit.suite import Suite
 from multitap.testing.kit.vector import Ask, Vector
 from multitap.testing.kit.wire import Kind, answer_rules, answered, question_of, replayed, shown
@@ -52,6 +52,10 @@ class TokenizeSuite(Suite):
         Ask(verb="tokenize", args=("Zürich, 東京",)),
     )
 
+    def describe_tokenize(self, model: Any) -> Any:
+        """The work of a plain question."""
+        return model.tokenize(TokenizeRequest(model="model", text="hi"))
+
     @rule(
         "tokenize/ids",
         "Ids are whole numbers, and nothing else is taken for one.",
@@ -59,14 +63,14 @@ class TokenizeSuite(Suite):
         vectors="answers",
     )
     def test_tokenize_ids(self, vector: Vector) -> None:
-        assert_ids(answered(self, vector), vector.name)
+        assert_ids(answered(self, vector), vector)
         body = vector.recording.body
         for place in places_of(body) if body else ():
             if type(value_at(body, place)) is int:
                 spoilt = changed(body, place, 1.5)
                 played = question_of(self, vector).play(recorded(vector, in_pieces([spoilt])))
                 if played.failure is None:
-                    assert_ids(played.outputs, f"{vector.name}, answered with {spoilt[:200]!r}")
+                    assert_ids(played.outputs, f"{vector}, answered with {spoilt[:200]!r}")
 
     @rule(
         "tokenize/pieces",
@@ -81,9 +85,9 @@ class TokenizeSuite(Suite):
         joined, text = b"".join(found.pieces), vector.ask.args[0].encode()
         if len(found.pieces) != len(found.ids):
             expected = f"{len(found.ids)} pieces, one for each id"
-            raise Finding(found.pieces, expected=expected, smallest=vector.name)
+            raise Finding(found.pieces, expected=expected, smallest=vector)
         if text not in joined:
-            raise Finding(joined, expected=text, smallest=vector.name)
+            raise Finding(joined, expected=text, smallest=vector)
 
     @rule(
         "tokenize/back",
@@ -119,7 +123,7 @@ class TokenizeSuite(Suite):
             raise Finding(
                 "requests and results are the same",
                 expected="a difference",
-                smallest=f"{vector.name} with special=True",
+                smallest=f"{vector} with special=True",
             )
 
     @rule(

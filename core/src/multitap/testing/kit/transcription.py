@@ -11,7 +11,12 @@ from typing import Any, ClassVar
 import attrs
 import pytest
 
-from multitap.capabilities.transcription import Segment, Transcript, TranscriptDelta
+from multitap.capabilities.transcription import (
+    Segment,
+    Transcript,
+    TranscriptDelta,
+    TranscriptionRequest,
+)
 from multitap.testing.finding import Finding
 from multitap.testing.kit.facts import facts_of_usage
 from multitap.testing.kit.rule import rule
@@ -19,6 +24,7 @@ from multitap.testing.kit.sent import assert_option_is_heard, assert_sends_file
 from multitap.testing.kit.suite import Suite
 from multitap.testing.kit.vector import Ask, Vector
 from multitap.testing.kit.wire import Kind, answer_rules, answered, replayed
+from multitap.work import File
 
 __all__ = ("TranscriptionSuite", "silence")
 
@@ -77,6 +83,11 @@ class TranscriptionSuite(Suite):
         Ask(verb="transcribe_stream", args=(silence(),)),
     )
 
+    def describe_transcription(self, model: Any) -> Any:
+        """The work of a plain question."""
+        audio = File("silence.wav", silence(), "audio/wav")
+        return model.transcribe(TranscriptionRequest(model="model", audio=audio))
+
     @rule(
         "transcription/joined",
         "The pieces, joined, are the text of the whole.",
@@ -88,7 +99,7 @@ class TranscriptionSuite(Suite):
         pieces = [item.text for item in items if isinstance(item, TranscriptDelta)]
         whole = [item.text for item in items if isinstance(item, Transcript)]
         if pieces and "".join(pieces) != whole[-1]:
-            raise Finding("".join(pieces), expected=whole[-1], smallest=vector.name)
+            raise Finding("".join(pieces), expected=whole[-1], smallest=vector)
 
     @rule(
         "transcription/last",
@@ -100,7 +111,7 @@ class TranscriptionSuite(Suite):
         kinds = [type(item).__name__ for item in answered(self, vector)]
         if kinds.count("Transcript") != 1 or kinds[-1] != "Transcript":
             expected = "pieces and segments, then one Transcript"
-            raise Finding(", ".join(kinds), expected=expected, smallest=vector.name)
+            raise Finding(", ".join(kinds), expected=expected, smallest=vector)
 
     @rule(
         "transcription/times",
@@ -115,7 +126,7 @@ class TranscriptionSuite(Suite):
         ends = [0.0, *(segment.end for segment in whole.segments)]
         ascending = all(s.start <= s.end for s in whole.segments) and ends == sorted(ends)
         if came != expected or not ascending:
-            raise Finding(came, expected=expected, smallest=vector.name)
+            raise Finding(came, expected=expected, smallest=vector)
 
     @rule(
         "transcription/audio",

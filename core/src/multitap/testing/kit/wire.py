@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 import attrs
 
-from multitap import errors
 from multitap.errors import BackendError
 from multitap.events import Failed
 from multitap.testing.cuts import cuts_of, pieces_of
 from multitap.testing.finding import Finding
 from multitap.testing.kit.calls import ask_runtime, items_of
-from multitap.testing.kit.facts import assert_says
-from multitap.testing.kit.garbage import garbage_of
+from multitap.testing.kit.chat.refusing import BODIES, MEANING
+from multitap.testing.kit.facts import assert_says, facts_of_error
+from multitap.testing.kit.garbage import garbage_of, survive
 from multitap.testing.kit.playing import Answer, Played, Question, Said, in_pieces, recorded
 from multitap.testing.kit.replay import asked_by
 from multitap.testing.kit.rule import rule
@@ -65,7 +65,7 @@ def answered(suite: Suite, vector: Vector, **options: Any) -> list[Any]:
     """The results; a failure is a ``Finding``."""
     played = replayed(suite, vector, **options)
     if played.failure is not None:
-        raise Finding(shown(played.failure), expected="an answer", smallest=vector.name)
+        raise Finding(shown(played.failure), expected="an answer", smallest=vector)
     return played.outputs
 
 
@@ -79,7 +79,7 @@ def shown(error: BaseException) -> str:
 
 def _says(suite: Suite, kind: Kind, vector: Vector) -> None:
     expected = {name: fact for name, fact in vector.expect.items() if name not in kind.own}
-    assert_says(kind.facts(answered(suite, vector)), expected, vector.name)
+    assert_says(kind.facts(answered(suite, vector)), expected, vector)
 
 
 def _cuts(suite: Suite, kind: Kind, vector: Vector) -> None:
@@ -89,7 +89,7 @@ def _cuts(suite: Suite, kind: Kind, vector: Vector) -> None:
     streamed = asked_by(vector.recording) in {(c.method, c.path) for c in played.streamed}
     for words, pieces in _ways(body) if streamed else ():  # what is fetched comes as a whole
         if (came := _facts(kind, question.play(recorded(vector, in_pieces(pieces))))) != whole:
-            raise Finding(came, expected=whole, smallest=f"{vector.name}, cut {words}")
+            raise Finding(came, expected=whole, smallest=f"{vector}, cut {words}")
 
 
 def _ways(body: bytes) -> Iterator[tuple[str, Sequence[bytes]]]:
@@ -109,60 +109,63 @@ def _beginnings(suite: Suite, kind: Kind, vector: Vector) -> None:
             raise Finding(
                 came,
                 expected="a failure, or all that the whole says",
-                smallest=f"{vector.name}, its first {at} bytes: …{body[max(0, at - 40) : at]!r}",
+                smallest=f"{vector}, its first {at} bytes: …{body[max(0, at - 40) : at]!r}",
             )
 
 
 def _garbage(suite: Suite, kind: Kind, vector: Vector) -> None:
+    smaller = [v.recording.body for v in suite.known_vectors() if v.ask.verb == vector.ask.verb]
+    cases = garbage_of(vector.recording.body, smaller[: smaller.index(vector.recording.body)])
     question = question_of(suite, vector)
-    for body in garbage_of(vector.recording.body):
-        try:
-            played = question.play(recorded(vector, in_pieces([body])))
-        except Finding as finding:
-            finding.smallest = f"{vector.name}, answered with {body[:200]!r}"
-            raise
-        _typed(kind, played, f"{vector.name}, answered with {body[:200]!r}")
+    survive(lambda: _Replayed(question, vector), cases, lambda outputs: _untyped(kind, outputs))
 
 
-def _typed(kind: Kind, played: Played, smallest: str) -> None:
-    for place, item in enumerate(played.outputs):
-        last = place == len(played.outputs) - 1
-        if not isinstance(item, kind.results) and not (last and isinstance(item, Failed)):
-            names = " or ".join(each.__name__ for each in kind.results)
-            raise Finding(repr(item), expected=f"{names}; a failure is last", smallest=smallest)
+class _Replayed:
+    """A work as a stage: what is fed is its vector's answer."""
+
+    def __init__(self, question: Question, vector: Vector) -> None:
+        self._question, self._vector = question, vector
+        self._pieces: list[bytes] = []
+
+    def feed(self, data: bytes, /) -> Sequence[Any]:
+        """Keep it: an operation wants the whole."""
+        self._pieces.append(data)
+        return ()
+
+    def finish(self) -> Sequence[Any]:
+        """What comes of it."""
+        return self._question.play(recorded(self._vector, in_pieces(self._pieces))).outputs
 
 
-def _refusals(suite: Suite, kind: Kind, vector: Vector) -> None:
-    played = replayed(suite, vector)
-    _failed_as_expected(played.failure, vector)
+def _untyped(kind: Kind, outputs: Sequence[Any]) -> str:
+    """What is wrong with the outputs of garbage; empty: nothing."""
+    for place, item in enumerate(outputs):
+        failed = isinstance(item, Failed) and place == len(outputs) - 1
+        if not isinstance(item, kind.results) and not failed:
+            return f"{item!r}, among {len(outputs)} outputs"
+    return ""
+
+
+def _errors(suite: Suite, kind: Kind, vector: Vector) -> None:
+    _failed_as_expected(replayed(suite, vector).failure, vector)
 
 
 def _failed_as_expected(error: BackendError | None, vector: Vector) -> None:
-    """A ``Finding`` unless the error is what the vector says."""
     if error is None:
-        raise Finding("an answer", expected=dict(vector.expect), smallest=vector.name)
-    facts = {"error": type(error).__name__, **error.to_dict()}
-    assert_says(facts, vector.expect, vector.name)
+        raise Finding("an answer", expected=dict(vector.expect), smallest=vector)
+    assert_says(facts_of_error(error), vector.expect, vector)
 
 
-STATUSES: Mapping[int, tuple[type[BackendError], ...]] = {
-    401: (errors.AuthenticationError,),
-    429: (errors.RateLimited, errors.QuotaExceeded),
-    500: (errors.ProviderDown, errors.EngineError),
-    503: (errors.Overloaded, errors.ProviderDown),
-}
-
-
-def _statuses(suite: Suite, kind: Kind, vector: Vector) -> None:
+def _refusals(suite: Suite, kind: Kind, vector: Vector) -> None:
     question = question_of(suite, vector)
-    for status, classes in STATUSES.items():
-        for body in (b"", b"<html><title>Oh no</title></html>"):
-            smallest = f"{vector.name}, refused with {status} and the body {body!r}"
+    for status in (401, 429, 500, 503):
+        for words, body in BODIES.items():
             error = question.play(_always(Said.of(status, body))).failure
-            if not isinstance(error, classes):
-                names = " or ".join(each.__name__ for each in classes)
+            names = [cls.__name__ for cls in type(error).__mro__]
+            if not set(MEANING[status]) & set(names):
                 came = "an answer" if error is None else shown(error)
-                raise Finding(came, expected=names, smallest=smallest)
+                smallest = f"{vector}, refused with {status} and {words}: {body[:80]!r}"
+                raise Finding(came, expected=" or ".join(MEANING[status]), smallest=smallest)
 
 
 def _always(said: Said) -> Answer:
@@ -170,19 +173,18 @@ def _always(said: Said) -> Answer:
 
 
 def _runtime(suite: Suite, kind: Kind, world: Any, vector: Vector) -> None:
+    fails = "error" in vector.expect
     with suite.answering(world, vector) as (here, _):
         try:
             items = items_of(ask_runtime(here, suite.provider, vector.ask))
         except BackendError as error:
-            if vector.kind != "refusals":
-                raise Finding(shown(error), expected="an answer", smallest=vector.name) from error
-            return _failed_as_expected(error, vector)
-        except Exception as error:
-            raise Finding(shown(error), expected="an answer", smallest=vector.name) from error
-    if vector.kind == "refusals":
-        raise Finding("an answer", expected=dict(vector.expect), smallest=vector.name)
+            if fails:
+                return _failed_as_expected(error, vector)
+            raise Finding(shown(error), expected="an answer", smallest=vector) from error
+    if fails:
+        raise Finding("an answer", expected=dict(vector.expect), smallest=vector)
     expected = {n: f for n, f in vector.expect.items() if n not in kind.own} if items else {}
-    return assert_says(kind.facts(items), expected, vector.name)
+    return assert_says(kind.facts(items) if items else {}, expected, vector)
 
 
 def _facts(kind: Kind, played: Played) -> object:
@@ -220,14 +222,14 @@ _RULES: Mapping[str, tuple[Any, str, str, str]] = {
         "Nonsense is a typed failure, and nothing is raised.",
         "Let a msgspec.Struct say the types; raise a ProtocolError for what is missing.",
     ),
-    "refusals": (
-        _refusals,
+    "errors": (
+        _errors,
         "refusals overflows",
-        "What a server refuses is the right error.",
+        "What the server said went wrong is the error that was expected.",
         "Tell it in explain by status and text, or in the decoder where the status is 200.",
     ),
-    "statuses": (
-        _statuses,
+    "refusals": (
+        _refusals,
         _ANSWERS,
         "A refusal without a word is the error of its status.",
         "Let explain fall back on class_for_status of multitap.dialects.replies.",
