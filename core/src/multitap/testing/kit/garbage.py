@@ -21,7 +21,7 @@ __all__ = ("garbage_of", "records_of", "survive")
 Case = tuple[str, bytes]
 Place = tuple[Any, ...]
 
-WRONG = (None, True, -1, 0.5, "", "x", [], [1], {}, {"x": []}, 10**30)
+WRONG: tuple[Any, ...] = (None, True, -1, 0.5, "", "x", [], [1], {}, {"x": []}, 10**30)
 ALWAYS: tuple[Case, ...] = (
     ("nothing", b""),
     ("a page", b"<!DOCTYPE html><html><title>502 Bad Gateway</title><body>nginx</body></html>"),
@@ -130,7 +130,7 @@ def survive(
     """
     known = list(cases)
     feeding = _Feeding(make, complaint)
-    feeding.watched(lambda: [feeding.feed(words, data) for words, data in known])
+    feeding.watched(lambda: feeding.feed_all(known))
     longest = max(known, key=lambda case: case[0].startswith("a byte order mark"))[1]
     feeding.watched(lambda: _changed(longest.removeprefix(b"\xef\xbb\xbf"), feeding.feed))
 
@@ -165,6 +165,10 @@ class _Feeding:
         self._make = make
         self._complaint = complaint
         self._case = ""
+
+    def feed_all(self, cases: Iterable[Case]) -> None:
+        for words, data in cases:
+            self.feed(words, data)
 
     def feed(self, words: str, data: bytes) -> None:
         shown = repr(data) if len(data) <= 300 else f"{data[:300]!r}… ({len(data)} bytes)"

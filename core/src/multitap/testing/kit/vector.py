@@ -9,9 +9,9 @@ It is a recording's JSON file (see ``multitap.testing.Recording``) with two more
       "expect": {"text": "Hello", "stop_reason": "complete"}
     }
 
-``ask`` is a verb of ``Runtime`` and what it is called with, the model left out. ``expect`` holds what
-the result has to say, or the ``error`` that has to be raised; a fact that it does not name is not
-looked at.
+``ask`` is a verb of ``Runtime`` and what it is called with, the model left out. ``expect`` holds
+what the result has to say, or the ``error`` that has to be raised; a fact that it does not name is
+not looked at.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def _watching(watcher: Watcher) -> Iterator[None]:
 
 @contextmanager
 def only_loopback(strays: list[str]) -> Iterator[None]:
-    """Refuse every connection, of any thread, but to this machine; each is written to ``strays``."""
+    """Refuse every connection but to this machine, of any thread, and note it in ``strays``."""
 
     def watch(event: str, args: tuple[Any, ...]) -> None:
         host = _host(event, args)

@@ -11,7 +11,7 @@ import pytest
 
 from multitap.answer import Answer
 from multitap.errors import MultitapError
-from multitap.testing.answers import respond
+from multitap.testing.answers import json, respond
 from multitap.testing.connection import Connection
 from multitap.testing.finding import Finding
 from multitap.testing.gate import CEILING
@@ -118,9 +118,9 @@ class Answering(ChatBase):
                 raise Finding(
                     "\n".join(sorted(sent)), expected="each question once", smallest=prompt
                 )
-            expected = facts_of_answer(self.folded(self.read(answers[prompt])))
-            if facts_of_answer(found[prompt]) != expected:
-                raise Finding(facts_of_answer(found[prompt]), expected=expected, smallest=prompt)
+            expected = _essence(self.folded(self.read(answers[prompt])))
+            if _essence(found[prompt]) != expected:
+                raise Finding(_essence(found[prompt]), expected=expected, smallest=prompt)
 
     def _in_words(self) -> None:
         prompts = [f"{ask.args[0]} {number}" for ask in self.questions for number in range(THREADS)]
@@ -179,8 +179,7 @@ def _careless(connection: Connection) -> Script:
     """A server that shows the key which it was sent, as some do."""
     said = connection.request.raw.partition(b"\r\n\r\n")[0].decode("latin-1")
     keys = [line for line in said.split("\r\n") if KEY in line]
-    body = '{"error": {"message": "Invalid key %s"}}' % "; ".join(keys)
-    return respond(401, {"content-type": "application/json"}, body)
+    return json({"error": {"message": f"Invalid key {'; '.join(keys)}"}}, 401)
 
 
 def _asked(here: Any, ask: Ask) -> Answer:
@@ -225,5 +224,3 @@ def _at_once(prompts: Sequence[str], ask: Callable[[str], Any]) -> dict[str, Any
         if prompt not in found:
             raise Finding("it is not answered", expected="an answer", smallest=prompt)
     return found
-
-

@@ -185,7 +185,11 @@ class Asking(ChatBase):
             for name, options in OPTIONS.items():
                 answer = here.stream("hi", **options)[1].answer
                 warned = any(notice.option == name for notice in answer.warnings)
-                if warned == (name in declared) and name not in (*THE_CORES, "tools", "tool_choice"):
+                if warned == (name in declared) and name not in (
+                    *THE_CORES,
+                    "tools",
+                    "tool_choice",
+                ):
                     wanted = "no warning: it is declared" if warned else "a warning"
                     raise Finding(answer.warnings, expected=wanted, smallest=_words(options))
 
@@ -230,7 +234,9 @@ class Asking(ChatBase):
     )
     def test_every_parameter_reaches_the_server(self) -> None:
         rows = self.subject().info.parameters
-        own = {name: row for name, row in rows.items() if name not in attrs.fields_dict(ChatRequest)}
+        own = {
+            name: row for name, row in rows.items() if name not in attrs.fields_dict(ChatRequest)
+        }
         with self.questioning() as ask:
             plain = ask()
             for name, row in own.items():
@@ -293,5 +299,3 @@ def _is_said(place: str, outcome: Outcome) -> bool:
 def _words(options: Mapping[str, Any]) -> str:
     asked = [f"{name}={value!r}" for name, value in options.items()]
     return f"rt.stream('hi', {', '.join(asked)})"
-
-

@@ -9,13 +9,13 @@ from itertools import zip_longest
 from typing import Any
 
 from multitap.errors import TruncatedStream
-from multitap.events import Event, Failed, Stop, event_from_dict
+from multitap.events import Failed, Stop, event_from_dict, normalise
 from multitap.testing.chunking import (
     assert_chunking_invariant,
     assert_truncation_is_seen,
     outputs_of,
 )
-from multitap.testing.cuts import pieces_of
+from multitap.testing.cuts import EVERY_UP_TO, pieces_of
 from multitap.testing.finding import Finding
 from multitap.testing.grammar import broken_rules
 from multitap.testing.kit.chat.base import ChatBase
@@ -44,7 +44,7 @@ class Decoding(ChatBase):
         zeros = [name for name in USAGE if getattr(answer.usage, name) == 0]
         if zeros and 0 not in _numbers(records_of(vector.recording.body)):
             raise Finding(
-                {name: 0 for name in zeros},
+                dict.fromkeys(zeros, 0),
                 expected=f"None for {', '.join(zeros)}: the server did not say it",
                 smallest=vector,
             )
@@ -68,7 +68,7 @@ class Decoding(ChatBase):
     @rule(
         "chat/beginnings",
         "No beginning of an answer is taken for the whole.",
-        mend="Give Stop only for the server's own sign that it is done, never because no more came.",
+        mend="Give Stop only for the server's own sign that it is done.",
         vectors="answers streams",
         wire=True,
     )
@@ -80,10 +80,10 @@ class Decoding(ChatBase):
             lambda: made.decoder(recorded.head),
             recorded.body,
         )
-        whole = normal(outputs_of(made.decoder(recorded.head), [recorded.body]))
-        for line in _line_ends(recorded.body):
+        for line in _line_ends(recorded.body):  # of a long one not every byte was tried
             events = outputs_of(made.decoder(recorded.head), [recorded.body[:line]])
-            if any(isinstance(e, Stop) for e in events) and normal(events) != whole:
+            whole = outputs_of(made.decoder(recorded.head), [recorded.body])
+            if any(isinstance(e, Stop) for e in events) and _said(events) != _said(whole):
                 raise Finding(
                     _shown(events),
                     expected="no Stop",
@@ -93,7 +93,7 @@ class Decoding(ChatBase):
     @rule(
         "chat/grammar",
         "Events come in order: warnings, what is said, usage, and one stop for each choice.",
-        mend="Collect what the server says too early, and give it in its place; see docs/events.md.",
+        mend="Collect what the server says too early, and give it in its place: docs/events.md.",
         vectors="decoded",
         live=True,
     )
@@ -138,7 +138,7 @@ class Decoding(ChatBase):
             two += second.feed(behind)
         one, two = [*one, *first.finish()], [*two, *second.finish()]
         for found in (one, two):
-            if normal(found) != normal(outputs_of(made.decoder(recorded.head), [recorded.body])):
+            if _normal(found) != _normal(outputs_of(made.decoder(recorded.head), [recorded.body])):
                 raise Finding(
                     _shown(found), expected=alone, smallest=f"{vector}, read twice at once"
                 )
@@ -146,8 +146,8 @@ class Decoding(ChatBase):
     @rule(
         "chat/garbage",
         "Bytes that make no sense end in a typed failure: nothing is raised, nothing hangs.",
-        mend="Declare all fields optional and nullable, check what you use, and raise ProtocolError "
-        "in record; multitap.framing makes Failed of it.",
+        mend="Declare all fields optional and nullable, check what you use, and raise a "
+        "ProtocolError in record, of which multitap.framing makes Failed.",
         vectors="decoded",
         wire=True,
     )
@@ -195,7 +195,7 @@ def _complaint(events: list[Any]) -> str:
             json.dumps(event.to_dict())
         except (TypeError, ValueError) as error:
             return f"{event!r} has no JSON form: {error}"
-    ended = any(isinstance(event, (Stop, Failed)) for event in events)
+    ended = any(isinstance(e, Failed) or (isinstance(e, Stop) and not e.choice) for e in events)
     whole = events if ended else [*events, Failed(TruncatedStream("It ended"))]
     broken = broken_rules(whole)
     return f"{', '.join(broken)}: {_shown(whole)}" if broken else ""
@@ -209,11 +209,13 @@ def _found_in(vector: Vector, check: Any, *args: Any) -> None:
         raise Finding(found, expected="the same as from the whole", smallest=vector) from None
 
 
-def normal(events: list[Event | Failed]) -> list[str]:
+def _normal(events: list[Any]) -> list[str]:
     """Events in a form in which equal answers are equal."""
-    from multitap.events import normalise
-
     return [repr(event.to_dict()) for event in normalise(events)]
+
+
+def _said(events: list[Any]) -> list[str]:
+    return _normal([event for event in events if event.semantic])
 
 
 def _shown(events: list[Any]) -> str:
@@ -221,7 +223,9 @@ def _shown(events: list[Any]) -> str:
 
 
 def _line_ends(body: bytes) -> Iterator[int]:
-    """Where lines end, of which an answer has at most some hundreds."""
+    """Where lines end in a long answer; some hundreds of them."""
+    if len(body) <= EVERY_UP_TO:
+        return
     ends = [at + 1 for at, byte in enumerate(body) if byte == 10]
     yield from ends[:: max(1, len(ends) // 256)]
 

@@ -132,7 +132,10 @@ class History(Asking):
         with self.questioning() as ask:
             found = ask(messages=CALLS)
         text = found.sent.text if found.sent else ""
-        for wanted in (["kit_first", "kit_second"], ["kit-oslo", "kit-rome", "kit-rain", "kit-sun"]):
+        for wanted in (
+            ["kit_first", "kit_second"],
+            ["kit-oslo", "kit-rome", "kit-rain", "kit-sun"],
+        ):
             places = [text.find(word) for word in wanted]
             if -1 in places or sorted(places) != places:
                 raise Finding(found, expected=" … ".join(wanted), smallest=_shown(CALLS))
