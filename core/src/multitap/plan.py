@@ -236,7 +236,8 @@ def honoured(
 def unheard(asked: Mapping[str, Any], options: Collection[str] | None) -> list[Notice]:
     """A warning for each option that is given and that the plugin does not declare.
 
-    >>> [notice.option for notice in unheard({"dimensions": 8, "input_type": "query"}, ["dimensions"])]
+    >>> asked = {"dimensions": 8, "input_type": "query"}
+    >>> [notice.option for notice in unheard(asked, ["dimensions"])]
     ['input_type']
     """
     known = asked if options is None else options

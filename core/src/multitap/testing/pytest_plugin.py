@@ -1,6 +1,7 @@
 """What the kit adds to pytest: which rules are skipped and why, and how what was found is shown.
 
-Loaded by pytest wherever Multitap is installed, so nothing but pytest is imported before a suite is.
+Pytest loads it wherever Multitap is installed, so nothing but pytest is imported until there is a
+suite.
 """
 
 from __future__ import annotations
@@ -107,10 +108,9 @@ def pytest_runtest_makereport(
     """Tell what a rule found without the kit's own code; a deviation that is none is a failure."""
     report = yield
     for _, suite, rule in _checks([item]):
-        if call.excinfo is not None and type(call.excinfo.value).__name__ == "Broken":
-            if report.outcome == "failed":
-                broken: Broken = call.excinfo.value  # type: ignore[assignment]
-                report.longrepr = _Told(broken)  # type: ignore[assignment]
+        broken: Any = call.excinfo.value if call.excinfo else None
+        if report.outcome == "failed" and type(broken).__name__ == "Broken":
+            report.longrepr = _Told(broken)  # type: ignore[assignment]
         if report.when == "call" and (named := _deviation(item, suite, rule)):
             _count(item, report, suite, named)
     return report

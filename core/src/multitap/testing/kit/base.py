@@ -29,6 +29,7 @@ class Base:
     Attributes:
         provider: The provider under test; the one thing that has to be set.
         vectors: A folder of vectors, or the vectors themselves.
+        model: The model that is asked, where its name makes a difference.
         config: What ``llm.toml`` is to say beside the endpoint: settings, a default model.
         deviations: Rules that are known to be broken, and why; one that is kept after all fails.
             ``chat/cuts[hello]`` is the rule with one vector alone.
@@ -36,6 +37,7 @@ class Base:
 
     provider: ClassVar[str]
     vectors: ClassVar[Union[Path, Iterable[Vector]]] = ()
+    model: ClassVar[str] = "model"
     config: ClassVar[Mapping[str, Any]] = {}
     deviations: ClassVar[Mapping[str, str]] = {}
     live: ClassVar[bool] = False
@@ -62,7 +64,10 @@ class Base:
         """The plugin under test, made once for all tests of the class."""
         if "_subject" not in vars(cls):
             cls._subject = Subject(
-                provider=cls.provider, registry=cls.registry(), config=cls.config
+                provider=cls.provider,
+                model=cls.model,
+                registry=cls.registry(),
+                config=cls.config,
             )
         return cls._subject
 

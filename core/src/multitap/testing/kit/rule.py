@@ -67,13 +67,13 @@ class Rule:
 class Broken(AssertionError):
     """A plugin breaks a rule; the text says which, what was seen, and what to do."""
 
-    def __init__(self, rule: Rule, finding: object, provider: str = "") -> None:
+    def __init__(self, rule: Rule, finding: Finding, provider: str = "") -> None:
         super().__init__(rule, finding, provider)
         self.rule, self.finding, self.provider = rule, finding, provider
 
     def __str__(self) -> str:
         who = f" by {self.provider}" if self.provider else ""
-        found = self.finding if isinstance(self.finding, Finding) else Finding(self.finding)
+        found = self.finding
         rows = {
             "input": found.smallest,
             "expected": found.expected,
@@ -101,19 +101,28 @@ def rule(id: str, says: str, **facts: Any) -> Callable[[F], F]:  # noqa: A002 - 
         def checked(*args: Any, **fixtures: Any) -> None:
             __tracebackhide__ = True
             provider = getattr(args[0], "provider", "") if args else ""
+            asked = fixtures.get("vector") or ""
             try:
                 check(*args, **fixtures)
             except Broken:
                 raise
             except AssertionError as finding:
-                raise Broken(known, finding, provider) from None
+                raise Broken(known, _with_input(finding, asked), provider) from None
             except Exception as error:
-                raise Broken(known, Finding(_told(error)), provider) from error
+                raise Broken(known, Finding(_told(error), smallest=asked), provider) from error
 
         checked.rule = known  # type: ignore[attr-defined]
         return checked  # type: ignore[return-value]
 
     return of
+
+
+def _with_input(finding: AssertionError, asked: object) -> Finding:
+    """The finding, with the vector where it does not name a smaller input itself."""
+    if not isinstance(finding, Finding):
+        return Finding(finding, smallest=asked)
+    finding.smallest = finding.smallest or asked
+    return finding
 
 
 def _told(error: Exception) -> str:

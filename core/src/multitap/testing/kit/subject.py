@@ -33,12 +33,14 @@ class Subject:
 
     Attributes:
         provider: Its name.
+        model: The model that is asked.
         registry: Where it is found.
         config: What ``llm.toml`` says, beside the endpoint.
         strays: Connections that it tried to make elsewhere, when it was loaded.
     """
 
     provider: str
+    model: str = "model"
     registry: Registry = attrs.field(repr=False)
     config: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     strays: list[str] = attrs.field(factory=list, init=False, repr=False)
@@ -74,7 +76,7 @@ class Subject:
         if endpoint:
             keys["endpoint"] = endpoint
         own = {**keys, **self.config.get(self.provider, {}), **section}
-        named = {"provider": self.provider, "model": f"{self.provider}:model"}
+        named = {"provider": self.provider, "model": f"{self.provider}:{self.model}"}
         defaults = {**named, **self.config.get("defaults", {})}
         return {**self.config, "defaults": defaults, self.provider: own}
 
@@ -109,7 +111,7 @@ class Subject:
 
     def chat(self, *args: Any, **options: Any) -> Work[Any]:
         """The work of a chat."""
-        request: ChatRequest = chat_request("model", *args, **options)
+        request: ChatRequest = chat_request(self.model, *args, **options)
         work: Work[Any] = self.built("chat").chat(request)
         return work
 
