@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Union
 
+import attrs
 import pytest
 
 from multitap.policy.retry import Retry, RetryPolicy
@@ -155,6 +156,8 @@ class Base:
         with world(subject.config_at(endpoint, **section), subject.registry) as here:
             once = Retry(RetryPolicy(attempts=1))
             here.rt._parts._retries = _Always(once)
+            pull = here.rt._parts.pull
+            here.rt._parts.pull = lambda *asked: attrs.evolve(pull(*asked), retry=once)
             yield here
 
     def _serving(self, vector: Vector | None, script: Script | None) -> Server:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from multitap.capabilities.catalog import Model
 from multitap.errors import ModelNotFound
 from multitap.testing.finding import Finding
+from multitap.testing.kit.facts import assert_says
 from multitap.testing.kit.playing import Question, in_pieces, recorded
 from multitap.testing.kit.rule import rule
 from multitap.testing.kit.spoilt import changed, places_of, value_at
@@ -33,7 +34,12 @@ def _facts(model: Model) -> dict[str, Any]:
     return {name: facts[name] for name in facts if name not in ("ref", "backend")}
 
 
-KIND = Kind(capability="catalog", results=(Model,), facts=facts_of_models)
+KIND = Kind(
+    capability="catalog",
+    results=(Model,),
+    facts=facts_of_models,
+    own=frozenset({"models"}),
+)
 
 
 @answer_rules(KIND)
@@ -81,12 +87,15 @@ class CatalogSuite(Suite):
 
     @rule(
         "catalog/unknown",
-        "What is not known is None: no number is 0, and no text is empty.",
+        "A model is what the server says of it, and what is not known is None.",
         mend="Pass on None where the server says nothing, and where it says 0 or an empty text.",
         vectors="answers",
     )
     def test_catalog_unknown(self, vector: Vector) -> None:
-        for model in answered(self, vector):
+        models = answered(self, vector)
+        said = vector.expect.get("models", {})
+        assert_says({model.id: _facts(model) for model in models}, said, vector)
+        for model in models:
             facts = {name: getattr(model, name) for name in COUNTS}
             texts = {"digest": model.digest, "problem": model.problem, **model.meta}
             wrong = [name for name, count in facts.items() if count is not None and count <= 0]

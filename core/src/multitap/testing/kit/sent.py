@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import attrs
+
 from multitap.errors import BadRequest, NotSupported
 from multitap.testing.finding import Finding
 from multitap.testing.kit.playing import Played, recorded
@@ -45,7 +47,9 @@ def assert_option_is_heard(suite: Suite, vector: Vector, name: str, value: Any) 
     refused = isinstance(came.failure, (NotSupported, BadRequest))
     notices = () if isinstance(question.call, Exception) else question.call.notices
     told = any(getattr(notice, "option", None) == name for notice in notices)
-    without = replayed(suite, vector, **{name: None})
+    options = {known: asked for known, asked in vector.ask.options.items() if known != name}
+    ask = attrs.evolve(vector.ask, options=options)
+    without = replayed(suite, attrs.evolve(vector, ask=ask))
     sent, plain = list(_values(came.calls)), list(_values(without.calls))
     if not (refused or told) and sent == plain:
         raise Finding(
