@@ -174,11 +174,12 @@ class Handle:
 
 
 def single(results: Sequence[T], call: Call[T]) -> T:
-    """The one result of a call; more or none is a ``ProtocolError``."""
-    if len(results) != 1:
-        message = f"The backend gave {len(results)} results, not one"
+    """The one result of a call, less the warnings before it; else it is a ``ProtocolError``."""
+    found = [result for result in results if not isinstance(result, Notice)]
+    if len(found) != 1:
+        message = f"The backend gave {len(found)} results, not one"
         raise call.located(ProtocolError(message, kind="empty_response"))
-    return results[0]
+    return found[0]
 
 
 def counted(found: Embeddings, wanted: int, call: Call[Embeddings]) -> Embeddings:
@@ -186,7 +187,8 @@ def counted(found: Embeddings, wanted: int, call: Call[Embeddings]) -> Embedding
     if len(found.vectors) != wanted:
         message = f"The backend gave {len(found.vectors)} vectors for {wanted} texts"
         raise call.located(ProtocolError(message, kind="embedding_invalid"))
-    return found
+    notices: tuple[Any, ...] = tuple(call.notices)
+    return attrs.evolve(found, warnings=(*notices, *found.warnings)) if notices else found
 
 
 def ranked(found: Ranking, request: RerankRequest, call: Call[Ranking]) -> Ranking:
