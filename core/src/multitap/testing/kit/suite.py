@@ -51,10 +51,11 @@ class Suite(Base):
 
     def _states(self) -> Iterator[str]:
         subject = self.subject()
+        usable = {row.capability for row in subject.rows if row.state in ("declared", "loaded")}
         for row in subject.rows:
-            failure = subject.registry.failures.get((row.capability, row.provider))
-            reason = f": {failure.reason}" if failure else ""
-            if row.state not in ("declared", "loaded"):
+            if row.capability not in usable:
+                failure = subject.registry.failures.get((row.capability, row.provider))
+                reason = f": {failure.reason}" if failure else ""
                 yield f"{row.capability} of {row.distribution} is {row.state}{reason}"
 
     def _facts(self) -> Iterator[str]:

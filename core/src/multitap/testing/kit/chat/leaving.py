@@ -36,14 +36,12 @@ class Leaving(ChatBase):
         wire=True,
     )
     def test_an_answer_that_breaks_off_is_an_error(self, world: Any, vector: Vector) -> None:
-        head, end, body = vector.recording.response.partition(b"\r\n\r\n")
+        whole = self.folded(self.read(vector)).text
         for size in self._unfinished(vector):
-            for ending in (close, reset):
-                script: Script = [request, send(head + end + body[:size]), ending]
-                asked = f"{vector}, of which {size} of {len(body)} bytes come, then {ending!r}"
+            for words, script in _endings(vector, size).items():
+                asked = f"{vector}, of which {size} bytes come, then {words}"
                 error = self._broken_off(world, script, vector, asked)
                 text = error.partial.text if error.partial else ""
-                whole = str(vector.expect.get("text", self.folded(self.read(vector)).text))
                 if not whole.startswith(text):
                     raise Finding(text, expected=f"a beginning of {whole!r}", smallest=asked)
 
@@ -63,13 +61,11 @@ class Leaving(ChatBase):
 
     def _unfinished(self, vector: Vector) -> Iterator[int]:
         """Some sizes of a beginning in which the end of the answer is not yet to be seen."""
-        raw = vector.recording.response.partition(b"\r\n\r\n")[2]
-        made, recorded = self.exchange(vector), vector.recording
-        whole = recorded.body
+        body = vector.recording.body
         for part in (0.0, 0.3, 0.6, 0.9):
-            events = outputs_of(made.decoder(recorded.head), [whole[: int(part * len(whole))]])
-            if not any(isinstance(event, Stop) for event in events):
-                yield int(part * len(raw))
+            size = int(part * len(body))
+            if not any(isinstance(e, Stop) for e in self.decoder(vector).feed(body[:size])):
+                yield size
 
     # ---- the caller leaves -----------------------------------------------------------------------
 
@@ -146,6 +142,21 @@ class Leaving(ChatBase):
             if thread.is_alive() or len(given) > 1:
                 came = f"{len(given)} times something more" if len(given) > 1 else "no end"
                 raise Finding(came, expected="the end of run, at emit's False", smallest=ask)
+
+
+def _endings(vector: Vector, size: int) -> dict[str, Script]:
+    """How a connection ends after so much of an answer's body.
+
+    The end of the body is that of the connection, so that nobody but the plugin can tell whether
+    the answer is whole; but where the connection is reset.
+    """
+    recorded = vector.recording
+    line = recorded.response.partition(b"\r\n")[0].decode("latin-1")
+    framing = ("content-length", "transfer-encoding", "connection")
+    kept = [f"{name}: {value}" for name, value in recorded.headers.items() if name not in framing]
+    head = "\r\n".join([line, *kept, "connection: close", "", ""]).encode("latin-1")
+    sent = [request, send(head + recorded.body[:size])]
+    return {"the connection is closed": [*sent, close], "it is reset": [*sent, reset]}
 
 
 def _refusing(given: list[Any]) -> Any:
