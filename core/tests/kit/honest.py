@@ -108,7 +108,7 @@ VECTORS = (
         {"text": "I am sure of it", "reasoning": "Am I?", "stop_reason": "max_tokens"},
         [
             {"thought": "Am I?", "seal": "seal-of-acme-77"},
-            *({"word": word} for word in "I am sure of it".split()),
+            *({"word": word} for word in ["I", "am", "sure", "of", "it"]),
             {"done": "full", "spent": {"read": 9}},
         ],
     ),

@@ -18,8 +18,10 @@ class HasMore(Hooks):
 
     @hookimpl
     def multitap_embedding(self, backend):
-        return self
+        return Embeds()
 
+
+class Embeds:
     def embed(self, request):
         return None
 

@@ -40,7 +40,14 @@ def held_to(pytester):
         module = named.partition(".")[0]
         pytester.makepyfile(test_it=f"import {module}\nTestIt = {named}")
         seen = Seen()
-        words = ("-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--hypothesis-profile=liars")
+        words = (
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:unraisableexception",
+            "--hypothesis-profile=liars",
+        )
         pytester.inline_run(*words, "--import-mode=importlib", plugins=[seen])
         return seen
 

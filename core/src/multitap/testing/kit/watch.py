@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,12 +114,8 @@ def input_output() -> Iterator[list[str]]:
 
 def _by_registry() -> bool:
     """Does the registry look what is installed? That is not the plugin's doing."""
-    frame = sys._getframe(3)
-    while frame is not None:
-        if frame.f_code.co_filename.startswith(INSTALLED):
-            return True
-        frame = frame.f_back  # type: ignore[assignment]
-    return False
+    frames = traceback.walk_stack(sys._getframe(3))
+    return any(frame.f_code.co_filename.startswith(INSTALLED) for frame, _ in frames)
 
 
 def _object(event: str, args: tuple[Any, ...]) -> str:

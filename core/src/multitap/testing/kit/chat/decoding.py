@@ -128,7 +128,8 @@ class Decoding(ChatBase):
     def test_two_decoders_of_one_exchange_share_nothing(self, vector: Vector) -> None:
         made, recorded = self.exchange(vector), vector.recording
         alone = _shown(outputs_of(made.decoder(recorded.head), [recorded.body]))
-        cuts = range(1, len(recorded.body), max(1, len(recorded.body) // 7))
+        step = max(1, len(recorded.body) // 7)
+        cuts = range(step, len(recorded.body), step)
         pieces = pieces_of(recorded.body, cuts)
         first, second = made.decoder(recorded.head), made.decoder(recorded.head)
         one: list[Any] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -11,7 +11,6 @@ import pytest
 
 from multitap.errors import BackendError, ProviderDown, TruncatedStream
 from multitap.events import Stop
-from multitap.testing.chunking import outputs_of
 from multitap.testing.connection import Connection
 from multitap.testing.finding import Finding
 from multitap.testing.gate import CEILING
@@ -20,6 +19,7 @@ from multitap.testing.kit.replay import replay
 from multitap.testing.kit.rule import rule
 from multitap.testing.kit.vector import Vector
 from multitap.testing.steps import Script, Step, client_closed, close, play, request, reset, send
+from multitap.testing.worlds import World
 from multitap.work import LocalExchange
 
 __all__ = ("Leaving",)
@@ -37,24 +37,27 @@ class Leaving(ChatBase):
     )
     def test_an_answer_that_breaks_off_is_an_error(self, world: Any, vector: Vector) -> None:
         whole = self.folded(self.read(vector)).text
-        for size in self._unfinished(vector):
-            for words, script in _endings(vector, size).items():
-                asked = f"{vector}, of which {size} bytes come, then {words}"
-                error = self._broken_off(world, script, vector, asked)
+        known = {
+            f"{vector}, of which {size} bytes come, then {words}": script
+            for size in self._unfinished(vector)
+            for words, script in _endings(vector, size).items()
+        }
+        with self.answering(world, script=_one_after_another(known.values())) as (here, _):
+            for asked in known:
+                error = self._broken_off(here, vector, asked)
                 text = error.partial.text if error.partial else ""
                 if not whole.startswith(text):
                     raise Finding(text, expected=f"a beginning of {whole!r}", smallest=asked)
 
-    def _broken_off(self, world: Any, script: Script, vector: Vector, asked: str) -> BackendError:
-        with self.answering(world, script=script) as (here, _):
-            try:
-                _, stream = here.stream(*vector.ask.args, **vector.ask.options)
-            except (TruncatedStream, ProviderDown) as error:
-                return error
-            except BackendError as error:
-                raise Finding(
-                    repr(error), expected="TruncatedStream or ProviderDown", smallest=asked
-                ) from error
+    def _broken_off(self, here: World, vector: Vector, asked: str) -> BackendError:
+        try:
+            _, stream = here.stream(*vector.ask.args, **vector.ask.options)
+        except (TruncatedStream, ProviderDown) as error:
+            return error
+        except BackendError as error:
+            raise Finding(
+                repr(error), expected="TruncatedStream or ProviderDown", smallest=asked
+            ) from None
         raise Finding(
             f"a whole answer, {stream.answer.text!r}", expected="TruncatedStream", smallest=asked
         )
@@ -142,6 +145,12 @@ class Leaving(ChatBase):
             if thread.is_alive() or len(given) > 1:
                 came = f"{len(given)} times something more" if len(given) > 1 else "no end"
                 raise Finding(came, expected="the end of run, at emit's False", smallest=ask)
+
+
+def _one_after_another(scripts: Iterable[Script]) -> Script:
+    """A script for each connection."""
+    left = iter(scripts)
+    return Step("one after another", lambda _: next(left))
 
 
 def _endings(vector: Vector, size: int) -> dict[str, Script]:
