@@ -8,7 +8,17 @@ import vllm_reader
 from scripted_vllm import ScriptedVllm
 
 from multitap.testing import Recording
-from multitap.testing.kit import Ask, ChatSuite, Vector
+from multitap.testing.kit import (
+    Ask,
+    CatalogSuite,
+    ChatSuite,
+    EmbeddingSuite,
+    ProviderSuite,
+    RerankSuite,
+    TokenizeSuite,
+    Vector,
+    load_vectors,
+)
 
 CHATS = (
     *("chat", "chat_stream", "chat_length", "chat_stream_length", "chat_stop", "chat_seed"),
@@ -59,14 +69,13 @@ def chat_vector(name):
     )
 
 
-class TestVllm(ChatSuite):
+class TestVllm(ChatSuite, EmbeddingSuite, RerankSuite, TokenizeSuite, CatalogSuite, ProviderSuite):
     provider = "vllm"
     model = "tiny"
-    vectors = tuple(map(chat_vector, (*CHATS, *REFUSALS)))
-    deviations = {
-        "plugin/suites": "the suites of its other capabilities are not named here yet",
-        "plugin/vectors": "so are their vectors",
-    }
+    vectors = (
+        *map(chat_vector, (*CHATS, *REFUSALS)),
+        *load_vectors(vllm_reader.RECORDINGS),  # those that say themselves what they are
+    )
 
     @classmethod
     def server(cls):

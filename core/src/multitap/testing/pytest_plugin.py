@@ -40,8 +40,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if suite is None or rule is None or "vector" not in metafunc.fixturenames:
         return
     live = bool(metafunc.config.getoption("--multitap-live"))
-    known = [] if _excuse(suite, rule, live) or live else suite.vectors_of(rule)
-    if not known and not _excuse(suite, rule, live) and not live and not suite.subject().in_process:
+    asked, excused = live or suite.subject().in_process, bool(_excuse(suite, rule, live))
+    known = [] if excused else suite.questions_of(rule) if asked else suite.vectors_of(rule)
+    if not known and not excused and not (asked and suite.asks_itself(rule)):
         reason = f"no vector is one of {' or '.join(rule.vectors.split())}"
         metafunc.parametrize("vector", [pytest.param(None, marks=pytest.mark.skip(reason=reason))])
         return

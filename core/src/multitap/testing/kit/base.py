@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Union
 
+import attrs
 import pytest
 
 from multitap.policy.retry import Retry, RetryPolicy
@@ -90,6 +91,19 @@ class Base:
         known = [each for each in cls.known_vectors() if each.ask.capability == capability]
         return [vector for vector in known if vector.kinds & wanted]
 
+    @classmethod
+    def questions_of(cls, rule: Rule) -> list[Vector]:
+        """What a plugin without bytes, or a real server, is asked: ``<capability>_questions``."""
+        capability, wanted = rule.id.partition("/")[0], set(rule.vectors.split())
+        asks = getattr(cls, f"{capability}_questions", ())
+        known = [Vector.question(f"{ask.verb}-{n}", ask) for n, ask in enumerate(asks)]
+        return [vector for vector in known if vector.kinds & wanted]
+
+    @classmethod
+    def asks_itself(cls, rule: Rule) -> bool:
+        """Does a rule find its own questions where there are no vectors?"""
+        return not hasattr(cls, f"{rule.id.partition('/')[0]}_questions")
+
     @pytest.fixture(params=WORLDS, ids=["sync", "async"])
     def world(self, request: pytest.FixtureRequest) -> Any:
         """Makes runtimes in blocking code, or on an event loop."""
@@ -142,6 +156,8 @@ class Base:
         with world(subject.config_at(endpoint, **section), subject.registry) as here:
             once = Retry(RetryPolicy(attempts=1))
             here.rt._parts._retries = _Always(once)
+            pull = here.rt._parts.pull
+            here.rt._parts.pull = lambda *asked: attrs.evolve(pull(*asked), retry=once)
             yield here
 
     def _serving(self, vector: Vector | None, script: Script | None) -> Server:

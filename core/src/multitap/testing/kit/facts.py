@@ -7,9 +7,10 @@ from typing import Any
 
 from multitap.answer import Answer
 from multitap.errors import MultitapError
+from multitap.events import Usage
 from multitap.testing.finding import Finding
 
-__all__ = ("assert_says", "facts_of_answer", "facts_of_error")
+__all__ = ("assert_says", "facts_of_answer", "facts_of_error", "facts_of_usage")
 
 USAGE = ("input_tokens", "output_tokens", "total_tokens", "cached_tokens", "reasoning_tokens")
 ERROR = ("kind", "status", "retry_after", "request_id", "limit", "needed", "retryable")
@@ -20,17 +21,22 @@ def facts_of_answer(answer: Answer) -> dict[str, Any]:
 
     Of the usage only what is known: a count that is ``None`` is left out.
     """
-    usage = {name: getattr(answer.usage, name) for name in USAGE}
     return {
         "text": answer.text,
         "reasoning": answer.reasoning,
         "calls": [[call.name, call.arguments] for call in answer.tool_calls],
         "stop_reason": answer.stop_reason,
-        "usage": {name: count for name, count in usage.items() if count is not None},
+        "usage": facts_of_usage(answer.usage),
         "usage_source": answer.usage.source,
         "warnings": [notice.code for notice in answer.warnings],
         "choices": [choice.text for choice in answer.choices],
     }
+
+
+def facts_of_usage(usage: Usage) -> dict[str, int]:
+    """The counts that are known."""
+    counts = {name: getattr(usage, name) for name in USAGE}
+    return {name: count for name, count in counts.items() if count is not None}
 
 
 def facts_of_error(error: MultitapError) -> dict[str, Any]:

@@ -76,8 +76,9 @@ class Subject:
         if endpoint:
             keys["endpoint"] = endpoint
         own = {**keys, **self.config.get(self.provider, {}), **section}
-        defaults = {"model": f"{self.provider}:{self.model}"}
-        return {"defaults": defaults, **self.config, self.provider: own}
+        named = {"provider": self.provider, "model": f"{self.provider}:{self.model}"}
+        defaults = {**named, **self.config.get("defaults", {})}
+        return {**self.config, "defaults": defaults, self.provider: own}
 
     def live_config(self) -> Config:
         """The user's own ``llm.toml``, with this provider's model as the default.

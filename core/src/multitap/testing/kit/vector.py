@@ -9,9 +9,11 @@ It is a recording's JSON file (see ``multitap.testing.Recording``) with two more
       "expect": {"text": "Hello", "stop_reason": "complete"}
     }
 
-``ask`` is a verb of ``Runtime`` and what it is called with, the model left out. ``expect`` holds
-what the result has to say, or the ``error`` that has to be raised; a fact that it does not name is
-not looked at.
+``ask`` is a verb of ``Runtime`` and what it is called with, the model left out (the verbs about
+one model have its id as an argument, those about a whole backend have none); a file is
+``{"file": "hello.wav"}``, which lies beside. ``expect`` holds what the result has to say, or the
+``error`` that has to be raised; a fact that it does not name is not looked at. Where a question
+takes several requests, ``beside`` names the recordings of the others, in their order.
 """
 
 from __future__ import annotations
@@ -72,25 +74,53 @@ class Vector:
         name: For reports; a file's name without its suffix.
         expect: Facts of the result, by name; or ``error``, the name of the class to be raised, and
             facts of that, such as ``kind``.
+        beside: Further exchanges that the same question takes.
     """
 
     name: str
     ask: Ask
     recording: Recording = attrs.field(repr=False)
     expect: Mapping[str, Any] = attrs.field(repr=False)
+    beside: Sequence[Recording] = attrs.field(default=(), repr=False)
+
+    @classmethod
+    def question(cls, name: str, ask: Ask) -> Vector:
+        """One of which nothing was recorded: it is asked of this process, or of a real server."""
+        silence = b"HTTP/1.1 204 No Content\r\n\r\n"
+        nothing = Recording(scenario=name, request=b"GET / HTTP/1.1\r\n\r\n", reads=(silence,))
+        return cls(name=name, ask=ask, recording=nothing, expect={})
 
     @classmethod
     def load(cls, path: Path) -> Vector:
         """Read a vector's JSON file; what is wrong with it is a ``ConfigError``."""
         try:
             data = json.loads(path.read_text("utf-8"))
-            ask, expect = Ask(**data["ask"]), data["expect"]
-            return cls(name=path.stem, ask=ask, recording=Recording.load(path), expect=expect)
+            return cls(
+                name=path.stem,
+                ask=_ask(data["ask"], path.parent),
+                recording=Recording.load(path),
+                expect=data["expect"],
+                beside=[Recording.load(path.parent / name) for name in data.get("beside", ())],
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(
                 f"{path} is no vector: {type(error).__name__}: {error.args[0]}",
                 hint='It needs "ask", "request", "response" and "expect"; see docs/kit.md.',
             ) from error
+
+    @property
+    def recordings(self) -> Sequence[Recording]:
+        """All exchanges, its own first."""
+        return (self.recording, *self.beside)
+
+    def answered_with(self, body: bytes) -> Vector:
+        """The same question, to which the server says something else with the same status."""
+        kept = {**self.recording.headers, "content-length": "", "transfer-encoding": ""}
+        lines = [f"{name}: {value}" for name, value in kept.items() if value]
+        status = f"HTTP/1.1 {self.recording.status} Changed"
+        head = "\r\n".join([status, f"content-length: {len(body)}", *lines, "", ""])
+        said = head.encode("latin-1") + body
+        return attrs.evolve(self, recording=attrs.evolve(self.recording, reads=(said,)))
 
     def __str__(self) -> str:
         call = ", ".join([*map(repr, self.ask.args), *_words(self.ask.options)])
@@ -115,7 +145,16 @@ def _words(options: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name}={value!r}"
 
 
+def _ask(data: Mapping[str, Any], folder: Path) -> Ask:
+    args = [folder / a["file"] if isinstance(a, dict) else a for a in data.get("args", ("hi",))]
+    return Ask(**{**data, "args": args})
+
+
 def load_vectors(folder: Path) -> Iterator[Vector]:
-    """The vectors of a folder, the smallest first, so that the first to fail is the smallest."""
-    found = map(Vector.load, folder.glob("*.json"))
+    """The vectors of a folder, the smallest first, so that the first to fail is the smallest.
+
+    A file without ``ask`` is a recording that vectors name in ``beside``.
+    """
+    paths = [path for path in folder.glob("*.json") if '"ask"' in path.read_text("utf-8")]
+    found = map(Vector.load, paths)
     yield from sorted(found, key=lambda vector: (len(vector.recording.response), vector.name))
