@@ -77,7 +77,7 @@ class Answering(ChatBase):
                     yield stream, self.folded(self.read(stream)), self.folded(self.read(whole))
         if self.live or self.subject().in_process or self.server() is not None:
             with self.answering(Blocking) as (here, _):
-                for ask in self.questions:
+                for ask in self.chat_questions:
                     options = {**self._steady(), **ask.options}
                     _, stream_of = here.stream(*ask.args, **options)
                     yield ask, stream_of.answer, here.call("chat", *ask.args, **options)
@@ -126,7 +126,9 @@ class Answering(ChatBase):
                 raise Finding(_essence(found[prompt]), expected=expected, smallest=prompt)
 
     def _in_words(self) -> None:
-        prompts = [f"{ask.args[0]} {number}" for ask in self.questions for number in range(THREADS)]
+        prompts = [
+            f"{ask.args[0]} {number}" for ask in self.chat_questions for number in range(THREADS)
+        ]
         with self.answering(Blocking) as (here, _):
             options = {**self._steady(), "max_tokens": 32}
             alone = {prompt: here.call("chat", prompt, **options).text for prompt in prompts}

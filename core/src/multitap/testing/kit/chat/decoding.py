@@ -207,7 +207,20 @@ def _found_in(vector: Vector, check: Any, *args: Any) -> None:
     try:
         check(*args)
     except AssertionError as found:
-        raise Finding(found, expected="the same as from the whole", smallest=vector) from None
+        raise _taken_apart(str(found), vector) from None
+
+
+def _taken_apart(text: str, vector: Vector) -> Finding:
+    """What was fed, what should have come and what came, out of the words of a check."""
+    for mark, expected in (
+        (", the outputs (+) are not those of the whole (-):\n", "what the whole gives (-)"),
+        (", the stage raises ", "outputs; a failure is the last of them, Failed(error)"),
+    ):
+        fed, found, came = text.partition(mark)
+        if found:
+            words = fed.removeprefix("Fed ")
+            return Finding(came, expected=expected, smallest=f"{vector}, {words}")
+    return Finding(text, smallest=vector)
 
 
 def _normal(events: list[Any]) -> list[str]:

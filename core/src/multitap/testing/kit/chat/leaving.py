@@ -127,7 +127,7 @@ class Leaving(ChatBase):
 
     def _leave(self, world: Any) -> None:
         with self.answering(world) as (here, _):
-            for ask in self.questions:
+            for ask in self.chat_questions:
                 here.stream(*ask.args, **ask.options, after=lambda *_: False)
                 _, stream = here.stream(*ask.args, **ask.options)
                 if not stream.answer.stop_reason:
@@ -135,7 +135,7 @@ class Leaving(ChatBase):
 
     def _returns_when_told(self) -> None:
         """Once ``emit`` has said ``False`` local work gives no more, and comes to its end."""
-        for ask in self.questions:
+        for ask in self.chat_questions:
             work = self.subject().chat(*ask.args, **ask.options)
             assert isinstance(work, LocalExchange), f"the work of a chat is {work!r}"
             given: list[Any] = []
