@@ -12,6 +12,7 @@ A plugin's test is a class of suites, one for each capability that it declares::
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from multitap.testing.kit.replay import replay
 from multitap.testing.kit.rule import Rule, rule
 from multitap.testing.kit.subject import Subject
 from multitap.testing.kit.vector import Vector, load_vectors
+from multitap.testing.project import project_of, registry_of
 from multitap.testing.server import Server
 from multitap.testing.worlds import WORLDS, World
 
@@ -51,8 +53,9 @@ class Suite:
 
     @classmethod
     def registry(cls) -> Registry:
-        """Where the provider is found; by default what is installed."""
-        return Registry()
+        """Where the provider is found: in the project that the test is of, or what is installed."""
+        folder = project_of(Path(inspect.getfile(cls)), cls.provider)
+        return Registry() if folder is None else registry_of(folder)
 
     @classmethod
     def server(cls) -> Server | None:
