@@ -18,13 +18,13 @@ PLUGINS = sorted(HERE.glob("plugins/*/src/*/"))
 
 LAYERS = (
     {"errors"},
-    {"messages", "media", "events", "usage", "prices", "sinks"},
+    {"messages", "media", "signatures", "events", "usage", "prices", "sinks"},
     {"work", "headers", "excerpt", "framing"},
     {"capabilities", "extensions"},
     {"hookspecs", "manifest", "rules", "dialects", "filters"},
     {"registry"}
     | {"config", "resolve", "plan", "fitting", "shortening", "parameters", "policy", "answer"}
-    | {"text_tools", "tool_pairing"},
+    | {"text_tools", "tool_pairing", "files", "artifacts"},
     {"engine"},
     {"runtime", "session", "cache"},
     {"cli", "testing"},

@@ -187,6 +187,16 @@ def test_form_with_a_file_on_disk(tmp_path):
     ]
 
 
+def test_form_with_several_files_of_one_name(tmp_path):
+    path = tmp_path / "b.png"
+    path.write_bytes(b"second")
+    form = Multipart({}, {"image[]": (File("a.png", b"first"), File("b.png", path))})
+    assert parts(form) == [
+        Part("image[]", "a.png", b"first"),
+        Part("image[]", "b.png", b"second"),
+    ]
+
+
 @given(st.text(), st.text(), st.text())
 def test_no_name_leaves_its_place(name, value, filename):
     form = Multipart({name: value}, {name: File(filename, b"content")})

@@ -126,6 +126,15 @@ def test_pieces_of_different_calls_and_choices_are_not_joined():
     assert normalise(events) == events
 
 
+def test_pieces_of_one_sound_are_joined():
+    pieces = [AudioData(b"a", "audio/pcm", 8000), AudioData(b"b", "audio/pcm", 8000)]
+    other = AudioData(b"c", "audio/wav")
+    whole = [AudioData(b"ab", "audio/pcm", 8000), other]
+    assert normalise([*pieces, other]) == whole
+    answer = fold([*pieces, other], backend="b", provider="p", model="m")
+    assert answer.audio == tuple(whole)
+
+
 # ---- errors --------------------------------------------------------------------------------------
 
 BACKEND_ERRORS = [

@@ -259,6 +259,19 @@ def test_results_that_are_no_events_need_no_stop():
     assert given == ["whole"]
 
 
+@pytest.mark.parametrize("given", [[], ["half"]])
+def test_results_that_need_a_last_one_are_cut_without_it(given):
+    def work(emit):
+        emit(given)
+
+    call = a_call(LocalExchange(work), ends_with_stop=False, last=float)
+    script = [given, None] if given else [None] * 3
+    with pytest.raises(TruncatedStream):
+        drive(Flow(call), script)
+    _, found = drive(Flow(call), [[*given, 1.5], None])
+    assert found == [*given, 1.5]
+
+
 def test_what_is_no_work_is_the_plugins_fault():
     with pytest.raises(PluginError):
         drive(Flow(a_call(None)), [])

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from typing import Any, cast
 
 import attrs
@@ -260,10 +261,20 @@ class _Draft:
             thoughts=thoughts,
             tool_calls=tuple(ToolCall(i, n, "".join(text), meta) for i, (n, text, meta) in calls),
             images=tuple(item for item in self.media if isinstance(item, ImageData)),
-            audio=tuple(item for item in self.media if isinstance(item, AudioData)),
+            audio=_sounds(item for item in self.media if isinstance(item, AudioData)),
             stop_reason=self.stop_reason or stopped,
             logprobs=None if self.logprobs is None else tuple(self.logprobs),
         )
+
+
+def _sounds(pieces: Iterable[AudioData]) -> tuple[AudioData, ...]:
+    """Pieces of one sound, joined; as ``normalise`` does it."""
+    runs = [list(run) for _, run in groupby(pieces, key=_kind_of_sound)]
+    return tuple(attrs.evolve(run[0], data=b"".join(p.data for p in run)) for run in runs)
+
+
+def _kind_of_sound(piece: AudioData) -> tuple[object, ...]:
+    return piece.mime_type, piece.sample_rate, piece.provider_options
 
 
 def fold(

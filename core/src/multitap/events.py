@@ -408,7 +408,7 @@ def event_from_dict(data: JsonObject) -> Event:
 
 
 def normalise(events: Iterable[Event]) -> list[Event]:
-    """Merge neighbouring pieces of the same text, thought or call.
+    """Merge neighbouring pieces of the same text, thought, call or sound.
 
     Two streams are the same answer when their normal forms are equal, however they were cut.
 
@@ -435,6 +435,9 @@ def _join(a: Event, b: Event) -> Event | None:
         text = a.tool_call_arguments_chunk + b.tool_call_arguments_chunk
         same = a.tool_call_id == b.tool_call_id
         return attrs.evolve(a, tool_call_arguments_chunk=text) if same else None
+    if isinstance(a, AudioData) and isinstance(b, AudioData) and _same_place(a, b):
+        same = (a.mime_type, a.sample_rate) == (b.mime_type, b.sample_rate)
+        return attrs.evolve(a, data=a.data + b.data) if same else None
     return None
 
 

@@ -25,6 +25,7 @@ __all__ = (
     "fit_to_model",
     "honoured",
     "texts_of",
+    "unheard",
 )
 
 Prompt = Union[str, Sequence[Union[str, Part]]]
@@ -230,6 +231,17 @@ def honoured(
     defaults: dict[str, Any] = {name: fields[name].default for name in ignored}
     notices = [_ignored(name) for name in ignored]
     return (attrs.evolve(request, **defaults) if ignored else request), notices
+
+
+def unheard(asked: Mapping[str, Any], options: Collection[str] | None) -> list[Notice]:
+    """A warning for each option that is given and that the plugin does not declare.
+
+    >>> asked = {"dimensions": 8, "input_type": "query"}
+    >>> [notice.option for notice in unheard(asked, ["dimensions"])]
+    ['input_type']
+    """
+    known = asked if options is None else options
+    return [_ignored(n) for n, value in asked.items() if value is not None and n not in known]
 
 
 def _ignored(name: str) -> Notice:

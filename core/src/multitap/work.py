@@ -76,10 +76,10 @@ class File:
 
 @attrs.frozen
 class Multipart:
-    """A ``multipart/form-data`` body."""
+    """A ``multipart/form-data`` body; several files may stand under one name."""
 
     fields: Mapping[str, str]
-    files: Mapping[str, File]
+    files: Mapping[str, File | Sequence[File]]
 
 
 Body = Union[None, bytes, Json, File, Multipart]
@@ -147,14 +147,14 @@ class Explain(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class Exchange(Generic[T]):
+class Exchange(Generic[T_co]):
     """One request and how to read its answer.
 
     ``decoder`` is a factory: each attempt gets a fresh decoder, made from the answer's head.
     """
 
     call: HttpCall
-    decoder: Callable[[Head], Stage[bytes, T]] = attrs.field(repr=False)
+    decoder: Callable[[Head], Stage[bytes, T_co]] = attrs.field(repr=False)
     explain: Explain = attrs.field(repr=False)
 
 
@@ -170,10 +170,10 @@ class Emit(Protocol[In_contra]):
 
 
 @attrs.frozen
-class LocalExchange(Generic[T]):
+class LocalExchange(Generic[T_co]):
     """Blocking work in this process: ``run(emit)`` has a thread of its own, returns when done."""
 
-    run: Callable[[Emit[T]], None] = attrs.field(repr=False)
+    run: Callable[[Emit[T_co]], None] = attrs.field(repr=False)
 
 
 @attrs.frozen
@@ -194,20 +194,20 @@ class Digest:
 
 
 @attrs.frozen
-class Out(Generic[T]):
+class Out(Generic[T_co]):
     """Hand results to the caller, inside an ``Operation``."""
 
-    items: Sequence[T | Failed]
+    items: Sequence[T_co | Failed]
 
 
 Steps = Generator[Union[HttpCall, Sleep, Digest, Out[T], Exchange[T]], Any, None]
 
 
 @attrs.frozen
-class Operation(Generic[T]):
+class Operation(Generic[T_co]):
     """Several requests. ``steps`` is a generator function; see ``fetch``."""
 
-    steps: Callable[[], Steps[T]] = attrs.field(repr=False)
+    steps: Callable[[], Steps[T_co]] = attrs.field(repr=False)
     explain: Explain = attrs.field(repr=False)
 
 

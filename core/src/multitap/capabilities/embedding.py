@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal, Protocol, overload
 
 import attrs
 
 from multitap.errors import ProtocolError
-from multitap.events import Usage
+from multitap.events import Notice, Usage
 from multitap.work import Work
 
-__all__ = ("EmbeddingModel", "EmbeddingRequest", "Embeddings", "InputType", "Vectors")
+__all__ = (
+    "DeclaresEmbeddingOptions",
+    "EmbeddingModel",
+    "EmbeddingRequest",
+    "Embeddings",
+    "InputType",
+    "Vectors",
+)
 
 InputType = Literal["document", "query"]
 
@@ -113,11 +120,17 @@ class EmbeddingRequest:
 
 @attrs.frozen(kw_only=True)
 class Embeddings:
-    """Vectors, in the order of the texts, and what they cost."""
+    """Vectors, in the order of the texts, and what they cost.
+
+    Attributes:
+        model: The model that the server says it used.
+        warnings: What was asked for and could not be honoured; the runtime fills it in.
+    """
 
     vectors: Vectors
     usage: Usage = attrs.field(factory=Usage)
     model: str | None = None
+    warnings: tuple[Notice, ...] = ()
 
 
 class EmbeddingModel(Protocol):
@@ -125,4 +138,13 @@ class EmbeddingModel(Protocol):
 
     def embed(self, request: EmbeddingRequest, /) -> Work[Embeddings]:
         """Work with one result, a vector for each text."""
+        ...
+
+
+class DeclaresEmbeddingOptions(Protocol):
+    """Optional: which of ``dimensions`` and ``input_type`` are sent; the others are warned of."""
+
+    @property
+    def options(self) -> Collection[str]:
+        """Names of ``EmbeddingRequest``'s fields that reach the server, or are refused there."""
         ...

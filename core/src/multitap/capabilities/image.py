@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, Union
 
 import attrs
 
-from multitap.events import ImageData
+from multitap.events import ImageData, UsageReport
 from multitap.work import File, Work
 
-__all__ = ("ImageModel", "ImageRequest")
+__all__ = ("ImageModel", "ImageOutput", "ImageRequest")
 
 
 @attrs.frozen(kw_only=True)
@@ -29,9 +29,12 @@ class ImageRequest:
     sources: tuple[File, ...] = ()
 
 
+ImageOutput = Union[ImageData, UsageReport]
+
+
 class ImageModel(Protocol):
     """Implemented by a plugin; stateless and safe to share between threads."""
 
-    def draw(self, request: ImageRequest, /) -> Work[ImageData]:
-        """One result for each picture."""
+    def draw(self, request: ImageRequest, /) -> Work[ImageOutput]:
+        """One result for each picture, then what they cost, where that is known."""
         ...

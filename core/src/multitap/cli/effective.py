@@ -105,6 +105,7 @@ def _section(name: str, section: Section, info: ProviderInfo | None) -> Iterator
         "model": section.model,
         "timeout_ms": section.timeout_ms or round(WHOLE_CALL * 1000),
         "max_input_tokens": section.max_input_tokens,
+        "max_file_bytes": section.max_file_bytes,
         "carrier": None if section.carrier == "auto" else section.carrier,
         "prices": {model: cost.to_dict() for model, cost in section.prices.items()} or None,
         "think_tags": {model: written(tags) for model, tags in section.think_tags.items()} or None,

@@ -54,6 +54,7 @@ SECTION_KEYS: Mapping[str, str] = {
     "model": "text",
     "timeout_ms": "integer",
     "max_input_tokens": "integer",
+    "max_file_bytes": "integer",
     "prices": "table",
     "think_tags": "by model",
     "tools": "by model",
@@ -98,6 +99,7 @@ class Section:
         name: The backend's id.
         provider: The kind of backend; the section's name unless it says otherwise.
         timeout_ms: For the whole call, in milliseconds.
+        max_file_bytes: Of a sound or picture that is sent; ``None``: 64 MiB.
         carrier: ``auto``, ``direct`` or ``httpx``.
         proxy: A URL, ``system`` or ``none``; see ``multitap.config.routes``.
         prices: What the tokens of its models cost, by the model's id.
@@ -116,6 +118,7 @@ class Section:
     model: str | None = None
     timeout_ms: int | None = None
     max_input_tokens: int | None = None
+    max_file_bytes: int | None = None
     prices: Mapping[str, Pricing] = attrs.field(factory=dict, repr=False)
     think_tags: Mapping[str, ThinkTags | None] = attrs.field(factory=dict, repr=False)
     tools: Mapping[str, TextTools | None] = attrs.field(factory=dict, repr=False)

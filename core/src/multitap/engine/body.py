@@ -13,7 +13,7 @@ from multitap.errors import ConfigError
 from multitap.work import File, Json, Multipart
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from multitap.engine.blocks import Content
     from multitap.work import Body
@@ -89,13 +89,18 @@ def _content_type(file: File) -> str:
 
 def _form(form: Multipart) -> tuple[Mapping[str, str], Content]:
     parts = [(_field(name, text), b"") for name, text in form.fields.items()]
-    files = [(_file_head(name, file), _source(file)) for name, file in form.files.items()]
+    named = [(n, f) for n, files in form.files.items() for f in _several(files)]
+    files = [(_file_head(name, file), _source(file)) for name, file in named]
     boundary = _boundary([piece for part in (*parts, *files) for piece in part])
     pieces: list[bytes | Stored] = []
     for head, content in (*parts, *files):
         pieces += [b"--%b\r\n%b" % (boundary, head), content, b"\r\n"]
     body = _joined([*pieces, b"--%b--\r\n" % boundary])
     return {"content-type": f"multipart/form-data; boundary={boundary.decode()}"}, body
+
+
+def _several(files: File | Sequence[File]) -> Sequence[File]:
+    return (files,) if isinstance(files, File) else files
 
 
 def _field(name: str, text: str) -> bytes:

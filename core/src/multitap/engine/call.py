@@ -30,6 +30,7 @@ class Call(Generic[T]):
         notices: Warnings to give before anything else.
         filters: Makes the filters of one attempt, in order.
         ends_with_stop: The results are events, and without a ``Stop`` the answer was cut.
+        last: The class of the result without which the work was cut; ``None``: there is no such.
         streamed: The caller reads as it comes, so a lost first attempt is not billed work.
         idle: Seconds of silence that the next read bears; ``None``: the clocks say it.
         retrying: What to give while a failed attempt waits for the next one.
@@ -46,6 +47,7 @@ class Call(Generic[T]):
     notices: Sequence[T] = ()
     filters: Callable[[], Sequence[EventFilter]] = tuple
     ends_with_stop: bool = False
+    last: type[Any] | None = None
     streamed: bool = True
     pricing: Pricing | None = None
     clocks: Clocks = attrs.field(factory=Clocks)

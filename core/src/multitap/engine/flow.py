@@ -118,6 +118,7 @@ class Flow(Generic[T]):
         self._watch = call.watch
         self._filters: Sequence[EventFilter] = ()
         self._committed = False
+        self._complete = call.last is None
         self.attempts: list[Attempt] = []
         self.request_id: str | None = None
 
@@ -295,6 +296,7 @@ class Flow(Generic[T]):
         for stage in self._filters:
             items = stage.feed(items)
         kinds = set(map(type, items))
+        self._complete = self._complete or self._call.last in kinds
         error = None
         if Failed in kinds or Stop in kinds:
             items, error = _until_the_end(items)
@@ -313,7 +315,7 @@ class Flow(Generic[T]):
             self._watch.result_came()
 
     def _unended(self) -> Steps[T]:
-        if self._call.ends_with_stop:
+        if self._call.ends_with_stop or not self._complete:
             error = TruncatedStream("The answer ended before its end", phase="stream")
             yield from self._deliver([Failed(error)])
 

@@ -27,7 +27,6 @@ from multitap.runtime.base import (
     CHECK_PROMPT,
     PROBE_SECONDS,
     Check,
-    Handle,
     Models,
     Probe,
     checked,
@@ -38,7 +37,7 @@ from multitap.runtime.base import (
     single,
 )
 from multitap.runtime.composition import ConfigSource
-from multitap.runtime.manages_aio import AsyncManagesModels
+from multitap.runtime.media_verbs_aio import AsyncMediaHandle, AsyncMediaVerbs
 from multitap.work import Backend
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ A = TypeVar("A", bound="AsyncRuntime")
 S = TypeVar("S", bound=AsyncStream[Any])
 
 
-class AsyncRuntime(AsyncManagesModels):
+class AsyncRuntime(AsyncMediaVerbs):
     """``Runtime`` with ``await``. It keeps one set of connections for each running loop.
 
     Args:
@@ -253,12 +252,12 @@ class AsyncRuntime(AsyncManagesModels):
         return list(await asyncio.gather(*asked))
 
 
-class AsyncModelHandle(Handle):
+class AsyncModelHandle(AsyncMediaHandle):
     """What ``AsyncRuntime.model`` gives."""
 
     def __init__(self, runtime: AsyncRuntime, target: ResolvedModel) -> None:
         super().__init__(target)
-        self._runtime = runtime
+        self._runtime: AsyncRuntime = runtime
 
     def chat(self, prompt: Prompt | None = None, **options: Any) -> Coroutine[Any, Any, Answer]:
         """The whole answer."""
@@ -281,3 +280,7 @@ class AsyncModelHandle(Handle):
     def tokenize(self, text: str, **options: Any) -> Coroutine[Any, Any, Tokens]:
         """The model's tokens of a text."""
         return self._runtime.tokenize(text, model=self.ref, **options)
+
+    def detokenize(self, ids: Iterable[int], **options: Any) -> Coroutine[Any, Any, str]:
+        """The text of some tokens."""
+        return self._runtime.detokenize(ids, model=self.ref, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar, Union
+from typing import Any, TypeVar, Union
 
 import attrs
 
@@ -22,7 +22,7 @@ from multitap.manifest import ProviderInfo
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel
 from multitap.runtime.composition import ConfigSource
-from multitap.runtime.management import Management
+from multitap.runtime.media import MediaCalls
 from multitap.work import Backend
 
 __all__ = (
@@ -83,7 +83,7 @@ class Base:
     """What needs no I/O, and is the same in both runtimes."""
 
     def __init__(self, config: ConfigSource, registry: Registry | None) -> None:
-        self._parts = Management(config, registry)
+        self._parts = MediaCalls(config, registry)
 
     def capabilities(self) -> Sequence[Row]:
         """What installed distributions declare; nothing is imported for it."""
@@ -159,11 +159,12 @@ class Handle:
 
 
 def single(results: Sequence[T], call: Call[T]) -> T:
-    """The one result of a call; more or none is a ``ProtocolError``."""
-    if len(results) != 1:
-        message = f"The backend gave {len(results)} results, not one"
+    """The one result of a call, less the warnings before it; else it is a ``ProtocolError``."""
+    found = [result for result in results if not isinstance(result, Notice)]
+    if len(found) != 1:
+        message = f"The backend gave {len(found)} results, not one"
         raise call.located(ProtocolError(message, kind="empty_response"))
-    return results[0]
+    return found[0]
 
 
 def counted(found: Embeddings, wanted: int, call: Call[Embeddings]) -> Embeddings:
@@ -171,7 +172,8 @@ def counted(found: Embeddings, wanted: int, call: Call[Embeddings]) -> Embedding
     if len(found.vectors) != wanted:
         message = f"The backend gave {len(found.vectors)} vectors for {wanted} texts"
         raise call.located(ProtocolError(message, kind="embedding_invalid"))
-    return found
+    notices: tuple[Any, ...] = tuple(call.notices)
+    return attrs.evolve(found, warnings=(*notices, *found.warnings)) if notices else found
 
 
 def ranked(found: Ranking, request: RerankRequest, call: Call[Ranking]) -> Ranking:

@@ -38,7 +38,7 @@ from multitap.events import Event
 from multitap.fitting import Fitting
 from multitap.manifest import ProviderInfo
 from multitap.parameters import check_parameters
-from multitap.plan import Prompt, chat_request, fit_to_model, honoured, texts_of
+from multitap.plan import Prompt, chat_request, fit_to_model, honoured, texts_of, unheard
 from multitap.policy.retry import Retry, RetryPolicy
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel, backend_of, default_backend, resolve
@@ -200,7 +200,10 @@ class Composition:
             input_type=input_type,
         )
         plugin = cast(EmbeddingModel, self._plugin("embedding", target.backend))
-        return request, self._call("embedding", target, lambda: plugin.embed(request), timeout)
+        asked = {"dimensions": dimensions, "input_type": input_type}
+        notices = unheard(asked, getattr(plugin, "options", None))
+        work = partial(plugin.embed, request)
+        return request, self._call("embedding", target, work, timeout, notices=tuple(notices))
 
     def rerank(
         self,

@@ -32,7 +32,6 @@ from multitap.runtime.base import (
     CHECK_PROMPT,
     PROBE_SECONDS,
     Check,
-    Handle,
     Models,
     Probe,
     checked,
@@ -43,7 +42,7 @@ from multitap.runtime.base import (
     single,
 )
 from multitap.runtime.composition import ConfigSource
-from multitap.runtime.manages import ManagesModels
+from multitap.runtime.media_verbs import MediaHandle, MediaVerbs
 from multitap.work import Backend
 
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ R = TypeVar("R", bound="Runtime")
 S = TypeVar("S", bound=Stream[Any])
 
 
-class Runtime(ManagesModels):
+class Runtime(MediaVerbs):
     """Every installed backend, in blocking code; safe to share between threads.
 
     Args:
@@ -280,12 +279,12 @@ class Runtime(ManagesModels):
             return list(pool.map(ask, names))
 
 
-class ModelHandle(Handle):
+class ModelHandle(MediaHandle):
     """What ``Runtime.model`` gives; arguments are those of the runtime's own methods."""
 
     def __init__(self, runtime: Runtime, target: ResolvedModel) -> None:
         super().__init__(target)
-        self._runtime = runtime
+        self._runtime: Runtime = runtime
 
     def chat(self, prompt: Prompt | None = None, **options: Any) -> Answer:
         """The whole answer."""
@@ -306,3 +305,7 @@ class ModelHandle(Handle):
     def tokenize(self, text: str, **options: Any) -> Tokens:
         """The model's tokens of a text."""
         return self._runtime.tokenize(text, model=self.ref, **options)
+
+    def detokenize(self, ids: Iterable[int], **options: Any) -> str:
+        """The text of some tokens."""
+        return self._runtime.detokenize(ids, model=self.ref, **options)

@@ -9,7 +9,7 @@ from multitap.work import LocalExchange
 from multitap_echo.local import local
 
 _ABILITIES = "chat embedding rerank tokenize transcription speech moderation image tools thinking"
-MODEL = Model(id="echo", capabilities=frozenset(_ABILITIES.split()), size=0, loaded=True)
+MODEL = Model(id="echo", capabilities=frozenset(_ABILITIES.split()), loaded=True)
 
 
 class EchoCatalog:

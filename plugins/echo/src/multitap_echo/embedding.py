@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 from zlib import crc32
 
 from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vectors
@@ -16,6 +17,8 @@ from multitap_echo.words import vocabulary, words
 
 class EchoEmbedding:
     """Vectors of length 1, the same ones on every machine."""
+
+    options: ClassVar[frozenset[str]] = frozenset({"dimensions"})
 
     def __init__(self, backend: Backend) -> None:
         self._dimensions: int = backend.settings.get("dimensions", 64)

@@ -21,8 +21,11 @@ class EchoProvider:
         """Name the plugin and its one model, or fail as the section says."""
         if self._refusal:
             raise failure(self._refusal)
-        found = Validation(server=f"multitap-echo {version('multitap-echo')}", models=1)
-        return local(lambda: [found])
+        return local(lambda: [_found()])
+
+
+def _found() -> Validation:
+    return Validation(server=f"multitap-echo {version('multitap-echo')}", models=1)
 
 
 @hookimpl

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
@@ -22,6 +22,8 @@ __all__ = ("LlamaEmbedding", "multitap_embedding")
 @attrs.frozen
 class LlamaEmbedding:
     """Embeds with the model's own pooling, or with the mean where it has none."""
+
+    options: ClassVar[frozenset[str]] = frozenset({"dimensions"})
 
     models: Models
 

@@ -9,7 +9,7 @@ when they are read again.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import msgspec
@@ -36,6 +36,8 @@ class Reply(msgspec.Struct, gc=False):
 @attrs.frozen
 class OllamaEmbedding:
     """Embeds with the models of one server; ``input_type`` is not known to it."""
+
+    options: ClassVar[frozenset[str]] = frozenset({"dimensions"})
 
     backend: str
     settings: LoadSettings

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import attrs
 
 from multitap.capabilities.embedding import EmbeddingRequest, Embeddings
@@ -17,6 +19,8 @@ __all__ = ("VllmEmbedding", "multitap_embedding")
 @attrs.frozen
 class VllmEmbedding:
     """Embeds with the model of one server; ``input_type`` is not known to it."""
+
+    options: ClassVar[frozenset[str]] = frozenset({"dimensions"})
 
     texts: TextEmbeddings
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 import msgspec
 
 from multitap.capabilities.catalog import Model
+from multitap.errors import ProtocolError
 
 __all__ = ("ROUTES", "Models", "Row", "found")
 
@@ -34,8 +35,10 @@ class Models(msgspec.Struct):
     data: list[Row] | None = None
 
     def named(self) -> dict[str, Row]:
-        """The rows, by the name to use in a request."""
-        return {row.id: row for row in self.data or () if row.id}
+        """The rows, by the name to use in a request; an answer without ``data`` is no list."""
+        if self.data is None:
+            raise ProtocolError("The server answered without a list of models")
+        return {row.id: row for row in self.data if row.id}
 
 
 def found(models: Models, routes: Collection[str]) -> Iterator[Model]:

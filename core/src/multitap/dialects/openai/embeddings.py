@@ -11,7 +11,7 @@ import binascii
 import sys
 from array import array
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import msgspec
@@ -55,6 +55,8 @@ class TextEmbeddings:
         most: How many texts one request may have; ``None``: any number.
         headers: Sent with each request.
     """
+
+    options: ClassVar[frozenset[str]] = frozenset({"dimensions"})
 
     backend: Backend
     path: str = "/v1/embeddings"

@@ -1,6 +1,6 @@
 """A rule: one promise of a plugin, which a check of the kit holds it to.
 
->>> @rule("demo/add", "One and one are two.")
+>>> @rule("demo/add", "One and one are two.", mend="Count again.")
 ... def test_adding(self):
 ...     raise Finding(3, expected=2, smallest="1 + 1")
 >>> test_adding.rule.page
@@ -10,25 +10,31 @@
 ... except Broken as failure:
 ...     print(failure)
 demo/add is broken. One and one are two.
-see: docs/kit.md#demo-add
-input: 1 + 1
-expected: 2
-came: 3
+  input:    1 + 1
+  expected: 2
+  came:     3
+  mend it:  Count again.
+  see:      docs/kit.md#demo-add
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import attrs
 
+import multitap
 from multitap.testing.finding import Finding
 
 __all__ = ("Broken", "Rule", "rule", "rules_of")
 
 F = TypeVar("F", bound=Callable[..., Any])
+OURS = str(Path(multitap.__file__).parent)
+LONGEST = 4000
 
 
 @attrs.frozen
@@ -38,14 +44,16 @@ class Rule:
     Attributes:
         id: The suite's name and its own, such as ``chat/cuts``.
         says: The promise, in a sentence.
-        vectors: Which recorded exchanges it is checked with: ``answers``, ``streams``, ``refusals``
-            or ``all``; empty: with none.
+        mend: What to do where it is broken.
+        vectors: Which recorded exchanges it is checked with: words of ``Vector.kinds``; empty: with
+            none.
         wire: It is about bytes, so that a plugin which works in this process has nothing to show.
         live: It can be asked of a real server.
     """
 
     id: str
     says: str
+    mend: str = ""
     vectors: str = ""
     wire: bool = False
     live: bool = False
@@ -57,15 +65,31 @@ class Rule:
 
 
 class Broken(AssertionError):
-    """A plugin breaks a rule; the text says which, where it is explained, and what was seen."""
+    """A plugin breaks a rule; the text says which, what was seen, and what to do."""
 
-    def __init__(self, rule: Rule, finding: object) -> None:
-        super().__init__(rule, finding)
-        self.rule, self.finding = rule, finding
+    def __init__(self, rule: Rule, finding: Finding, provider: str = "") -> None:
+        super().__init__(rule, finding, provider)
+        self.rule, self.finding, self.provider = rule, finding, provider
 
     def __str__(self) -> str:
-        found = self.finding if isinstance(self.finding, Finding) else f"came: {self.finding}"
-        return f"{self.rule.id} is broken. {self.rule.says}\nsee: {self.rule.page}\n{found}"
+        who = f" by {self.provider}" if self.provider else ""
+        found = self.finding
+        rows = {
+            "input": found.smallest,
+            "expected": found.expected,
+            "came": found.came,
+            "mend it": self.rule.mend,
+            "see": self.rule.page,
+        }
+        lines = [_row(name, value) for name, value in rows.items() if value != ""]
+        return "\n".join([f"{self.rule.id} is broken{who}. {self.rule.says}", *lines])
+
+
+def _row(name: str, value: object) -> str:
+    """A name, and beside it the value, whose further lines stand below its first."""
+    text = str(value)
+    shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
+    return f"  {name + ':':<9} " + shown.replace("\n", "\n" + " " * 12)
 
 
 def rule(id: str, says: str, **facts: Any) -> Callable[[F], F]:  # noqa: A002 - as in `Rule`
@@ -75,15 +99,43 @@ def rule(id: str, says: str, **facts: Any) -> Callable[[F], F]:  # noqa: A002 - 
     def of(check: F) -> F:
         @functools.wraps(check)
         def checked(*args: Any, **fixtures: Any) -> None:
+            __tracebackhide__ = True
+            provider = getattr(args[0], "provider", "") if args else ""
+            asked = fixtures.get("vector") or ""
             try:
                 check(*args, **fixtures)
+            except Broken:
+                raise
             except AssertionError as finding:
-                raise Broken(known, finding) from finding
+                raise Broken(known, _with_input(finding, asked), provider) from None
+            except Exception as error:
+                raise Broken(known, Finding(_told(error), smallest=asked), provider) from error
 
         checked.rule = known  # type: ignore[attr-defined]
         return checked  # type: ignore[return-value]
 
     return of
+
+
+def _with_input(finding: AssertionError, asked: object) -> Finding:
+    """The finding, with the vector where it does not name a smaller input itself."""
+    if not isinstance(finding, Finding):
+        return Finding(finding, smallest=asked)
+    finding.smallest = finding.smallest or asked
+    return finding
+
+
+def _told(error: Exception) -> str:
+    """An error that nobody expected, and where in the plugin it came from."""
+    return "\n".join([f"{type(error).__name__}: {error}", *_places(error)])
+
+
+def _places(error: BaseException | None) -> Iterator[str]:
+    while error is not None:
+        for frame in traceback.extract_tb(error.__traceback__):
+            if not frame.filename.startswith(OURS):
+                yield f"{frame.filename}:{frame.lineno}, in {frame.name}: {frame.line}"
+        error = error.__cause__
 
 
 def rules_of(suite: type) -> list[Rule]:

@@ -9,9 +9,11 @@ It is a recording's JSON file (see ``multitap.testing.Recording``) with two more
       "expect": {"text": "Hello", "stop_reason": "complete"}
     }
 
-``ask`` is a verb of ``Runtime`` and what it is called with, the model left out. ``expect`` holds what
-the result has to say, or the ``error`` that has to be raised; a fact that it does not name is not
-looked at.
+``ask`` is a verb of ``Runtime`` and what it is called with, the model left out (the verbs about
+one model have its id as an argument, those about a whole backend have none); a file is
+``{"file": "hello.wav"}``, which lies beside. ``expect`` holds what the result has to say, or the
+``error`` that has to be raised; a fact that it does not name is not looked at. Where a question
+takes several requests, ``beside`` names the recordings of the others, in their order.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import Any
 
 import attrs
 
+from multitap.errors import ConfigError
 from multitap.testing.recording import Recording
 
 __all__ = ("Ask", "Vector", "load_vectors")
@@ -57,6 +60,11 @@ class Ask:
         """The capability that it needs."""
         return CAPABILITY_OF[self.verb]
 
+    @property
+    def streamed(self) -> bool:
+        """Is the result read as it comes?"""
+        return self.verb.endswith("stream")
+
 
 @attrs.frozen(kw_only=True)
 class Vector:
@@ -66,33 +74,87 @@ class Vector:
         name: For reports; a file's name without its suffix.
         expect: Facts of the result, by name; or ``error``, the name of the class to be raised, and
             facts of that, such as ``kind``.
+        beside: Further exchanges that the same question takes.
     """
 
     name: str
     ask: Ask
     recording: Recording = attrs.field(repr=False)
     expect: Mapping[str, Any] = attrs.field(repr=False)
+    beside: Sequence[Recording] = attrs.field(default=(), repr=False)
+
+    @classmethod
+    def question(cls, name: str, ask: Ask) -> Vector:
+        """One of which nothing was recorded: it is asked of this process, or of a real server."""
+        silence = b"HTTP/1.1 204 No Content\r\n\r\n"
+        nothing = Recording(scenario=name, request=b"GET / HTTP/1.1\r\n\r\n", reads=(silence,))
+        return cls(name=name, ask=ask, recording=nothing, expect={})
 
     @classmethod
     def load(cls, path: Path) -> Vector:
-        """Read a vector's JSON file."""
-        data = json.loads(path.read_text("utf-8"))
-        return cls(
-            name=path.stem,
-            ask=Ask(**data["ask"]),
-            recording=Recording.load(path),
-            expect=data["expect"],
-        )
+        """Read a vector's JSON file; what is wrong with it is a ``ConfigError``."""
+        try:
+            data = json.loads(path.read_text("utf-8"))
+            return cls(
+                name=path.stem,
+                ask=_ask(data["ask"], path.parent),
+                recording=Recording.load(path),
+                expect=data["expect"],
+                beside=[Recording.load(path.parent / name) for name in data.get("beside", ())],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(
+                f"{path} is no vector: {type(error).__name__}: {error.args[0]}",
+                hint='It needs "ask", "request", "response" and "expect"; see docs/kit.md.',
+            ) from error
+
+    @property
+    def recordings(self) -> Sequence[Recording]:
+        """All exchanges, its own first."""
+        return (self.recording, *self.beside)
+
+    def answered_with(self, body: bytes) -> Vector:
+        """The same question, to which the server says something else with the same status."""
+        kept = {**self.recording.headers, "content-length": "", "transfer-encoding": ""}
+        lines = [f"{name}: {value}" for name, value in kept.items() if value]
+        status = f"HTTP/1.1 {self.recording.status} Changed"
+        head = "\r\n".join([status, f"content-length: {len(body)}", *lines, "", ""])
+        said = head.encode("latin-1") + body
+        return attrs.evolve(self, recording=attrs.evolve(self.recording, reads=(said,)))
+
+    def __str__(self) -> str:
+        call = ", ".join([*map(repr, self.ask.args), *_words(self.ask.options)])
+        return f"the vector {self.name}: rt.{self.ask.verb}({call})"
 
     @property
     def kind(self) -> str:
-        """``answers``, ``streams`` or ``refusals``."""
+        """``answers``, ``streams``, ``refusals``, or ``overflows`` (of a context)."""
         if "error" in self.expect:
-            return "refusals"
-        return "streams" if self.ask.verb.endswith("stream") else "answers"
+            return "overflows" if self.expect["error"] == "ContextOverflow" else "refusals"
+        return "streams" if self.ask.streamed else "answers"
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Its kind, ``all``, and ``decoded`` where the answer has a status below 300."""
+        decoded = {"decoded"} if self.recording.status < 300 else set()
+        return frozenset({self.kind, "all", *decoded})
+
+
+def _words(options: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in options.items():
+        yield f"{name}={value!r}"
+
+
+def _ask(data: Mapping[str, Any], folder: Path) -> Ask:
+    args = [folder / a["file"] if isinstance(a, dict) else a for a in data.get("args", ("hi",))]
+    return Ask(**{**data, "args": args})
 
 
 def load_vectors(folder: Path) -> Iterator[Vector]:
-    """The vectors of a folder, the smallest first, so that the first to fail is the smallest."""
-    found = map(Vector.load, folder.glob("*.json"))
+    """The vectors of a folder, the smallest first, so that the first to fail is the smallest.
+
+    A file without ``ask`` is a recording that vectors name in ``beside``.
+    """
+    paths = [path for path in folder.glob("*.json") if '"ask"' in path.read_text("utf-8")]
+    found = map(Vector.load, paths)
     yield from sorted(found, key=lambda vector: (len(vector.recording.response), vector.name))

@@ -1,0 +1,68 @@
+"""A look at the list of plugins in a process of its own, where nothing was imported yet."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+
+__all__ = ("Unlisted", "imported_by_listing")
+
+LIST = """
+import json, site, sys
+home, provider, packages = json.loads(sys.argv[1])
+if home not in sys.path:
+    site.addsitedir(home)  # what pip put there is at work from the start
+import multitap
+from multitap.registry import Registry
+rows = [row for row in multitap.capabilities() if row.provider == provider]
+Registry().providers()
+found = sorted(name for name in sys.modules if name.partition(".")[0] in packages)
+print(json.dumps([len(rows), found]))
+"""
+
+
+class Unlisted(LookupError):
+    """No installed distribution declares the provider."""
+
+
+def imported_by_listing(name: str, provider: str) -> list[str]:
+    """The modules of a distribution that are there once all plugins are listed.
+
+    Args:
+        name: The distribution.
+        provider: Whose rows have to be in the list.
+    """
+    found = _installed(name)
+    home = str(found.locate_file(""))
+    groups = [entry for entry in found.entry_points if entry.group.startswith("multitap.")]
+    packages = sorted({entry.value.partition(":")[0].partition(".")[0] for entry in groups})
+    rows, modules = _child(home, provider, packages)
+    if not rows:
+        raise Unlisted(f"{name} is installed, and lists no capability of {provider}")
+    return modules
+
+
+def _installed(name: str) -> Distribution:
+    try:
+        return distribution(name)
+    except (PackageNotFoundError, ValueError):
+        raise Unlisted(f"{name or 'its distribution'} is not installed here") from None
+
+
+def _child(home: str, provider: str, packages: list[str]) -> tuple[int, list[str]]:
+    path = os.pathsep.join(folder for folder in sys.path if folder and folder != home)
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("MULTITAP_")}
+    done = subprocess.run(  # noqa: S603 - our own words
+        [sys.executable, "-c", LIST, json.dumps([home, provider, packages])],
+        env={**kept, "PYTHONPATH": path, "PYTHONUTF8": "1"},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    if done.returncode:
+        raise AssertionError(f"listing the plugins failed:\n{done.stderr}")
+    rows, modules = json.loads(done.stdout.splitlines()[-1])
+    return rows, modules
