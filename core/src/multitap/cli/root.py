@@ -47,6 +47,9 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "copy": ("management", "Give a model a second name."),
         "delete": ("management", "Remove a model from its backend."),
     },
+    "Extend": {
+        "new-plugin": ("new_plugin.command", "Begin a plugin for another backend."),
+    },
 }
 """By heading: each command, the module that has it, and what it does."""
 
@@ -70,7 +73,7 @@ class LazyGroup(click.Group):
         """The command of this name: ours, or else a plugin's, which is imported now."""
         if cmd_name in _BUILT_IN:
             module = import_module(f"multitap.cli.{_BUILT_IN[cmd_name][0]}")
-            command: click.Command = getattr(module, cmd_name)
+            command: click.Command = getattr(module, cmd_name.replace("-", "_"))
             return command
         if any(name == cmd_name for name, _ in _added(ctx)):
             invocation: Invocation = ctx.obj

@@ -36,6 +36,7 @@ class Recording:
         note: What is particular about it.
         request: The request's raw bytes.
         reads: The answer's raw bytes, as they came in one read after another.
+        times: When each came, in milliseconds after the request; empty where nobody looked.
         ended: How the connection was left: ``response complete, connection left open``,
             ``server closed the connection``, ``server reset the connection``,
             ``client closed: abort`` or ``client closed: time limit``.
@@ -45,6 +46,7 @@ class Recording:
     note: str = ""
     request: bytes
     reads: tuple[bytes, ...]
+    times: tuple[float, ...] = ()
     ended: str = attrs.field(
         default="response complete, connection left open", validator=attrs.validators.in_(_ENDS)
     )
@@ -61,8 +63,20 @@ class Recording:
             note=data.get("note") or "",
             request=_bytes(data["request"]),
             reads=tuple(map(_bytes, answer["reads"])),
+            times=tuple(read["t_ms"] for read in answer["reads"] if "t_ms" in read),
             ended=answer["ended"],
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``load`` reads: the JSON form."""
+        times = self.times or (0.0,) * len(self.reads)
+        reads = [{"t_ms": at, **_part(data)} for at, data in zip(times, self.reads, strict=True)]
+        return {
+            "scenario": self.scenario,
+            "note": self.note,
+            "request": _part(self.request),
+            "response": {"ended": self.ended, "reads": reads},
+        }
 
     def __repr__(self) -> str:
         return f"<Recording {self.scenario}, {len(self.response)} bytes, {self.ended}>"
@@ -133,3 +147,11 @@ class Recording:
 def _bytes(part: Mapping[str, Any]) -> bytes:
     text: str | None = part.get("text")
     return base64.b64decode(part["b64"]) if text is None else text.encode()
+
+
+def _part(data: bytes) -> dict[str, str]:
+    """Bytes as text, where they are one that comes back as it was."""
+    try:
+        return {"text": data.decode()}
+    except UnicodeDecodeError:
+        return {"b64": base64.b64encode(data).decode("ascii")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from multitap.testing.kit.rule import Rule
 from multitap.testing.kit.subject import Subject
 from multitap.testing.kit.vector import Vector, load_vectors
 from multitap.testing.kit.watch import only_loopback
+from multitap.testing.project import project_of, registry_of
 from multitap.testing.server import Server
 from multitap.testing.steps import Script
 from multitap.testing.worlds import WORLDS, World
@@ -47,8 +49,9 @@ class Base:
 
     @classmethod
     def registry(cls) -> Registry:
-        """Where the provider is found; by default what is installed."""
-        return Registry()
+        """Where the provider is found: in the project that the test is of, or what is installed."""
+        folder = project_of(Path(inspect.getfile(cls)), cls.provider)
+        return Registry() if folder is None else registry_of(folder)
 
     @classmethod
     def server(cls) -> Server | None:
