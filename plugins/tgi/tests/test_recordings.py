@@ -172,6 +172,14 @@ def test_a_stop_text_that_ended_nothing_belongs_to_the_answer():
     assert (seen.text, seen.stop_reason) == ("one, two, three, four", "max_tokens")
 
 
+@pytest.mark.parametrize("pieces", [["three four"], ["three", " four"], ["three f", "o", "ur"]])
+def test_the_longest_stop_text_that_an_answer_ends_with_goes_and_leaves_nothing(pieces):
+    stops = StopTexts(["r", " four"])
+    out = [*stops.feed([Text(piece) for piece in pieces]), *stops.finish(matched=True)]
+    assert "".join(event.content for event in out) == "three"
+    assert all(event.content for event in out)
+
+
 def test_what_is_held_comes_before_a_call():
     begun, call = Text(" fo"), ToolCallStart("c1", "now")
     assert StopTexts([" four"]).feed([begun, call]) == [begun, call]
