@@ -259,6 +259,12 @@ def test_a_call_without_pieces_is_read_at_its_end():
     assert folded(out).tool_calls[0].arguments == {"city": "Oslo"}
 
 
+def test_a_call_that_was_cut_says_so_though_its_text_is_whole():
+    cut = item("output_item.done", **CALLED, arguments="{}", status="incomplete")
+    out = read(cut, ended("incomplete", incomplete_details={"reason": "max_output_tokens"}))
+    assert [event.incomplete for event in out if hasattr(event, "incomplete")] == [True]
+
+
 def test_a_server_that_numbers_no_item_is_read_once():
     thought = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "hm"}]}
     said = {"type": "message", "content": [{"type": "output_text", "text": "Hi"}]}
