@@ -120,7 +120,8 @@ def test_a_whole_body():
         response_format=closed,
         max_tokens=5,
         think="low",
-        extra={"conversation": "c", "verbosity": "low", "extra_body": {"truncation": "auto"}},
+        cache="c",
+        extra={"verbosity": "low", "extra_body": {"truncation": "auto"}},
     ).call
     body = call.body.value
     assert (call.method, call.path) == ("POST", "/v1/responses")
