@@ -22,6 +22,7 @@ Case = tuple[str, bytes]
 Place = tuple[Any, ...]
 
 WRONG: tuple[Any, ...] = (None, True, -1, 0.5, "", "x", [], [1], {}, {"x": []}, 10**30)
+EXAMPLES = 30
 ALWAYS: tuple[Case, ...] = (
     ("nothing", b""),
     ("a page", b"<!DOCTYPE html><html><title>502 Bad Gateway</title><body>nginx</body></html>"),
@@ -140,7 +141,7 @@ def _changed(body: bytes, feed: Callable[[str, bytes], None]) -> None:
     edit = st.tuples(place, st.integers(0, 8), st.binary(max_size=8))
 
     @settings(
-        max_examples=30,
+        max_examples=min(EXAMPLES, settings().max_examples),
         deadline=None,
         database=None,
         derandomize=True,

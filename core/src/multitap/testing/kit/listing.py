@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
 __all__ = ("Unlisted", "imported_by_listing")
@@ -35,11 +37,17 @@ def imported_by_listing(name: str, provider: str) -> list[str]:
         name: The distribution.
         provider: Whose rows have to be in the list.
     """
+    return list(_imported(name, provider, tuple(sys.path)))
+
+
+@functools.lru_cache
+def _imported(name: str, provider: str, path: tuple[str, ...]) -> Sequence[str]:
     found = _installed(name)
     home = str(found.locate_file(""))
     groups = [entry for entry in found.entry_points if entry.group.startswith("multitap.")]
     packages = sorted({entry.value.partition(":")[0].partition(".")[0] for entry in groups})
-    rows, modules = _child(home, provider, packages)
+    others = [folder for folder in path if folder and folder != home]
+    rows, modules = _child(home, provider, packages, others)
     if not rows:
         raise Unlisted(f"{name} is installed, and lists no capability of {provider}")
     return modules
@@ -52,12 +60,11 @@ def _installed(name: str) -> Distribution:
         raise Unlisted(f"{name or 'its distribution'} is not installed here") from None
 
 
-def _child(home: str, provider: str, packages: list[str]) -> tuple[int, list[str]]:
-    path = os.pathsep.join(folder for folder in sys.path if folder and folder != home)
+def _child(home: str, provider: str, packages: list[str], path: list[str]) -> tuple[int, list[str]]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith("MULTITAP_")}
     done = subprocess.run(  # noqa: S603 - our own words
         [sys.executable, "-c", LIST, json.dumps([home, provider, packages])],
-        env={**kept, "PYTHONPATH": path, "PYTHONUTF8": "1"},
+        env={**kept, "PYTHONPATH": os.pathsep.join(path), "PYTHONUTF8": "1"},
         capture_output=True,
         check=False,
         text=True,

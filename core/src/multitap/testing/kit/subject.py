@@ -63,7 +63,7 @@ class Subject:
         """Its lines in the table of who offers what."""
         return [row for row in self.registry.capabilities() if row.provider == self.provider]
 
-    @property
+    @cached_property
     def capabilities(self) -> frozenset[str]:
         """What it declares."""
         return frozenset(row.capability for row in self.rows)

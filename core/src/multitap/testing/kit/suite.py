@@ -24,6 +24,7 @@ from multitap.testing.finding import Finding
 from multitap.testing.kit.base import Base
 from multitap.testing.kit.listing import Unlisted, imported_by_listing
 from multitap.testing.kit.rule import Broken, Rule, rule, rules_of
+from multitap.testing.kit.vector import Vector
 from multitap.testing.kit.watch import input_output
 from multitap.testing.worlds import Blocking
 
@@ -51,10 +52,11 @@ class Suite(Base):
 
     def _states(self) -> Iterator[str]:
         subject = self.subject()
+        usable = {row.capability for row in subject.rows if row.state in ("declared", "loaded")}
         for row in subject.rows:
-            failure = subject.registry.failures.get((row.capability, row.provider))
-            reason = f": {failure.reason}" if failure else ""
-            if row.state not in ("declared", "loaded"):
+            if row.capability not in usable:
+                failure = subject.registry.failures.get((row.capability, row.provider))
+                reason = f": {failure.reason}" if failure else ""
                 yield f"{row.capability} of {row.distribution} is {row.state}{reason}"
 
     def _facts(self) -> Iterator[str]:
@@ -199,12 +201,12 @@ class Suite(Base):
                     expected="each has an object of its own",
                     smallest=f"multitap_{capability} for two sections of llm.toml",
                 )
-        if "chat" in subject.capabilities and not subject.in_process and self.known_vectors():
-            self._ask_in_turn()
+        stream = next((v for v in self.known_vectors() if v.kind == "streams"), None)
+        if "chat" in subject.capabilities and not subject.in_process and stream:
+            self._ask_in_turn(stream)
 
-    def _ask_in_turn(self) -> None:
+    def _ask_in_turn(self, vector: Vector) -> None:
         """Each server gets its own key, and the second question is like the first."""
-        vector = next((v for v in self.known_vectors() if v.kind == "streams"), None)
         with self._serving(vector, None) as first, self._serving(vector, None) as second:
             config = subject_config(self, first.url, second.url)
             with Blocking(config, self.subject().registry) as here:

@@ -9,9 +9,13 @@ from __future__ import annotations
 import ipaddress
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import multitap
 
 __all__ = ("input_output", "only_loopback")
 
@@ -19,6 +23,8 @@ Watcher = Callable[[str, tuple[Any, ...]], None]
 
 _watchers: list[Watcher] = []
 _hooked = False
+
+INSTALLED = str(Path(multitap.__file__).parent / "registry" / "installed")
 
 IO = {
     "open": "opened",
@@ -99,11 +105,17 @@ def input_output() -> Iterator[list[str]]:
     here = threading.get_ident()
 
     def watch(event: str, args: tuple[Any, ...]) -> None:
-        if event in IO and threading.get_ident() == here:
+        if event in IO and threading.get_ident() == here and not _by_registry():
             seen.append(f"{IO[event]} {_object(event, args)}".strip())
 
     with _watching(watch):
         yield seen
+
+
+def _by_registry() -> bool:
+    """Does the registry look what is installed? That is not the plugin's doing."""
+    frames = traceback.walk_stack(sys._getframe(3))
+    return any(frame.f_code.co_filename.startswith(INSTALLED) for frame, _ in frames)
 
 
 def _object(event: str, args: tuple[Any, ...]) -> str:

@@ -21,10 +21,10 @@ class ChatBase(Suite):
     """A chat plugin under test.
 
     Attributes:
-        questions: What a plugin without vectors, or a real server, is asked.
+        chat_questions: What a plugin without vectors, or a real server, is asked.
     """
 
-    questions: ClassVar[Sequence[Ask]] = (Ask("stream", ("Say hello.",)),)
+    chat_questions: ClassVar[Sequence[Ask]] = (Ask("stream", ("Say hello.",)),)
 
     def describe_chat(self, model: Any) -> Any:
         """The work of a plain question."""
@@ -60,5 +60,5 @@ class ChatBase(Suite):
             yield vector, self.read(vector)
             return
         with self.answering(world) as (here, _):
-            for ask in self.questions:
+            for ask in self.chat_questions:
                 yield ask, here.stream(*ask.args, **ask.options)[0]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from typing import Any
 
-from multitap.errors import TruncatedStream
+from multitap.errors import BackendError
 from multitap.events import Failed, Stop, event_from_dict, normalise
 from multitap.testing.chunking import (
     assert_chunking_invariant,
@@ -128,7 +128,8 @@ class Decoding(ChatBase):
     def test_two_decoders_of_one_exchange_share_nothing(self, vector: Vector) -> None:
         made, recorded = self.exchange(vector), vector.recording
         alone = _shown(outputs_of(made.decoder(recorded.head), [recorded.body]))
-        cuts = range(1, len(recorded.body), max(1, len(recorded.body) // 7))
+        step = max(1, len(recorded.body) // 7)
+        cuts = range(step, len(recorded.body), step)
         pieces = pieces_of(recorded.body, cuts)
         first, second = made.decoder(recorded.head), made.decoder(recorded.head)
         one: list[Any] = []
@@ -195,10 +196,10 @@ def _complaint(events: list[Any]) -> str:
             json.dumps(event.to_dict())
         except (TypeError, ValueError) as error:
             return f"{event!r} has no JSON form: {error}"
-    ended = any(isinstance(e, Failed) or (isinstance(e, Stop) and not e.choice) for e in events)
-    whole = events if ended else [*events, Failed(TruncatedStream("It ended"))]
-    broken = broken_rules(whole)
-    return f"{', '.join(broken)}: {_shown(whole)}" if broken else ""
+    ends = [event for event in events if isinstance(event, Failed)]
+    if ends and (events[-1] is not ends[0] or not isinstance(ends[0].error, BackendError)):
+        return f"{ends[0]!r} is not the last output, or no BackendError"
+    return ""
 
 
 def _found_in(vector: Vector, check: Any, *args: Any) -> None:
@@ -206,7 +207,20 @@ def _found_in(vector: Vector, check: Any, *args: Any) -> None:
     try:
         check(*args)
     except AssertionError as found:
-        raise Finding(found, expected="the same as from the whole", smallest=vector) from None
+        raise _taken_apart(str(found), vector) from None
+
+
+def _taken_apart(text: str, vector: Vector) -> Finding:
+    """What was fed, what should have come and what came, out of the words of a check."""
+    for mark, expected in (
+        (", the outputs (+) are not those of the whole (-):\n", "what the whole gives (-)"),
+        (", the stage raises ", "outputs; a failure is the last of them, Failed(error)"),
+    ):
+        fed, found, came = text.partition(mark)
+        if found:
+            words = fed.removeprefix("Fed ")
+            return Finding(came, expected=expected, smallest=f"{vector}, {words}")
+    return Finding(text, smallest=vector)
 
 
 def _normal(events: list[Any]) -> list[str]:

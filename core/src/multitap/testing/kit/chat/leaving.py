@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import attrs
@@ -11,7 +11,6 @@ import pytest
 
 from multitap.errors import BackendError, ProviderDown, TruncatedStream
 from multitap.events import Stop
-from multitap.testing.chunking import outputs_of
 from multitap.testing.connection import Connection
 from multitap.testing.finding import Finding
 from multitap.testing.gate import CEILING
@@ -20,6 +19,7 @@ from multitap.testing.kit.replay import replay
 from multitap.testing.kit.rule import rule
 from multitap.testing.kit.vector import Vector
 from multitap.testing.steps import Script, Step, client_closed, close, play, request, reset, send
+from multitap.testing.worlds import World
 from multitap.work import LocalExchange
 
 __all__ = ("Leaving",)
@@ -36,40 +36,39 @@ class Leaving(ChatBase):
         wire=True,
     )
     def test_an_answer_that_breaks_off_is_an_error(self, world: Any, vector: Vector) -> None:
-        head, end, body = vector.recording.response.partition(b"\r\n\r\n")
-        for size in self._unfinished(vector):
-            for ending in (close, reset):
-                script: Script = [request, send(head + end + body[:size]), ending]
-                asked = f"{vector}, of which {size} of {len(body)} bytes come, then {ending!r}"
-                error = self._broken_off(world, script, vector, asked)
+        whole = self.folded(self.read(vector)).text
+        known = {
+            f"{vector}, of which {size} bytes come, then {words}": script
+            for size in self._unfinished(vector)
+            for words, script in _endings(vector, size).items()
+        }
+        with self.answering(world, script=_one_after_another(known.values())) as (here, _):
+            for asked in known:
+                error = self._broken_off(here, vector, asked)
                 text = error.partial.text if error.partial else ""
-                whole = str(vector.expect.get("text", self.folded(self.read(vector)).text))
                 if not whole.startswith(text):
                     raise Finding(text, expected=f"a beginning of {whole!r}", smallest=asked)
 
-    def _broken_off(self, world: Any, script: Script, vector: Vector, asked: str) -> BackendError:
-        with self.answering(world, script=script) as (here, _):
-            try:
-                _, stream = here.stream(*vector.ask.args, **vector.ask.options)
-            except (TruncatedStream, ProviderDown) as error:
-                return error
-            except BackendError as error:
-                raise Finding(
-                    repr(error), expected="TruncatedStream or ProviderDown", smallest=asked
-                ) from error
+    def _broken_off(self, here: World, vector: Vector, asked: str) -> BackendError:
+        try:
+            _, stream = here.stream(*vector.ask.args, **vector.ask.options)
+        except (TruncatedStream, ProviderDown) as error:
+            return error
+        except BackendError as error:
+            raise Finding(
+                repr(error), expected="TruncatedStream or ProviderDown", smallest=asked
+            ) from None
         raise Finding(
             f"a whole answer, {stream.answer.text!r}", expected="TruncatedStream", smallest=asked
         )
 
     def _unfinished(self, vector: Vector) -> Iterator[int]:
         """Some sizes of a beginning in which the end of the answer is not yet to be seen."""
-        raw = vector.recording.response.partition(b"\r\n\r\n")[2]
-        made, recorded = self.exchange(vector), vector.recording
-        whole = recorded.body
+        body = vector.recording.body
         for part in (0.0, 0.3, 0.6, 0.9):
-            events = outputs_of(made.decoder(recorded.head), [whole[: int(part * len(whole))]])
-            if not any(isinstance(event, Stop) for event in events):
-                yield int(part * len(raw))
+            size = int(part * len(body))
+            if not any(isinstance(e, Stop) for e in self.decoder(vector).feed(body[:size])):
+                yield size
 
     # ---- the caller leaves -----------------------------------------------------------------------
 
@@ -128,7 +127,7 @@ class Leaving(ChatBase):
 
     def _leave(self, world: Any) -> None:
         with self.answering(world) as (here, _):
-            for ask in self.questions:
+            for ask in self.chat_questions:
                 here.stream(*ask.args, **ask.options, after=lambda *_: False)
                 _, stream = here.stream(*ask.args, **ask.options)
                 if not stream.answer.stop_reason:
@@ -136,7 +135,7 @@ class Leaving(ChatBase):
 
     def _returns_when_told(self) -> None:
         """Once ``emit`` has said ``False`` local work gives no more, and comes to its end."""
-        for ask in self.questions:
+        for ask in self.chat_questions:
             work = self.subject().chat(*ask.args, **ask.options)
             assert isinstance(work, LocalExchange), f"the work of a chat is {work!r}"
             given: list[Any] = []
@@ -146,6 +145,27 @@ class Leaving(ChatBase):
             if thread.is_alive() or len(given) > 1:
                 came = f"{len(given)} times something more" if len(given) > 1 else "no end"
                 raise Finding(came, expected="the end of run, at emit's False", smallest=ask)
+
+
+def _one_after_another(scripts: Iterable[Script]) -> Script:
+    """A script for each connection."""
+    left = iter(scripts)
+    return Step("one after another", lambda _: next(left))
+
+
+def _endings(vector: Vector, size: int) -> dict[str, Script]:
+    """How a connection ends after so much of an answer's body.
+
+    The end of the body is that of the connection, so that nobody but the plugin can tell whether
+    the answer is whole; but where the connection is reset.
+    """
+    recorded = vector.recording
+    line = recorded.response.partition(b"\r\n")[0].decode("latin-1")
+    framing = ("content-length", "transfer-encoding", "connection")
+    kept = [f"{name}: {value}" for name, value in recorded.headers.items() if name not in framing]
+    head = "\r\n".join([line, *kept, "connection: close", "", ""]).encode("latin-1")
+    sent = [request, send(head + recorded.body[:size])]
+    return {"the connection is closed": [*sent, close], "it is reset": [*sent, reset]}
 
 
 def _refusing(given: list[Any]) -> Any:

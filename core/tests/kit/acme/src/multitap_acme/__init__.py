@@ -1,0 +1,1 @@
+"""An invented server, and a plugin for it that keeps every rule."""

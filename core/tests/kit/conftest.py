@@ -1,0 +1,36 @@
+"""The honest plugin is installed as pip would have it, for the rules that look at that."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+ENTRY = "[multitap.chat]\nacme = {module}\n"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def installed(tmp_path_factory):
+    """Two distributions in folders of their own: one is as it should be, one imports itself."""
+    quiet = tmp_path_factory.mktemp("quiet")
+    write_metadata(quiet, "multitap-acme", "multitap_acme.chat")
+    hasty = tmp_path_factory.mktemp("hasty")
+    write_metadata(hasty, "multitap-hasty", "multitap_hasty")
+    (hasty / "multitap_hasty.py").write_text("", "utf-8")
+    (hasty / "multitap_hasty.pth").write_text("import multitap_hasty\n", "utf-8")
+    os.utime(hasty, (1e9, 1e9))
+    sys.path[:0] = [str(quiet), str(hasty)]
+    yield
+    for folder in (quiet, hasty):
+        sys.path.remove(str(folder))
+
+
+def write_metadata(folder, name, module):
+    info = folder / f"{name.replace('-', '_')}-1.2.3.dist-info"
+    info.mkdir()
+    text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2.3\n"
+    (info / "METADATA").write_text(text, "utf-8")
+    (info / "entry_points.txt").write_text(ENTRY.format(module=module), "utf-8")
+    for path in (info, folder):
+        os.utime(path, (1e9, 1e9))  # what has just changed is looked at again and again

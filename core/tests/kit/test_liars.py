@@ -1,0 +1,72 @@
+"""The kit bites: for each rule there is a plugin that breaks it, and this rule alone is red."""
+
+from __future__ import annotations
+
+import liars_chat
+import liars_plugin
+import pytest
+from hypothesis import settings
+
+from multitap.testing.kit import ChatSuite, Suite, rules_of
+
+pytest_plugins = ["pytester"]
+
+settings.register_profile("liars", max_examples=3)
+SUITES = {liars_plugin: Suite, liars_chat: ChatSuite}
+LIARS = {id_: module.__name__ for module in SUITES for id_ in module.LIARS}
+RULES = sorted({rule.id for suite in SUITES.values() for rule in rules_of(suite)})
+HONEST = ("honest.ACME", "honest.LAMP")
+
+
+class Seen:
+    """What pytest reports of a run: what is told of each rule that is broken."""
+
+    def __init__(self):
+        self.told = {}
+        self.passed = 0
+
+    def pytest_runtest_logreport(self, report):
+        self.passed += report.when == "call" and report.passed
+        if report.failed:
+            rule, is_broken, _ = str(report.longrepr).partition(" is broken")
+            self.told.setdefault(rule if is_broken else report.nodeid, str(report.longrepr))
+
+
+@pytest.fixture
+def held_to(pytester):
+    """Hold a suite to its rules: an expression that names it in one of the modules here."""
+
+    def hold(named):
+        module = named.partition(".")[0]
+        pytester.makepyfile(test_it=f"import {module}\nTestIt = {named}")
+        seen = Seen()
+        words = (
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:unraisableexception",
+            "--hypothesis-profile=liars",
+        )
+        pytester.inline_run(*words, "--import-mode=importlib", plugins=[seen])
+        return seen
+
+    return hold
+
+
+def test_every_rule_has_its_liar():
+    assert sorted(LIARS) == RULES
+
+
+@pytest.mark.parametrize("named", HONEST)
+def test_who_is_honest_passes(held_to, named):
+    seen = held_to(named)
+    assert seen.told == {}
+    assert seen.passed > 10
+
+
+@pytest.mark.parametrize("id_", RULES)
+def test_a_liar_is_caught_by_the_rule_that_it_breaks_and_by_no_other(held_to, id_):
+    seen = held_to(f"{LIARS[id_]}.LIARS[{id_!r}]")
+    print("\n\n".join(seen.told.values()))
+    assert list(seen.told) == [id_]
