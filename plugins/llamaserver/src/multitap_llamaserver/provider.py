@@ -24,7 +24,7 @@ from multitap_llamaserver.models import Props, Rows
 
 __all__ = ("LlamaServerProvider", "multitap_provider")
 
-_TELLING = (401, 403, 503)  # no key, or still loading: nobody knows yet who it is
+_TELLING = (401, 403, 429, 500, 502, 503, 504)  # no key, or not now: nobody knows who it is
 Asking = Generator[Any, Any, Any]
 
 

@@ -18,7 +18,7 @@ from multitap_lmstudio.replies import ask
 
 __all__ = ("LmStudioProvider", "multitap_provider")
 
-_TELLING = (401, 403, 503)
+_TELLING = (401, 403, 429, 500, 502, 503, 504)
 Asking = Generator[Any, Any, Any]
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from multitap.capabilities.provider import Validation
 from multitap.dialects.asking import ask
+from multitap.dialects.openai.identity import wrong_server
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import Operation, Out, Steps
 from multitap_ollama.errors import explain_ollama
@@ -35,6 +36,8 @@ class OllamaProvider:
         def steps() -> Steps[Validation]:
             answer = yield from ask(Version, "GET", "/api/version")
             found = yield from ask(Models, "GET", "/api/tags")
+            if answer.version is None and found.models is None:
+                raise wrong_server("Ollama", None)
             if model is not None:
                 yield from ask(Shown, "POST", "/api/show", {"model": model})
             server = " ".join(filter(None, ("Ollama", answer.version)))

@@ -8,6 +8,7 @@ import attrs
 import msgspec
 
 from multitap.capabilities.provider import Validation
+from multitap.dialects.openai.identity import wrong_server
 from multitap.errors import ModelNotFound
 from multitap.framing import JsonDecoder
 from multitap.hookspecs import Backend, hookimpl
@@ -25,9 +26,9 @@ class Row(msgspec.Struct):
 
 
 class Reply(msgspec.Struct):
-    """The list of models."""
+    """The list of models; ``null`` where a server has none."""
 
-    data: list[Row] | None = None
+    data: list[Row] | msgspec.UnsetType | None = msgspec.UNSET
 
 
 @attrs.frozen
@@ -51,6 +52,8 @@ class OpenAIProvider:
         return Exchange(call=call, decoder=decoder, explain=explain)
 
     def _validation(self, head: Head, reply: Reply, model: str | None) -> Validation:
+        if reply.data is msgspec.UNSET:
+            raise wrong_server("a server of OpenAI's API", None)
         known = [row.id for row in reply.data or () if row.id]
         if model is not None and model not in known:
             raise ModelNotFound(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import attrs
 
 from multitap.capabilities.provider import Validation
+from multitap.dialects.openai.identity import wrong_server
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import HttpCall, Operation, Out, Steps, fetch
 from multitap_tgi.catalog import check_name
@@ -29,6 +30,8 @@ class TgiProvider:
         def steps() -> Steps[Validation]:
             yield from fetch(HttpCall(method="GET", path="/health"))
             found = yield from info()
+            if found.model_id is None and found.version is None:
+                raise wrong_server("TGI", None)
             yield from fetch(tokenize_call("key"))
             names = [found.model_id] if found.model_id else []
             if model is not None:
