@@ -24,11 +24,12 @@ TEXTS = ("  Grüezi — 東京\n", 'SAY "hi"\tto C:\\temp')
 
 
 def facts_of_judgements(items: Sequence[Any]) -> Mapping[str, Any]:
-    """How many there are, which are flagged, and for what."""
+    """How many there are, which are flagged, and all that they are flagged for, sorted."""
+    reasons = [sorted(n for n, bad in item.categories.items() if bad) for item in items]
     return {
         "count": len(items),
         "flagged": [item.flagged for item in items],
-        "categories": [sorted(n for n, bad in item.categories.items() if bad) for item in items],
+        "categories": sorted(reasons),
     }
 
 
@@ -74,8 +75,8 @@ class ModerationSuite(Suite):
             expected = {"flagged": vector.expect["flagged"]}
             assert_says(facts_of_judgements(items), expected, vector)
         if self.subject().in_process and wanted > 1:
-            backwards = Ask(verb="moderate", args=(asked[::-1],))
-            again = answered(self, Vector.question(vector.name, backwards))
+            ask = attrs.evolve(vector.ask, args=(asked[::-1],))
+            again = answered(self, attrs.evolve(vector, ask=ask))
             if again[::-1] != items:
                 raise Finding(again[::-1], expected=items, smallest=f"{vector}, backwards")
 

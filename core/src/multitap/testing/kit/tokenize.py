@@ -10,6 +10,7 @@ import attrs
 from multitap.capabilities.tokenize import TokenizeRequest, Tokens, TokenText
 from multitap.errors import NotSupported
 from multitap.testing.finding import Finding
+from multitap.testing.kit.facts import assert_says
 from multitap.testing.kit.playing import Played, in_pieces, recorded
 from multitap.testing.kit.rule import rule
 from multitap.testing.kit.sent import assert_sends
@@ -34,7 +35,7 @@ KIND = Kind(
     capability="tokenize",
     results=(Tokens, TokenText),
     facts=facts_of_tokens,
-    own=frozenset({"pieces"}),
+    own=frozenset({"text"}),
 )
 
 
@@ -98,8 +99,10 @@ class TokenizeSuite(Suite):
     def test_tokenize_back(self, vector: Vector) -> None:
         found = answered(self, vector)[-1]
         if isinstance(found, TokenText):
+            said = vector.expect.get("text", found.text)
+            assert_says({"text": found.text}, {"text": said}, vector)
             return
-        played = self._joined(list(found.ids))
+        played = self._joined(vector, list(found.ids))
         if played is None or isinstance(played.failure, NotSupported):
             return
         if played.failure is not None or played.outputs[-1].text != vector.ask.args[0]:
@@ -140,14 +143,15 @@ class TokenizeSuite(Suite):
         wanted = (TEXT,) if texts else map(str, IDS)
         assert_sends(played, wanted, f"{ask.verb}({ask.args[0]!r})")
 
-    def _joined(self, ids: list[int]) -> Played | None:
+    def _joined(self, vector: Vector, ids: list[int]) -> Played | None:
         """What becomes of ids; ``None``: that was not recorded."""
-        ask = Ask(verb="detokenize", args=(ids,))
         if self.subject().in_process:
-            return replayed(self, Vector.question("detokenize", ask))
-        for vector in self.known_vectors():
-            if vector.ask.verb == "detokenize" and list(vector.ask.args[0]) == ids:
-                return replayed(self, vector)
+            of = {name: asked for name, asked in vector.ask.options.items() if name == "model"}
+            ask = Ask("detokenize", (ids,), of)
+            return replayed(self, attrs.evolve(vector, ask=ask))
+        for known in self.known_vectors():
+            if known.ask.verb == "detokenize" and list(known.ask.args[0]) == ids:
+                return replayed(self, known)
         return None
 
 
