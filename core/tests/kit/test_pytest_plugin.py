@@ -142,3 +142,22 @@ def test_without_a_model_to_ask_it_is_said_what_is_missing(run, tmp_path, monkey
     result.stdout.fnmatch_lines(
         ["  came:     ConfigError: llm.toml names no model of acme to ask*"]
     )
+
+
+def test_a_plugin_that_is_not_installed_is_told_by_its_name(run):
+    result = run("type('TestIt', (honest.ACME,), {'provider': 'acmee'})", "valid or idle or io")
+    result.stdout.fnmatch_lines(
+        [
+            "  came:     no installed distribution has an entry point named 'acmee'",
+            "  came:     ConfigError: No installed plugin declares the provider 'acmee'*",
+        ]
+    )
+
+
+def test_a_hook_that_raises_is_told_with_its_place(run, pytester):
+    pytester.makepyfile(broken="def boom(backend):\n    raise RuntimeError('no key in the drawer')")
+    pytester.syspathinsert()
+    result = run("honest.chat_suite(__import__('broken').boom)", "cut")
+    result.stdout.fnmatch_lines(
+        ["  came:     PluginError: *no key in the drawer*", "*broken.py:2, in boom: *"]
+    )
