@@ -9,6 +9,9 @@ pytest_plugins = ["pytester"]
 HEAD = """
 import honest, liars_chat
 from multitap.testing.kit import EmbeddingSuite
+
+def boom(backend):
+    raise RuntimeError("no key in the drawer")
 """
 QUICK = ("-p", "no:cacheprovider", "--import-mode=importlib", "-k")
 
@@ -154,10 +157,8 @@ def test_a_plugin_that_is_not_installed_is_told_by_its_name(run):
     )
 
 
-def test_a_hook_that_raises_is_told_with_its_place(run, pytester):
-    pytester.makepyfile(broken="def boom(backend):\n    raise RuntimeError('no key in the drawer')")
-    pytester.syspathinsert()
-    result = run("honest.chat_suite(__import__('broken').boom)", "cut")
+def test_a_hook_that_raises_is_told_with_its_place(run):
+    result = run("honest.chat_suite(boom)", "cut")
     result.stdout.fnmatch_lines(
-        ["  came:     PluginError: *no key in the drawer*", "*broken.py:2, in boom: *"]
+        ["  came:     PluginError: *no key in the drawer*", "*test_it.py:*, in boom: *"]
     )
