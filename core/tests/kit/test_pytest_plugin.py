@@ -9,6 +9,9 @@ pytest_plugins = ["pytester"]
 HEAD = """
 import honest, liars_chat
 from multitap.testing.kit import EmbeddingSuite
+
+def boom(backend):
+    raise RuntimeError("no key in the drawer")
 """
 QUICK = ("-p", "no:cacheprovider", "--import-mode=importlib", "-k")
 
@@ -141,4 +144,21 @@ def test_without_a_model_to_ask_it_is_said_what_is_missing(run, tmp_path, monkey
     result = run("honest.ACME", "grammar", "--multitap-live")
     result.stdout.fnmatch_lines(
         ["  came:     ConfigError: llm.toml names no model of acme to ask*"]
+    )
+
+
+def test_a_plugin_that_is_not_installed_is_told_by_its_name(run):
+    result = run("type('TestIt', (honest.ACME,), {'provider': 'acmee'})", "valid or idle or io")
+    result.stdout.fnmatch_lines(
+        [
+            "  came:     no installed distribution has an entry point named 'acmee'",
+            "  came:     ConfigError: No installed plugin declares the provider 'acmee'*",
+        ]
+    )
+
+
+def test_a_hook_that_raises_is_told_with_its_place(run):
+    result = run("honest.chat_suite(boom)", "cut")
+    result.stdout.fnmatch_lines(
+        ["  came:     PluginError: *no key in the drawer*", "*test_it.py:*, in boom: *"]
     )
