@@ -35,8 +35,8 @@ OWN, PYTHONS = "llama-server-0.7.0-b11669", "llama-cpp-python-0.3.36"
 
 CHATS = (
     *("chat", "chat_stream", "chat_length", "chat_stream_length", "chat_stop", "chat_n2"),
-    *("chat_stream_usage", "chat_stream_split_utf8", "chat_reasoning_default"),
-    *("chat_stream_reasoning_default", "tool_required", "tool_required_stream"),
+    *("chat_stream_usage", "chat_stream_split_utf8", "reasoning", "reasoning_stream"),
+    *("tool_required", "tool_required_stream"),
 )
 OF_PYTHON = ("chat", "chat_stream_length", "tool_auto")
 OVER = {"error": "ContextOverflow", "limit": 512, "needed": 2008, "retryable": False}
@@ -62,6 +62,7 @@ def chat_vector(name):
     ask = Ask("stream" if asked.get("stream") else "chat")
     if name not in REFUSALS:
         options = {key: asked[key] for key in ASKED if key in asked}
+        options |= {"think": True} if "chat_template_kwargs" in asked else {}
         ask = Ask(ask.verb, (asked["messages"][-1]["content"],), options)
     return vector(name, ask, REFUSALS.get(name) or reader.says(recorded))
 
@@ -113,11 +114,12 @@ MODEL = {
     },
     "sources": {"capabilities": "probed", "context_length": "probed"},
 }
+BUILD = {"server": "llama-server b11669-Debian", "models": 1}
 SERVER = (
     own("models", "models", expect={"ids": ["tiny"], "models": {"tiny": MODEL}}, beside=["props"]),
     own("models_no_key", "models", expect={"error": "AuthenticationError", "status": 401}),
-    own("props", "validate", expect={"server": "llama-server b11669-Debian", "models": 1}, beside=["models"]),
-    own("models_no_key", "validate", expect={"error": "AuthenticationError"}),
+    own("models", "validate", expect=BUILD, beside=["props"]),
+    own("models_no_key", "validate", expect={"error": "AuthenticationError"}, beside=["props"]),
     own("models", "load", "tiny", expect={"statuses": ["loaded"]}),
     own("models", "running", expect={"ids": ["tiny"]}, beside=["props"]),
     own("models", "unload", "tiny", expect={"error": "NotSupported"}),
