@@ -1,7 +1,7 @@
 """Reads the recordings in the plainest way; imports nothing of Multitap.
 
-``recorded`` gives what was asked and answered; ``expected`` what a chat answer says, computed with
-``json.loads`` and loops alone.
+``recorded`` gives what was asked and answered; ``expected`` what a chat answer says, and ``says``
+the facts that a vector of the kit expects of it, computed with ``json.loads`` and loops alone.
 """
 
 import json
@@ -108,3 +108,26 @@ def arguments(text):
         return json.loads("{}" if text == "{" else text)
     except ValueError:
         return None
+
+
+# ---- facts, as the kit's vectors expect them -----------------------------------------------------
+
+ENDS = {"stop": "complete", "length": "max_tokens", "stop_sequence": "stop_sequence"}
+
+
+def says(recorded):
+    """What a whole answer of chat says; a call that was cut before its name leaves no finish."""
+    found = expected(recorded.body, stops=json.loads(recorded.request).get("stop", ()))
+    ended = "tool_use" if found.calls else ENDS[found.finish or "length"]
+    prompt, written = found.counts
+    told = {}
+    if prompt is not None:
+        usage = {"input_tokens": prompt, "output_tokens": written}
+        told = {"usage": {**usage, "total_tokens": prompt + written}, "usage_source": "reported"}
+    calls = [list(call) for call in found.calls]
+    return {"text": found.text, "calls": calls, "stop_reason": ended, **told}
+
+
+def ids(recorded):
+    """The tokens of a text."""
+    return [token["id"] for token in json.loads(recorded.body)]
