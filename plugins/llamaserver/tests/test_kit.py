@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 
+import attrs
 import llamaserver_reader as reader
 import pytest
 from scripted_llamaserver import ScriptedLlamaServer
@@ -86,6 +87,14 @@ def own(name, verb, *args, expect=None, beside=(), **options):
     return vector(names[0], Ask(verb, args, options), expect, *names[1:])
 
 
+def refused(path, ask, method="POST"):
+    """A wrong key is refused everywhere in the same words."""
+    recorded = load(f"{OWN}/error_wrong_key")
+    recording = attrs.evolve(recorded, request=f"{method} {path} HTTP/1.1\r\n\r\n".encode())
+    expect = {"error": "AuthenticationError", "status": 401}
+    return Vector(name=f"{ask.verb}_wrong_key", ask=ask, recording=recording, expect=expect)
+
+
 TEXTS = ["the little cat sat", "a red ball"]
 DOCUMENTS = ["the little cat", "a red ball", "a golden key"]
 OVERFLOW = {"error": "ContextOverflow", "limit": 512}
@@ -99,6 +108,9 @@ OTHERS = (
     own("tokenize", "tokenize", "Once upon a time"),
     own("embeddings_tokenize", "tokenize", *TEXTS[:1]),
     own("detokenize", "detokenize", [40, 41, 42]),
+    refused("/tokenize", Ask("tokenize", ("hi",))),
+    refused("/v1/audio/transcriptions", Ask("transcribe", (silence(),))),
+    refused("/props", Ask("validate", ()), "GET"),
 )
 MODEL = {
     "id": "tiny",
@@ -119,7 +131,6 @@ SERVER = (
     own("models", "models", expect={"ids": ["tiny"], "models": {"tiny": MODEL}}, beside=["props"]),
     own("models_no_key", "models", expect={"error": "AuthenticationError", "status": 401}),
     own("models", "validate", expect=BUILD, beside=["props"]),
-    own("models_no_key", "validate", expect={"error": "AuthenticationError"}, beside=["props"]),
     own("models", "load", "tiny", expect={"statuses": ["loaded"]}),
     own("models", "running", expect={"ids": ["tiny"]}, beside=["props"]),
     own("models", "unload", "tiny", expect={"error": "NotSupported"}),
