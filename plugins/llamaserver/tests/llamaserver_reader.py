@@ -16,6 +16,19 @@ from recorded_traffic import read_recording
 
 RECORDINGS = Path(__file__).parent / "recordings"
 
+OWN, PYTHONS = "llama-server-0.7.0-b11669", "llama-cpp-python-0.3.36"
+OF_LLAMASERVER = (
+    *("chat", "chat_stream", "chat_length", "chat_stream_length", "chat_stop", "chat_n2"),
+    *("chat_stream_usage", "chat_stream_split_utf8", "reasoning", "reasoning_stream"),
+    *("tool_required", "tool_required_stream"),
+)
+OF_PYTHON = ("chat", "chat_stream_length", "tool_auto")
+CHATS = (
+    *(f"{OWN}/{name}" for name in OF_LLAMASERVER),
+    *(f"{PYTHONS}/{name}" for name in OF_PYTHON),
+)
+"""The answers of chat that the kit is shown, `test_kit`; the other tests leave them to it."""
+
 CLAIMED = {
     # every refusal is a vector of `explain_llamaserver`
     "test_errors": lambda r: r.status >= 400,
@@ -39,7 +52,7 @@ def all_names():
 
 def of_llamaserver(name):
     """A recording of llama-server itself, by its name alone."""
-    return recorded(f"llama-server-0.7.0-b11669/{name}")
+    return recorded(f"{OWN}/{name}")
 
 
 def recorded(name):

@@ -13,6 +13,7 @@ import json
 import attrs
 import llamaserver_reader as reader
 import pytest
+from llamaserver_reader import OWN, PYTHONS
 from scripted_llamaserver import ScriptedLlamaServer
 
 from multitap.testing import Recording
@@ -30,16 +31,8 @@ from multitap.testing.kit import (
 )
 from multitap.testing.kit.transcription import silence
 
-OWN, PYTHONS = "llama-server-0.7.0-b11669", "llama-cpp-python-0.3.36"
-
 # ---- chat ----------------------------------------------------------------------------------------
 
-CHATS = (
-    *("chat", "chat_stream", "chat_length", "chat_stream_length", "chat_stop", "chat_n2"),
-    *("chat_stream_usage", "chat_stream_split_utf8", "reasoning", "reasoning_stream"),
-    *("tool_required", "tool_required_stream"),
-)
-OF_PYTHON = ("chat", "chat_stream_length", "tool_auto")
 OVER = {"error": "ContextOverflow", "limit": 512, "needed": 2008, "retryable": False}
 REFUSALS = {
     f"{OWN}/error_context_overflow": OVER,
@@ -215,9 +208,7 @@ class TestLlamaServer(
     provider = "llamaserver"
     model = "tiny"
     vectors = (
-        *(chat_vector(f"{OWN}/{name}") for name in CHATS),
-        *(chat_vector(f"{PYTHONS}/{name}") for name in OF_PYTHON),
-        *map(chat_vector, REFUSALS),
+        *map(chat_vector, (*reader.CHATS, *REFUSALS)),
         *(*OTHERS, *SERVER, *SOUND, *ORDERS),
     )
 

@@ -14,6 +14,14 @@ from recorded_traffic import read_recording
 RECORDINGS = Path(__file__).parent / "recordings"
 TIMES = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
 
+CHATS = (
+    *("api_chat", "api_chat_stream", "api_chat_stop", "api_chat_stop_stream", "api_chat_length"),
+    *("api_chat_length_stream", "api_native_length_in_thinking_stream", "api_chat_logprobs"),
+    *("api_chat_split_utf8_stream", "api_chat_tools", "api_chat_tools_stream", "two_calls"),
+    *("two_calls_stream", "api_chat_length_in_tool_stream"),
+)
+"""The answers of chat that the kit is shown, `test_kit`; the other tests leave them to it."""
+
 CLAIMED = {
     # every refusal and every error line is a vector of `explain_ollama` or `line_error`
     "test_errors": lambda r: r.status >= 400 or "error" in last_object(r.body),

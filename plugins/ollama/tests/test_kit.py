@@ -25,12 +25,6 @@ from multitap.testing.kit import (
 
 # ---- chat ----------------------------------------------------------------------------------------
 
-CHATS = (
-    *("api_chat", "api_chat_stream", "api_chat_stop", "api_chat_stop_stream", "api_chat_length"),
-    *("api_chat_length_stream", "api_native_length_in_thinking_stream", "api_chat_logprobs"),
-    *("api_chat_split_utf8_stream", "api_chat_tools", "api_chat_tools_stream", "two_calls"),
-    *("two_calls_stream", "api_chat_length_in_tool_stream"),
-)
 OVER = {"error": "ContextOverflow", "retryable": False}
 REFUSALS = {
     # within a stream, or in the place of an answer
@@ -142,7 +136,7 @@ ORDERS = (
 class TestOllama(ChatSuite, EmbeddingSuite, CatalogSuite, LifecycleSuite, ProviderSuite):
     provider = "ollama"
     model = "tiny"
-    vectors = (*map(chat_vector, (*CHATS, *REFUSALS)), *EMBEDDING, *MODELS, *ORDERS)
+    vectors = (*map(chat_vector, (*reader.CHATS, *REFUSALS)), *EMBEDDING, *MODELS, *ORDERS)
 
     @classmethod
     def server(cls):

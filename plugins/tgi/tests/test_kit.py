@@ -23,12 +23,6 @@ from multitap.testing.kit import (
     Vector,
 )
 
-CHATS = (
-    *("chat", "chat_stream", "chat_length", "chat_stream_length", "chat_stop", "chat_stream_stop"),
-    *("chat_stop_usage_stream", "chat_stream_length_inside_character", "keep_alive"),
-    *("tool_required", "tool_empty_parameters", "tool_empty_parameters_stream"),
-    *("tool_auto_stream", "tool_length_stream"),
-)
 OVER = {"error": "ContextOverflow", "retryable": False}
 REFUSALS = {
     # within a stream, the number is always 422 and says nothing
@@ -111,7 +105,7 @@ OTHERS = (
 class TestTgi(ChatSuite, TokenizeSuite, CatalogSuite, ProviderSuite):
     provider = "tgi"
     model = "tgi"
-    vectors = (*map(chat_vector, (*CHATS, *REFUSALS)), *OTHERS)
+    vectors = (*map(chat_vector, (*reader.CHATS, *REFUSALS)), *OTHERS)
 
     @classmethod
     def server(cls):

@@ -14,6 +14,14 @@ RECORDINGS = Path(__file__).parent / "recordings"
 CHAT = "/v1/chat/completions"
 HELD = ("/tokenize", "/info", "/v1/models", "/health")
 
+CHATS = (
+    *("chat", "chat_stream", "chat_length", "chat_stream_length", "chat_stop", "chat_stream_stop"),
+    *("chat_stop_usage_stream", "chat_stream_length_inside_character", "keep_alive"),
+    *("tool_required", "tool_empty_parameters", "tool_empty_parameters_stream"),
+    *("tool_auto_stream", "tool_length_stream"),
+)
+"""The answers of chat that the kit is shown, `test_kit`; the other tests leave them to it."""
+
 CLAIMED = {
     # every refusal and every error inside a stream is a vector of `explain_tgi` or `stream_error`
     "test_errors": lambda r: r.status >= 400 or error_in(r.body) is not None,
