@@ -95,6 +95,11 @@ class Base:
         return [vector for vector in known if vector.kinds & wanted]
 
     @classmethod
+    def streams(cls) -> list[Vector]:
+        """The vectors that are whole streams of chat, the smallest first."""
+        return [v for v in cls.known_vectors() if v.ask.verb == "stream" and v.kind == "streams"]
+
+    @classmethod
     def questions_of(cls, rule: Rule) -> list[Vector]:
         """What a plugin without bytes, or a real server, is asked: ``<capability>_questions``."""
         capability, wanted = rule.id.partition("/")[0], set(rule.vectors.split())

@@ -201,7 +201,7 @@ class Suite(Base):
                     expected="each has an object of its own",
                     smallest=f"multitap_{capability} for two sections of llm.toml",
                 )
-        stream = next((v for v in self.known_vectors() if v.kind == "streams"), None)
+        stream = next(iter(self.streams()), None)
         if "chat" in subject.capabilities and not subject.in_process and stream:
             self._ask_in_turn(stream)
 
@@ -211,7 +211,8 @@ class Suite(Base):
             config = subject_config(self, first.url, second.url)
             with Blocking(config, self.subject().registry) as here:
                 for backend in (self.provider, "other") * 2:
-                    here.stream("hi", model=f"{backend}:{self.model}")
+                    asked = {**vector.ask.options, "model": f"{backend}:{self.model}"}
+                    here.stream(*vector.ask.args, **asked)
         for server, key, foreign in ((first, "one", "two"), (second, "two", "one")):
             sent = [request.raw for request in server.requests]
             bodies = [request.body for request in server.requests]
