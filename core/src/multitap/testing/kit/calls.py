@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import attrs
+
 from multitap.engine.call import Call
 from multitap.runtime.media import MediaCalls
 from multitap.testing.kit.subject import Subject
@@ -49,14 +51,17 @@ def _chat(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def call_of(subject: Subject, ask: Ask) -> Call[Any]:
     """What is to be done for a question; what the plugin refuses at once is raised."""
+    options = dict(ask.options)
+    if ask.verb not in _OF_A_BACKEND:
+        subject = attrs.evolve(subject, model=options.pop("model", subject.model))
     parts = MediaCalls(subject.config_at(NOWHERE), subject.registry)
     if ask.verb == "models":
         return parts.models(subject.provider, None, patient=True)
     if ask.verb == "running":
         return parts.running(subject.provider, None, patient=True)
     if ask.verb == "validate":
-        return parts.validate(parts.to_validate(subject.provider, ask.options.get("model")), None)
-    return _CALLS[ask.verb](parts)(*ask.args, **ask.options)
+        return parts.validate(parts.to_validate(subject.provider, options.get("model")), None)
+    return _CALLS[ask.verb](parts)(*ask.args, **options)
 
 
 def ask_runtime(world: World, provider: str, ask: Ask) -> Any:

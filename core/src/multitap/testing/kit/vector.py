@@ -9,8 +9,8 @@ It is a recording's JSON file (see ``multitap.testing.Recording``) with two more
       "expect": {"text": "Hello", "stop_reason": "complete"}
     }
 
-``ask`` is a verb of ``Runtime`` and what it is called with, the model left out (the verbs about
-one model have its id as an argument, those about a whole backend have none); a file is
+``ask`` is a verb of ``Runtime`` and what it is called with, the model left out where it is the
+class's own (the verbs about one model have its id as an argument, those about a whole backend have none); a file is
 ``{"file": "hello.wav"}``, which lies beside. ``expect`` holds what the result has to say, or the
 ``error`` that has to be raised; a fact that it does not name is not looked at. Where a question
 takes several requests, ``beside`` names the recordings of the others, in their order.
