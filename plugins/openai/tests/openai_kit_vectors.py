@@ -1,18 +1,16 @@
-"""What the kit asks, with what is to come of it as ``openai_reader`` reads it.
+"""What the kit asks of OpenAI, with what is to come of it.
 
-Chats, embeddings and models are recordings. Sounds, judgements and pictures are by hand, as OpenAI's
-documentation of its API has them, and so are the refusals that only OpenAI has.
+Chats, embeddings and models are recordings, read by ``openai_reader``. By hand are the refusals
+that only OpenAI has, and its own responses.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 
 import openai_reader
-from openai_vectors import ARGUMENTS, BODY, STREAM
-from scripted_openai_media import PNG, wav_of
+from openai_media_vectors import DRAWN, HEARD, JUDGED, SPOKEN
+from openai_vectors import ARGUMENTS, BODY, STREAM, by_hand, no, sse
 
 from multitap.testing import Recording
 from multitap.testing.kit import Ask, Vector
@@ -139,29 +137,6 @@ def listing(name):
 # ---- by hand -------------------------------------------------------------------------------------
 
 
-def by_hand(name, ask, path, said, expect, *, status=200, kind="application/json", **headers):
-    body = said if isinstance(said, bytes) else json.dumps(said).encode()
-    method = "GET" if path == "models" else "POST"
-    asked = f"{method} /v1/{path}"
-    facts = {"status": status, "content_type": kind, **headers}
-    return Vector.by_hand(name, ask, asked, body, expect, **facts)
-
-
-def sse(events, done=()):
-    said = [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in events]
-    return "".join([*said, *(f"data: {text}\n\n" for text in done)]).encode()
-
-
-def no(
-    status, error, message="no", code=None, kind=None, ask=None, path="chat/completions", **more
-):
-    """A refusal that OpenAI documents."""
-    said = {"error": {"message": message, "type": kind, "param": None, "code": code}}
-    expect = {"error": error, "status": status, **more.pop("expect", {})}
-    name = f"{error}_{status}_{code}"
-    return by_hand(name, ask or Ask("chat"), path, said, expect, status=status, **more)
-
-
 LENGTHS = (
     "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000"
     " tokens. Please reduce the length of the messages."
@@ -171,8 +146,9 @@ OF_OPENAI = (
     no(429, "QuotaExceeded", "You exceeded your quota", "insufficient_quota", "insufficient_quota"),
     no(
         *(429, "RateLimited", "Rate limit reached", "rate_limit_exceeded", "requests"),
-        **{"x_ratelimit_remaining_requests": "0", "x_ratelimit_reset_requests": "1m30s"},
-        **{"x_request_id": "req_1"},
+        x_ratelimit_remaining_requests="0",
+        x_ratelimit_reset_requests="1m30s",
+        x_request_id="req_1",
         expect={"retry_after": 90.0, "request_id": "req_1"},
     ),
     no(400, "ContentFiltered", "Your request was rejected", "content_policy_violation"),
@@ -187,8 +163,11 @@ RESPONDED = {
     "calls": [["weather", json.loads(ARGUMENTS)]],
     "stop_reason": "tool_use",
     "usage": {
-        **{"input_tokens": 30, "output_tokens": 20, "total_tokens": 50},
-        **{"cached_tokens": 4, "reasoning_tokens": 8},
+        "input_tokens": 30,
+        "output_tokens": 20,
+        "total_tokens": 50,
+        "cached_tokens": 4,
+        "reasoning_tokens": 8,
     },
 }
 REASONED = (
@@ -206,104 +185,6 @@ ACCOUNT = {"models": 1, "account": "org-1", "server": "OpenAI"}
 PROVED = (
     by_hand("key", Ask("validate"), "models", LISTED, ACCOUNT, openai_organization="org-1"),
     no(401, "AuthenticationError", code="invalid_api_key", ask=Ask("validate"), path="models"),
-)
-
-WAV = wav_of("Guten Tag")
-TIMED = {
-    "task": "transcribe",
-    "language": "german",
-    "duration": 1.5,
-    "text": "Guten Tag. Wie geht's?",
-    "segments": [
-        {"id": 0, "start": 0.0, "end": 0.75, "text": " Guten Tag."},
-        {"id": 1, "start": 0.75, "end": 1.5, "text": " Wie geht's?"},
-    ],
-}
-HEARD_USAGE = {"type": "tokens", "input_tokens": 14, "output_tokens": 3, "total_tokens": 17}
-PIECES = (
-    {"type": "transcript.text.delta", "delta": "Guten"},
-    {"type": "transcript.text.delta", "delta": " Tag"},
-    {"type": "transcript.text.done", "text": "Guten Tag", "usage": HEARD_USAGE},
-)
-COUNTED = {"usage": {name: HEARD_USAGE[name] for name in HEARD_USAGE if name != "type"}}
-HEAR, HEAR_PIECES = Ask("transcribe", (WAV,)), Ask("transcribe_stream", (WAV,))
-HEAR_TIMES = Ask("transcribe", (WAV,), {"timestamps": "segment"})
-HEARD = (
-    by_hand(
-        *("heard", HEAR, "audio/transcriptions", {"text": "Guten Tag", "usage": HEARD_USAGE}),
-        {"text": "Guten Tag", **COUNTED},
-    ),
-    by_hand(
-        *("heard_times", HEAR_TIMES, "audio/transcriptions", TIMED),
-        {
-            **{"text": TIMED["text"], "language": "german", "duration": 1.5},
-            "segments": [[0.0, 0.75, "Guten Tag."], [0.75, 1.5, "Wie geht's?"]],
-        },
-    ),
-    by_hand(
-        *("heard_pieces", HEAR_PIECES, "audio/transcriptions", sse(PIECES)),
-        {"text": "Guten Tag", **COUNTED},
-        kind="text/event-stream",
-    ),
-    no(400, "BadRequest", "Audio file might be corrupted", ask=HEAR, path="audio/transcriptions"),
-)
-
-PCM = bytes(range(240))
-SPEAK = Ask("speak", ("Guten Tag",))
-SPOKEN = (
-    by_hand(
-        *("spoken", SPEAK, "audio/speech", WAV),
-        {"bytes": len(WAV), "sha256": hashlib.sha256(WAV).hexdigest(), "mime_type": "audio/wav"},
-        kind="audio/wav",
-    ),
-    by_hand(
-        *("spoken_pieces", Ask("speak_stream", ("Guten Tag",), {"format": "pcm"})),
-        *("audio/speech", PCM),
-        {"bytes": 240, "mime_type": "audio/pcm", "sample_rate": 24000},
-        kind="audio/pcm",
-    ),
-    no(400, "BadRequest", "Unknown voice", ask=SPEAK, path="audio/speech"),
-)
-
-JUDGE = Ask("moderate", (["rain", "you idiot"],))
-FRIENDLY = {"harassment": False, "violence/graphic": False, "illicit": None}
-HARASSING = {"harassment": True, "violence/graphic": False}
-JUDGED = (
-    by_hand(
-        *("judged", JUDGE, "moderations"),
-        {
-            "id": "modr-1",
-            "model": "omni-moderation-latest",
-            "results": [
-                {"flagged": False, "categories": FRIENDLY, "category_scores": {"harassment": 0.01}},
-                {"flagged": True, "categories": HARASSING, "category_scores": {"harassment": 0.9}},
-            ],
-        },
-        {"count": 2, "flagged": [False, True], "categories": [[], ["harassment"]]},
-    ),
-    no(429, "RateLimited", "Slow down", ask=JUDGE, path="moderations"),
-)
-
-DRAW = Ask("draw", ("a cat",))
-DRAWN_USAGE = {"input_tokens": 2, "output_tokens": 100, "total_tokens": 102}
-DRAWN = (
-    by_hand(
-        *("drawn", DRAW, "images/generations"),
-        {
-            "created": 1,
-            "data": [{"b64_json": base64.b64encode(PNG).decode()}],
-            "usage": DRAWN_USAGE,
-        },
-        {
-            "count": 1,
-            "sha256": [hashlib.sha256(PNG).hexdigest()],
-            "mime_types": ["image/png"],
-        },
-    ),
-    no(
-        *(400, "ContentFiltered", "Rejected by the safety system", "moderation_blocked"),
-        **{"ask": DRAW, "path": "images/generations"},
-    ),
 )
 
 OTHERS = (

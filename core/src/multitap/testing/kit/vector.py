@@ -105,6 +105,7 @@ class Vector:
         expect: Mapping[str, Any],
         *,
         status: int = 200,
+        beside: Sequence[Recording] = (),
         **headers: str,
     ) -> Vector:
         """One that nobody recorded, such as the documentation of a server shows it.
@@ -116,6 +117,7 @@ class Vector:
             said: The body of the answer.
             expect: What is to come of it.
             status: The answer's status.
+            beside: Further exchanges that the question takes.
             headers: The answer's headers; ``_`` stands for ``-``.
         """
         lines = [f"{key.replace('_', '-')}: {value}" for key, value in headers.items()]
@@ -126,7 +128,7 @@ class Vector:
             request=f"{asked} HTTP/1.1\r\n\r\n{sent}".encode(),
             reads=("\r\n".join(head).encode("latin-1") + said,),
         )
-        return cls(name=name, ask=ask, recording=exchange, expect=expect)
+        return cls(name=name, ask=ask, recording=exchange, expect=expect, beside=beside)
 
     @classmethod
     def load(cls, path: Path) -> Vector:
