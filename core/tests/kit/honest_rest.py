@@ -31,14 +31,13 @@ SUITES = {
     "provider": (kit.ProviderSuite, shelf.AcmeProvider),
 }
 FACTS = {"title": "Acme", "api": 1, "endpoint": "http://127.0.0.1:4711"}
-INFO = provider_from_table("acme", FACTS)
 
 
 def suite_of(capability, make=None):
     """The suite of a capability, of the honest plugin or of one that is a little different."""
     suite, honest = SUITES[capability]
     facts = {
-        "provider": "acme",
+        "provider": f"acme-{capability}",
         "vectors": VECTORS[capability],
         "registry": classmethod(lambda cls: registry_of(capability, make or honest)),
     }
@@ -53,8 +52,10 @@ def registry_of(capability, make):
 
     hooks = type("Hooks", (), {f"multitap_{capability}": hookimpl(hook)})()
     registry = Registry(environ={"MULTITAP_PLUGINS": "none"})
-    said = {"distribution": "multitap-acme", "version": "1.2.3", "info": INFO}
-    registry.add(hooks, "acme", [capability], **said)
+    provider = f"acme-{capability}"
+    info = provider_from_table(provider, FACTS)
+    said = {"distribution": f"multitap-{provider}", "version": "1.2.3", "info": info}
+    registry.add(hooks, provider, [capability], **said)
     return registry
 
 

@@ -22,7 +22,9 @@ class TestLlamacpp(
 ):
     provider = "llamacpp"
     model = "tiny-llama"
-    config = {"llamacpp": {"models_dir": str(MODELS), "threads": 1}}
+    config = {
+        "llamacpp": {"models_dir": str(MODELS), "context": 512, "parallel": 2, "threads": 1},
+    }
     chat_questions = (
         Ask("stream", ("Once upon a time",), {"max_tokens": 16}),
         Ask("stream", ("Once upon a time",), {"max_tokens": 8, "stop": ["\n"], "logprobs": 2}),

@@ -102,7 +102,7 @@ class TokenizeSuite(Suite):
             said = vector.expect.get("text", found.text)
             assert_says({"text": found.text}, {"text": said}, vector)
             return
-        played = self._joined(list(found.ids))
+        played = self._joined(vector, list(found.ids))
         if played is None or isinstance(played.failure, NotSupported):
             return
         if played.failure is not None or played.outputs[-1].text != vector.ask.args[0]:
@@ -143,14 +143,15 @@ class TokenizeSuite(Suite):
         wanted = (TEXT,) if texts else map(str, IDS)
         assert_sends(played, wanted, f"{ask.verb}({ask.args[0]!r})")
 
-    def _joined(self, ids: list[int]) -> Played | None:
+    def _joined(self, vector: Vector, ids: list[int]) -> Played | None:
         """What becomes of ids; ``None``: that was not recorded."""
-        ask = Ask(verb="detokenize", args=(ids,))
         if self.subject().in_process:
-            return replayed(self, Vector.question("detokenize", ask))
-        for vector in self.known_vectors():
-            if vector.ask.verb == "detokenize" and list(vector.ask.args[0]) == ids:
-                return replayed(self, vector)
+            of = {name: asked for name, asked in vector.ask.options.items() if name == "model"}
+            ask = Ask("detokenize", (ids,), of)
+            return replayed(self, attrs.evolve(vector, ask=ask))
+        for known in self.known_vectors():
+            if known.ask.verb == "detokenize" and list(known.ask.args[0]) == ids:
+                return replayed(self, known)
         return None
 
 
