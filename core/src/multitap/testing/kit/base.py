@@ -91,17 +91,16 @@ class Base:
     _vectors: ClassVar[list[Vector]]
 
     @classmethod
-    def chat_streams(cls) -> list[Vector]:
-        """The vectors that are streams of chat, the smallest first."""
-        known = [each for each in cls.known_vectors() if each.ask.verb == "stream"]
-        return [vector for vector in known if vector.kind == "streams"]
-
-    @classmethod
     def vectors_of(cls, rule: Rule) -> list[Vector]:
         """The vectors that a rule is checked with, the smallest first."""
         capability, wanted = rule.id.partition("/")[0], set(rule.vectors.split())
         known = [each for each in cls.known_vectors() if each.ask.capability == capability]
         return [vector for vector in known if vector.kinds & wanted]
+
+    @classmethod
+    def streams(cls) -> list[Vector]:
+        """The vectors that are whole streams of chat, the smallest first."""
+        return [v for v in cls.known_vectors() if v.ask.verb == "stream" and v.kind == "streams"]
 
     @classmethod
     def questions_of(cls, rule: Rule) -> list[Vector]:

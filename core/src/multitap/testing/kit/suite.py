@@ -203,7 +203,7 @@ class Suite(Base):
                     expected="each has an object of its own",
                     smallest=f"multitap_{capability} for two sections of llm.toml",
                 )
-        stream = next(iter(self.chat_streams()), None)
+        stream = next(iter(self.streams()), None)
         if "chat" in subject.capabilities and not subject.in_process and stream:
             self._ask_in_turn(stream)
 

@@ -98,7 +98,7 @@ class Answering(ChatBase):
         live=True,
     )
     def test_threads_do_not_mix_up_their_questions(self) -> None:
-        known = self.chat_streams()
+        known = self.streams()
         if known and not self.live and not self.subject().in_process:
             self._on_a_wire(known)
         elif self.live or self.subject().in_process or self.server() is not None:
@@ -148,7 +148,7 @@ class Answering(ChatBase):
         wire=True,
     )
     def test_the_key_reaches_the_server_alone(self) -> None:
-        vector = next(iter(self.chat_streams()), None)
+        vector = next(iter(self.streams()), None)
         if vector is None:
             pytest.skip("no vector is a stream of chat")
         info = self.subject().info.key

@@ -110,7 +110,7 @@ class Asking(ChatBase):
     @contextmanager
     def questioning(self) -> Iterator[Ask]:
         """Ask, and see what the server was sent."""
-        vector = next(iter(self.chat_streams()), None)
+        vector = next(iter(self.streams()), None)
         if vector is None:
             pytest.skip("no vector is a stream of chat")
         with self.answering(Blocking, script=replay([vector])) as (here, server):

@@ -160,7 +160,7 @@ class Decoding(ChatBase):
     @classmethod
     def speed(cls) -> Iterator[str]:
         """How long the decoder takes for a token, in a line for the terminal."""
-        if streams := cls.chat_streams():
+        if streams := cls.streams():
             suite, vector = cls(), streams[-1]
             made, recorded = suite.exchange(vector), vector.recording
             tokens, seconds = _timed(lambda: made.decoder(recorded.head), recorded.body)
