@@ -303,12 +303,7 @@ VECTORS = {
             Ask("pull_stream", ("lamp",)),
             {
                 "statuses": ["fetching", "ready"],
-                "steps": [
-                    {"status": "fetching", "completed": 0, "total": 9},
-                    {"status": "fetching", "completed": 4, "total": 9},
-                    {"status": "fetching", "completed": 9, "total": 9},
-                    {"status": "ready"},
-                ],
+                "steps": [[0, 9], [4, 9], [9, 9]],
             },
             recording("POST", "/fetch", PULL),
         ),

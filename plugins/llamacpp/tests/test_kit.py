@@ -30,11 +30,11 @@ class TestLlamacpp(
         Ask("stream", ("Once upon a time",), {"max_tokens": 8, "stop": ["\n"], "logprobs": 2}),
     )
     embedding_questions = (
-        Ask("embed", ("one text",), {"model": "tiny-embed"}),
-        Ask("embed", (["a small boat", "the cat", "seven"],), {"model": "tiny-embed"}),
+        Ask("embed", ("one text",), {"model": "llamacpp:tiny-embed"}),
+        Ask("embed", (["a small boat", "the cat", "seven"],), {"model": "llamacpp:tiny-embed"}),
     )
     rerank_questions = (
-        Ask("rerank", ("hello world", ["a", "b c", "hello"]), {"model": "tiny-rerank"}),
+        Ask("rerank", ("hello world", ["a", "b c", "hello"]), {"model": "llamacpp:tiny-rerank"}),
     )
     tokenize_questions = (
         *(Ask("tokenize", (text,)) for text in ("Hello, wörld 😀", "<|im_end|>", " \n\t", "a")),

@@ -213,7 +213,8 @@ class Suite(Base):
             config = subject_config(self, first.url, second.url)
             with Blocking(config, self.subject().registry) as here:
                 for backend in (self.provider, "other") * 2:
-                    here.stream("hi", model=f"{backend}:{self.model}")
+                    asked = {**vector.ask.options, "model": f"{backend}:{self.model}"}
+                    here.stream(*vector.ask.args, **asked)
         for server, key, foreign in ((first, "one", "two"), (second, "two", "one")):
             sent = [request.raw for request in server.requests]
             bodies = [request.body for request in server.requests]

@@ -114,20 +114,23 @@ class TokenizeSuite(Suite):
         "tokenize/special",
         "special=True makes a difference, in the request or in what is read.",
         mend="Send the server's option for it; name the rule in `deviations` where there is none.",
-        vectors="answers",
         wire=True,
     )
-    def test_tokenize_special(self, vector: Vector) -> None:
-        if vector.ask.verb != "tokenize":
-            return
-        with_it = replayed(self, vector, special=True)
-        without = replayed(self, vector, special=False)
-        if (with_it.calls, with_it.outputs) == (without.calls, without.outputs):
+    def test_tokenize_special(self) -> None:
+        splits = [v for v in self.known_vectors() if v.ask.verb == "tokenize"]
+        known = [vector for vector in splits if vector.kind == "answers"]
+        if known and not any(self._is_heard(vector) for vector in known):
             raise Finding(
                 "requests and results are the same",
-                expected="a difference",
-                smallest=f"{vector} with special=True",
+                expected="a difference, with one of the vectors at least",
+                smallest=f"{known[0]} with special=True",
             )
+
+    def _is_heard(self, vector: Vector) -> bool:
+        """Does it change the request, or what is read? Not every text has such tokens around it."""
+        with_it = replayed(self, vector, special=True)
+        without = replayed(self, vector, special=False)
+        return (with_it.calls, with_it.outputs) != (without.calls, without.outputs)
 
     @rule(
         "tokenize/texts",

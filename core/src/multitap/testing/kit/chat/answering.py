@@ -116,7 +116,7 @@ class Answering(ChatBase):
             return fitting[0].recording.answer() if fitting else respond(404)
 
         with self.answering(Blocking, script=repeat(request, answer)) as (here, server):
-            found = _at_once(prompts, lambda prompt: here.stream(prompt)[1].answer)
+            found = _at_once(prompts, lambda p: here.stream(p, **answers[p].ask.options)[1].answer)
             sent = [sent_by(each).text for each in server.requests]
         for prompt in prompts:
             if sum(prompt in each for each in sent) != 1:

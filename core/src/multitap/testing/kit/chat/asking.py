@@ -67,7 +67,10 @@ AS_THEY_ARE = {
 """Options whose value a server is sent as it is."""
 
 THE_CORES = frozenset({"truncate", "shift"})
-"""Options that the core sees to, where the plugin does not declare them."""
+"""Options that the core sees to, where the plugin does not declare them.
+
+They are false unless they are asked for, which a server with another default has to be told.
+"""
 
 
 @attrs.frozen
@@ -203,7 +206,7 @@ class Asking(ChatBase):
         declared = self._declared
         with self.questioning() as ask:
             plain = ask()
-            for name in sorted(set(OPTIONS) & (declared or set(OPTIONS))):
+            for name in sorted((declared or frozenset(OPTIONS)) & set(OPTIONS) - THE_CORES):
                 before = self._without(ask, name)
                 found = ask(**OPTIONS[name])
                 self._was_not_there(name, before, found)
