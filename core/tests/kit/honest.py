@@ -86,9 +86,9 @@ def answered(name, ask, expect, lines, *, status=200, path="/talk"):
     return Vector(name=name, ask=ask, recording=recording, expect=expect)
 
 
-SENTENCE = "Grüße, said the clock it is two"
+SENTENCE = "Grüße, said the clock in the hall, it is half past two now"
 WORDS = SENTENCE.split(" ")
-SPENT = {"read": 7, "written": 5}
+SPENT = {"read": 7, "written": 12}
 OSLO = {"id": "c1", "name": "weather", "input": {"city": "Oslo"}}
 ROME = {"id": "c2", "name": "weather", "input": {"city": "Rome"}}
 VECTORS = (
@@ -98,7 +98,7 @@ VECTORS = (
         {
             "text": SENTENCE,
             "stop_reason": "complete",
-            "usage": {"input_tokens": 7, "output_tokens": 5, "total_tokens": 12},
+            "usage": {"input_tokens": 7, "output_tokens": 12, "total_tokens": 19},
         },
         [*({"word": word} for word in WORDS), {"done": "end", "spent": SPENT}],
     ),
@@ -154,6 +154,8 @@ VECTORS = (
     ),
 )
 
-SOUND = answered("sound", Ask("transcribe_stream", (b"",)), {}, [{"word": "tick"}], path="/hear")
+SOUND = answered(
+    "sound", Ask("transcribe_stream", ("tick.wav",)), {}, [{"word": "tick"}], path="/hear"
+)
 ACME = chat_suite(vectors=(SOUND, *VECTORS))  # a stream of another capability is none of chat
 LAMP = local_suite(LampChat)

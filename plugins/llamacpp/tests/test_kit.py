@@ -1,4 +1,4 @@
-"""The plugin keeps every rule of the kit, as far as there are no bytes on a wire."""
+"""llama.cpp in this process is held to the rules of the kit, with small models of our own."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from multitap.testing.kit import (
     TokenizeSuite,
 )
 
-MODELS = Path(__file__).parent / "models"
-LLAMA, EMBEDS, RANKS = (f"llamacpp:tiny-{name}" for name in ("llama", "embed", "rerank"))
+MODELS = Path(__file__).with_name("models")
 
 
 class TestLlamacpp(
@@ -26,10 +25,22 @@ class TestLlamacpp(
     config = {
         "llamacpp": {"models_dir": str(MODELS), "context": 512, "parallel": 2, "threads": 1},
     }
-    chat_questions = (Ask("stream", ("Say hello.",), {"max_tokens": 8}),)
-    embedding_questions = (
-        Ask("embed", ("one text",), {"model": EMBEDS}),
-        Ask("embed", (["a black cat", "the dog barks", "rain"],), {"model": EMBEDS}),
+    chat_questions = (
+        Ask("stream", ("Once upon a time",), {"max_tokens": 16}),
+        Ask("stream", ("Once upon a time",), {"max_tokens": 8, "stop": ["\n"], "logprobs": 2}),
     )
-    rerank_questions = (Ask("rerank", ("cat", ["a cat", "a dog"]), {"model": RANKS}),)
-    lifecycle_questions = (Ask("load", (LLAMA,)), Ask("unload", (LLAMA,)))
+    embedding_questions = (
+        Ask("embed", ("one text",), {"model": "llamacpp:tiny-embed"}),
+        Ask("embed", (["a small boat", "the cat", "seven"],), {"model": "llamacpp:tiny-embed"}),
+    )
+    rerank_questions = (
+        Ask("rerank", ("hello world", ["a", "b c", "hello"]), {"model": "llamacpp:tiny-rerank"}),
+    )
+    tokenize_questions = (
+        *(Ask("tokenize", (text,)) for text in ("Hello, wörld 😀", "<|im_end|>", " \n\t", "a")),
+        Ask("detokenize", ([5, 6, 7],)),
+    )
+    lifecycle_questions = (
+        Ask("load", ("tiny-llama",)),
+        Ask("unload", ("tiny-llama",)),
+    )
