@@ -15,8 +15,7 @@ from multitap_acme import media, shelf, texts
 from multitap.hookspecs import hookimpl
 from multitap.manifest import provider_from_table
 from multitap.registry import Registry
-from multitap.testing import Recording
-from multitap.testing import kit
+from multitap.testing import Recording, kit
 from multitap.testing.kit import Ask, Vector
 
 SUITES = {

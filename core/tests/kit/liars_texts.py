@@ -21,7 +21,7 @@ from multitap.events import Usage
 
 class CountsTwice(AcmeEmbedding):
     def usage(self, found):
-        return Usage.reported(2 * found.spent.read if found.spent else None, None)
+        return Usage.reported(2 * (found.spent.read or 0) if found.spent else None, None)
 
 
 class AsItCame(AcmeEmbedding):

@@ -24,11 +24,12 @@ TEXTS = ("  Grüezi — 東京\n", 'SAY "hi"\tto C:\\temp')
 
 
 def facts_of_judgements(items: Sequence[Any]) -> Mapping[str, Any]:
-    """How many there are, which are flagged, and for what."""
+    """How many there are, which are flagged, and all that they are flagged for, sorted."""
+    reasons = [sorted(n for n, bad in item.categories.items() if bad) for item in items]
     return {
         "count": len(items),
         "flagged": [item.flagged for item in items],
-        "categories": [sorted(n for n, bad in item.categories.items() if bad) for item in items],
+        "categories": sorted(reasons),
     }
 
 

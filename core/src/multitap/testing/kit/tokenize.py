@@ -10,6 +10,7 @@ import attrs
 from multitap.capabilities.tokenize import TokenizeRequest, Tokens, TokenText
 from multitap.errors import NotSupported
 from multitap.testing.finding import Finding
+from multitap.testing.kit.facts import assert_says
 from multitap.testing.kit.playing import Played, in_pieces, recorded
 from multitap.testing.kit.rule import rule
 from multitap.testing.kit.sent import assert_sends
@@ -34,7 +35,7 @@ KIND = Kind(
     capability="tokenize",
     results=(Tokens, TokenText),
     facts=facts_of_tokens,
-    own=frozenset({"pieces"}),
+    own=frozenset({"text"}),
 )
 
 
@@ -98,6 +99,8 @@ class TokenizeSuite(Suite):
     def test_tokenize_back(self, vector: Vector) -> None:
         found = answered(self, vector)[-1]
         if isinstance(found, TokenText):
+            said = vector.expect.get("text", found.text)
+            assert_says({"text": found.text}, {"text": said}, vector)
             return
         played = self._joined(list(found.ids))
         if played is None or isinstance(played.failure, NotSupported):
