@@ -389,7 +389,7 @@ def test_the_exit_codes_are_those_of_the_code() -> None:
 
 
 def test_every_command_has_its_heading() -> None:
-    shown = re.findall(r"^### `multitap (\w+)", read("command-line.md"), re.MULTILINE)
+    shown = re.findall(r"^### `multitap ([\w-]+)", read("command-line.md"), re.MULTILINE)
     assert shown == [name for commands in COMMANDS.values() for name in commands]
 
 
