@@ -335,15 +335,4 @@ VECTORS = {
     ),
 }
 
-(
-    EMBEDDING,
-    RERANK,
-    TOKENIZE,
-    TRANSCRIPTION,
-    SPEECH,
-    MODERATION,
-    IMAGE,
-    CATALOG,
-    LIFECYCLE,
-    PROVIDER,
-) = map(suite_of, SUITES)
+HONEST = {capability: suite_of(capability) for capability in SUITES}

@@ -37,8 +37,9 @@ class ReadsAFile(AcmeChat):
 
 class PhonesHome(Reader):
     def text(self, word):
-        with suppress(OSError):
-            socket.create_connection(("telemetry.acme.example", 443))
+        if word == "clock":
+            with suppress(OSError):
+                socket.create_connection(("telemetry.acme.example", 443))
         return super().text(word)
 
 

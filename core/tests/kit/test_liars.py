@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import honest_rest
 import liars_chat
+import liars_media
 import liars_plugin
+import liars_shelf
+import liars_texts
 import pytest
 from hypothesis import settings
 
@@ -12,10 +16,14 @@ from multitap.testing.kit import ChatSuite, Suite, rules_of
 pytest_plugins = ["pytester"]
 
 settings.register_profile("liars", max_examples=3)
-SUITES = {liars_plugin: Suite, liars_chat: ChatSuite}
-LIARS = {id_: module.__name__ for module in SUITES for id_ in module.LIARS}
-RULES = sorted({rule.id for suite in SUITES.values() for rule in rules_of(suite)})
-HONEST = ("honest.ACME", "honest.LAMP")
+MODULES = (liars_plugin, liars_chat, liars_texts, liars_media, liars_shelf)
+SUITES = (Suite, ChatSuite, *(suite for suite, _ in honest_rest.SUITES.values()))
+LIARS = {id_: module.__name__ for module in MODULES for id_ in module.LIARS}
+RULES = sorted({rule.id for suite in SUITES for rule in rules_of(suite)})
+HONEST = (
+    *("honest.ACME", "honest.LAMP"),
+    *(f"honest_rest.HONEST[{name!r}]" for name in honest_rest.SUITES),
+)
 
 
 class Seen:

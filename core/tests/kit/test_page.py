@@ -32,7 +32,7 @@ def test_a_paragraph_says_what_the_rule_says(id_):
     anchor, text = SECTIONS[id_]
     rule = RULES[id_]
     assert rule.page == f"docs/kit.md#{anchor}"
-    promise, why, mend = text.strip().partition("** ")[0], text, text.rpartition("\n\n")[2]
+    promise, why, mend = text.strip().partition("** ")[0], text, text.strip().rpartition("\n\n")[2]
     assert flat(promise).removeprefix("**") == rule.says
     assert len(flat(why)) > len(rule.says) + len(rule.mend)
     assert flat(mend) == f"To mend it: {rule.mend}"

@@ -130,10 +130,20 @@ def _same(found: list[Any], expected: list[Any], words: str) -> None:
         return
     shown, wanted = _shown(found), _shown(expected)
     if shown != wanted:
-        lines = "\n".join(line for line in ndiff(wanted, shown) if line[0] != "?")
+        short, meant = _in_short(found), _in_short(expected)
+        rows = ndiff(wanted, shown) if short == meant else ndiff(meant, short)
+        lines = "\n".join(line for line in rows if line[0] != "?")
         raise AssertionError(
             f"Fed {words}, the outputs (+) are not those of the whole (-):\n{lines}"
         )
+
+
+def _in_short(outputs: list[Any]) -> list[str]:
+    """For people: of a failure only what it is and says."""
+    return [
+        f"Failed({o.error!r})" if isinstance(o, Failed) else text
+        for o, text in zip(outputs, _shown(outputs), strict=True)
+    ]
 
 
 def _shown(outputs: list[Any]) -> list[str]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from multitap.testing.chunking import outputs_of
 from multitap.testing.finding import Finding
 from multitap.testing.gate import CEILING
+from multitap.testing.kit.rule import told
 
 __all__ = ("garbage_of", "records_of", "survive")
 
@@ -177,7 +178,7 @@ class _Feeding:
         try:
             wrong = self._complaint(outputs_of(self._make(), [data] if data else []))
         except Exception as error:
-            wrong = f"{type(error).__name__} is raised: {error}"
+            wrong = told(error)
         if wrong:
             raise Finding(
                 wrong, expected="Failed(…) as the last output, or events", smallest=self._case

@@ -30,7 +30,7 @@ import attrs
 import multitap
 from multitap.testing.finding import Finding
 
-__all__ = ("Broken", "Rule", "rule", "rules_of")
+__all__ = ("Broken", "Rule", "rule", "rules_of", "told")
 
 F = TypeVar("F", bound=Callable[..., Any])
 OURS = str(Path(multitap.__file__).parent)
@@ -109,7 +109,7 @@ def rule(id: str, says: str, **facts: Any) -> Callable[[F], F]:  # noqa: A002 - 
             except AssertionError as finding:
                 raise Broken(known, _with_input(finding, asked), provider) from None
             except Exception as error:
-                raise Broken(known, Finding(_told(error), smallest=asked), provider) from error
+                raise Broken(known, Finding(told(error), smallest=asked), provider) from error
 
         checked.rule = known  # type: ignore[attr-defined]
         return checked  # type: ignore[return-value]
@@ -125,7 +125,7 @@ def _with_input(finding: AssertionError, asked: object) -> Finding:
     return finding
 
 
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
     """An error that nobody expected, and where in the plugin it came from."""
     return "\n".join([f"{type(error).__name__}: {error}", *_places(error)])
 

@@ -55,6 +55,10 @@ class Ask:
     args: Sequence[Any] = ("hi",)
     options: Mapping[str, Any] = attrs.field(factory=dict)
 
+    def __str__(self) -> str:
+        call = [*map(repr, self.args), *(f"{n}={value!r}" for n, value in self.options.items())]
+        return f"rt.{self.verb}({', '.join(call)})"
+
     @property
     def capability(self) -> str:
         """The capability that it needs."""
@@ -123,8 +127,7 @@ class Vector:
         return attrs.evolve(self, recording=attrs.evolve(self.recording, reads=(said,)))
 
     def __str__(self) -> str:
-        call = ", ".join([*map(repr, self.ask.args), *_words(self.ask.options)])
-        return f"the vector {self.name}: rt.{self.ask.verb}({call})"
+        return f"the vector {self.name}: {self.ask}"
 
     @property
     def kind(self) -> str:
@@ -138,11 +141,6 @@ class Vector:
         """Its kind, ``all``, and ``decoded`` where the answer has a status below 300."""
         decoded = {"decoded"} if self.recording.status < 300 else set()
         return frozenset({self.kind, "all", *decoded})
-
-
-def _words(options: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in options.items():
-        yield f"{name}={value!r}"
 
 
 def _ask(data: Mapping[str, Any], folder: Path) -> Ask:

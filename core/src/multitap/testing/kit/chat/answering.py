@@ -66,7 +66,9 @@ class Answering(ChatBase):
         for asked, streamed, whole in pairs:
             one, two = _essence(streamed), _essence(whole)
             if one != two:
-                raise Finding(f"streamed: {one}\nwhole:    {two}", expected="one", smallest=asked)
+                raise Finding(
+                    f"streamed: {one}\nwhole:    {two}", expected="both the same", smallest=asked
+                )
 
     def _pairs(self) -> Iterator[tuple[object, Answer, Answer]]:
         """Two answers to one question: of two vectors, and as a server or the plugin gives them."""
@@ -163,7 +165,8 @@ class Answering(ChatBase):
                     raise Finding(sent_by(asked).text, expected="the key in its header alone")
         for value in shown:
             if any(KEY in text for text in told(value)):
-                raise Finding(next(t for t in told(value) if KEY in t), expected="no key in it")
+                text = next(text for text in told(value) if KEY in text)
+                raise Finding(text, expected="no key in it", smallest=f"api_key = {KEY!r}")
 
 
 def _shown(here: Any, backend: str) -> Iterator[Any]:

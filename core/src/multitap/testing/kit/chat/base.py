@@ -56,9 +56,10 @@ class ChatBase(Suite):
 
     def said(self, world: Any, vector: Vector | None) -> Iterator[tuple[object, list[Any]]]:
         """Questions, and the events of their answers: those of a vector, or as they are asked."""
-        if vector is not None:
+        asked = self.live or self.subject().in_process
+        if vector is not None and not asked:
             yield vector, self.read(vector)
             return
         with self.answering(world) as (here, _):
-            for ask in self.chat_questions:
+            for ask in [vector.ask] if vector else self.chat_questions:
                 yield ask, here.stream(*ask.args, **ask.options)[0]

@@ -92,7 +92,9 @@ class History(Asking):
         with self.questioning() as ask:
             found = ask(messages=[Message("user", FIRST), answer, Message("user", "kit: sure?")])
         if found.sent is None or THOUGHT in found.sent.text:
-            raise Finding(found, expected=f"a request without {THOUGHT!r}", smallest=repr(answer))
+            raise Finding(
+                found, expected=f"a request without {THOUGHT!r}", smallest=_shown([answer])
+            )
 
     @rule(
         "chat/meta",
@@ -108,7 +110,7 @@ class History(Asking):
         with self.questioning() as ask:
             found = ask(messages=[Message("user", FIRST), answer, result])
             if found.sent is None or FOREIGN in found.sent.text:
-                raise Finding(found, expected="nothing of kit-other's", smallest=repr(answer))
+                raise Finding(found, expected="nothing of kit-other's", smallest=_shown([answer]))
             for vector in self.known_vectors():
                 if vector.ask.capability == "chat" and vector.kind in ("streams", "answers"):
                     self._survives(ask, vector)
@@ -145,4 +147,9 @@ class History(Asking):
 
 
 def _shown(messages: Any) -> str:
-    return "\n".join(repr(message.to_dict()) for message in messages)
+    """A conversation, a line for each message."""
+    lines = []
+    for message in messages:
+        rest = {k: v for k, v in message.to_dict().items() if k not in ("role", "content")}
+        lines.append(f"{message.role}: {message.to_dict()['content']!r} {rest or ''}".rstrip())
+    return "\n".join(lines)

@@ -143,8 +143,9 @@ class Leaving(ChatBase):
             thread.start()
             thread.join(CEILING)
             if thread.is_alive() or len(given) > 1:
-                came = f"{len(given)} times something more" if len(given) > 1 else "no end"
-                raise Finding(came, expected="the end of run, at emit's False", smallest=ask)
+                came = f"emit was given something {len(given)} times" if given else "run goes on"
+                wanted = "emit once, which says False, and then the end of run"
+                raise Finding(came, expected=wanted, smallest=ask)
 
 
 def _one_after_another(scripts: Iterable[Script]) -> Script:

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from multitap_acme.asking import Asking, Spent
 
 from multitap.capabilities.image import ImageRequest
 from multitap.capabilities.speech import SpeechRequest, Voice
@@ -24,6 +23,7 @@ from multitap.events import AudioData, ImageData, Usage
 from multitap.framing import NdjsonDecoder
 from multitap.signatures import type_of
 from multitap.work import Exchange, Head, Multipart, Stage, Work
+from multitap_acme.asking import Asking, Spent
 
 # ---- transcription -------------------------------------------------------------------------------
 

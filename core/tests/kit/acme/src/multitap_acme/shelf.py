@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from multitap_acme.asking import Asking
 
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.lifecycle import Progress
@@ -16,6 +15,7 @@ from multitap.capabilities.provider import Validation
 from multitap.errors import EngineError, NotSupported, ProtocolError, TruncatedStream
 from multitap.framing import NdjsonDecoder
 from multitap.work import Exchange, Head, Stage
+from multitap_acme.asking import Asking
 
 
 class Entry(msgspec.Struct):

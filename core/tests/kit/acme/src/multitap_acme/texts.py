@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import msgspec
-from multitap_acme.asking import Asking, Spent
 
 from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vectors
 from multitap.capabilities.moderation import Judgement, ModerationRequest
@@ -20,6 +19,7 @@ from multitap.capabilities.tokenize import (
 from multitap.errors import ProtocolError
 from multitap.events import Usage
 from multitap.work import Exchange
+from multitap_acme.asking import Asking, Spent
 
 # ---- embedding -----------------------------------------------------------------------------------
 
