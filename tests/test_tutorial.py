@@ -23,7 +23,7 @@ FILES = {part["name"]: part["text"] for part in PARTS if part["name"]}
 SERVER = "python3 lark.py 8737\n"
 LONGEST_PLUGIN = 60
 MEANT_TO_FAIL = ("multitap chat", "sed ")
-VARYING = ((r"in [\d.]+s\b", "in 5.00s"), (r"[\d,]+ ns", "2,000 ns"))
+VARYING = r"in [\d.]+s\b|[\d,]+ ns|^[.s]+(?=F?$| +\[100%\]$)|\d+ (passed|skipped)"
 CEILING = 300
 
 
@@ -52,7 +52,7 @@ def follow(folder: Path, environment: dict[str, str]) -> None:
             printed = run(part["text"], folder, environment)
             folder = folder.joinpath(*re.findall(r"^cd (.+)$", part["text"], re.MULTILINE))
         elif part["language"] == "text":
-            assert printed == part["text"]
+            assert steady(printed) == steady(part["text"])
 
 
 def write(path: Path, text: str) -> None:
@@ -61,7 +61,7 @@ def write(path: Path, text: str) -> None:
 
 
 def run(commands: str, folder: Path, environment: dict[str, str]) -> str:
-    """What the commands print, errors included, with what takes its time as the page shows it."""
+    """What the commands print, errors included."""
     done = subprocess.run(
         ["bash", "-c", commands],
         cwd=folder,
@@ -73,10 +73,12 @@ def run(commands: str, folder: Path, environment: dict[str, str]) -> str:
         timeout=CEILING,
     )
     assert commands.startswith(MEANT_TO_FAIL) or done.returncode == 0, done.stdout
-    printed = done.stdout
-    for pattern, shown in VARYING:
-        printed = re.sub(pattern, shown, printed)
-    return printed
+    return done.stdout
+
+
+def steady(printed: str | None) -> str | None:
+    """Without how long it takes, and how many rules the kit has."""
+    return printed and re.sub(VARYING, "…", printed, flags=re.MULTILINE)
 
 
 @contextmanager
