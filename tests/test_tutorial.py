@@ -23,7 +23,8 @@ FILES = {part["name"]: part["text"] for part in PARTS if part["name"]}
 SERVER = "python3 lark.py 8737\n"
 LONGEST_PLUGIN = 60
 MEANT_TO_FAIL = ("multitap chat", "sed ")
-VARYING = r"in [\d.]+s\b|[\d,]+ ns|^[.s]+(?=F?$| +\[100%\]$)|\d+ (passed|skipped)"
+PROGRESS = r"(?:^[.s]+(?:F| +\[ *\d+%\])\n)+"
+VARYING = rf"in [\d.]+s\b|[\d,]+ ns|\d+ (?:passed|skipped)|{PROGRESS}"
 CEILING = 300
 
 
