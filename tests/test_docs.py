@@ -175,7 +175,8 @@ def parse(argv: list[str]) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=title)
 def test_shell_commands_are_known_ones(page: Path) -> None:
-    known = {".", "echo", "git", "multitap", "nox", "pip", "python", "python3"}
+    shell = {".", "cd", "echo", "git", "ls", "mv", "rm", "sed"}
+    known = {*shell, "multitap", "nox", "pip", "python", "python3"}
     assert {words[0] for words in commands(page)} <= known
 
 

@@ -1,4 +1,4 @@
-"""A new plugin, all its way: made, built, installed beside Multitap alone, listed, asked, checked."""
+"""A new plugin, all the way: made, built, installed beside Multitap alone, asked, and checked."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from new_machine import kept_environment
 HERE = Path(__file__).parent.parent
 PAGE = (HERE / "docs/tutorial-plugin.md").read_text("utf-8")
 PART = re.compile(
-    r"^(?:`(?P<name>[\w./-]+)`:\n\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$",
+    r"^(?:`(?P<name>[\w./-]+)`(?P<more>, at its end)?:\n\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 PARTS = tuple(PART.finditer(PAGE))
@@ -48,7 +48,8 @@ def follow(folder: Path, environment: dict[str, str]) -> None:
     printed: str | None = None
     for part in PARTS:
         if part["name"]:
-            write(folder / part["name"], part["text"])
+            file = folder / part["name"]
+            write(file, (file.read_text("utf-8") if part["more"] else "") + part["text"])
         elif part["language"] == "sh" and part["text"] != SERVER:
             printed = run(part["text"], folder, environment)
             folder = folder.joinpath(*re.findall(r"^cd (.+)$", part["text"], re.MULTILINE))
