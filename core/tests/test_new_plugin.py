@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from multitap.config.values import parse_toml
 from multitap.manifest import provider_from_table
 from multitap.testing import CEILING
 
+CLOSED = "server closed the connection"
 LONGEST_MODULE = 60
 FILES = [
     ".github/workflows/tests.yml",
@@ -123,12 +126,20 @@ def test_at_a_terminal_it_asks_for_what_no_option_says(tmp_path):
     assert 'title = "Big Acme"' in text
 
 
-def test_it_passes_the_kit_where_it_stands():
+@pytest.mark.parametrize("ended", ["response complete, connection left open", CLOSED])
+def test_it_passes_the_kit_where_it_stands(ended):
     """Not installed: the kit finds the project that the test is of."""
     main(["new-plugin", "big-lark"])
+    for vector in Path("multitap-big-lark/tests/vectors").iterdir():
+        kept = json.loads(vector.read_text("utf-8"))
+        kept["response"]["ended"] = ended
+        vector.write_text(json.dumps(kept), "utf-8")
     words = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider"]
     done = subprocess.run(
         words, cwd="multitap-big-lark", capture_output=True, text=True, timeout=30 * CEILING
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "test_every_declared_capability_has_its_suite" in done.stdout
+    assert "test_listing_imports_none_of_its_modules" in done.stdout
+    left_out = re.findall(r"^SKIPPED .*: (.*)$", done.stdout, re.MULTILINE)
+    assert [reason for reason in left_out if "vector" not in reason] == []

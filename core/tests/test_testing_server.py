@@ -276,6 +276,15 @@ def test_what_is_repeated_leaves_time_for_others():
         assert exchange(server, b"") == b"x"
 
 
+def test_what_closes_the_connection_is_not_repeated():
+    with Server(repeat(request, send("x"), close)) as server:
+        for _ in range(2):
+            with connect(server) as client:
+                client.sendall(GET)
+                assert rest(client) == b"x"
+    assert [each.happened for each in server.connections] == [("request", "server closed")] * 2
+
+
 def test_repeat_so_many_times():
     with Server(repeat(request, send("x"), times=3)) as server:
         assert exchange(server, GET * 5)[:3] == b"xxx"

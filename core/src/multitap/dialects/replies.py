@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -73,14 +74,24 @@ def reply_json(reply: HttpReply) -> Any:
 
 
 def reply_text(reply: HttpReply) -> str:
-    """The body in one line; of a page only its title.
+    """The body in one line; of a page only its title, and of an empty body the status.
 
     >>> from multitap.work import HttpReply
     >>> reply_text(HttpReply(502, {}, b"<html><title>Bad Gateway</title><p>nginx"))
     'Bad Gateway'
+    >>> reply_text(HttpReply(400, {}, b""))
+    'The server answered 400 Bad Request, and nothing else'
     """
-    text = reply.body.decode("utf-8", "replace")
-    if text.lstrip().startswith("<"):
-        title = _TITLE.search(text)
+    return _text(reply.body.decode("utf-8", "replace")) or _status(reply.status)
+
+
+def _text(body: str) -> str:
+    if body.lstrip().startswith("<"):
+        title = _TITLE.search(body)
         return excerpt(title[1]) if title else "an HTML page"
-    return excerpt(text)
+    return excerpt(body)
+
+
+def _status(status: int) -> str:
+    known = {each.value: f" {each.phrase}" for each in HTTPStatus}
+    return f"The server answered {status}{known.get(status, '')}, and nothing else"

@@ -1,4 +1,4 @@
-"""A plugin's project folder: what its ``pyproject.toml`` declares, whether it is installed or not."""
+"""A plugin's project folder: what its ``pyproject.toml`` declares, installed or not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from multitap.config.values import parse_toml
 from multitap.manifest import ProviderInfo, provider_from_table
 from multitap.registry import Registry
 
-__all__ = ("project_of", "registry_of")
+__all__ = ("project_of", "registry_of", "write_metadata")
 
 GROUPS = "multitap."
 
@@ -39,6 +39,26 @@ def registry_of(folder: Path) -> Registry:
             info=_info(folder, module, provider),
         )
     return registry
+
+
+def write_metadata(folder: Path, into: Path) -> Path:
+    """Write what pip would write of a project, so that it is listed like an installed one.
+
+    Returns:
+        The distribution's ``.dist-info`` folder.
+    """
+    project = _read(folder / "pyproject.toml")
+    name, version = project["project"]["name"], project["project"].get("version", "0")
+    metadata = into / f"{name.replace('-', '_')}-{version}.dist-info"
+    metadata.mkdir()
+    text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    (metadata / "METADATA").write_text(text, "utf-8")
+    groups: dict[str, str] = {}
+    for capability, provider, module in _entry_points(project):
+        group = groups.setdefault(capability, f"[{GROUPS}{capability}]\n")
+        groups[capability] = f"{group}{provider} = {module}\n"
+    (metadata / "entry_points.txt").write_text("\n".join(groups.values()), "utf-8")
+    return metadata
 
 
 def _read(path: Path) -> dict[str, Any]:

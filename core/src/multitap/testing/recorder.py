@@ -52,12 +52,14 @@ class Recorder(Server):
 
     Attributes:
         recordings: The exchanges, in the order in which they ended.
+        unreachable: Why the real server could not be asked the last time; empty: it could.
     """
 
     def __init__(self, endpoint: str) -> None:
         super().__init__(self._relay)
         self._real = urlsplit(endpoint)
         self.recordings: list[Recording] = []
+        self.unreachable = ""
 
     @property
     def endpoint(self) -> str:
@@ -74,7 +76,9 @@ class Recorder(Server):
         try:
             reader, writer = await self._connect()
         except OSError as error:
-            return respond(502, body=f"{self._real.netloc} cannot be reached: {error}")
+            self.unreachable = f"{self._real.netloc} cannot be reached: {error}"
+            return respond(502, body=self.unreachable)
+        self.unreachable = ""
         sent = _for_host(asked.raw, self._real.netloc)
         answer = _Answer(asked.method)
         try:

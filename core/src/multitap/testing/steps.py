@@ -185,7 +185,7 @@ reset = Step("reset", Connection.reset)
 
 
 def repeat(*script: Script, times: int | None = None) -> Step:
-    """Play a script again and again: so many times, or until the client closes."""
+    """Play a script again and again: so many times, or until the connection is closed."""
     words = ", ".join(map(_words, script)) + ("" if times is None else f", times={times}")
 
     async def act(connection: Connection) -> None:
@@ -193,6 +193,8 @@ def repeat(*script: Script, times: int | None = None) -> Step:
         while left is None or left > 0:
             await play(connection, script)
             await asyncio.sleep(0)  # other connections, and the end of the server, have their turn
+            if left is None and connection.closed:
+                return
             left = None if left is None else left - 1
 
     return Step(f"repeat({words})", act)

@@ -47,7 +47,8 @@ def explain_ollama(reply: HttpReply, *, backend: str = "ollama") -> BackendError
         message = "Ollama refused the request because of its Host or Origin header"
         return AuthenticationError(message, hint=_HOST, kind="host_refused", **facts)
     sign_in = body.get("signin_url") if isinstance(body, dict) else None
-    text = _innermost(body) if isinstance(body, dict) else reply_text(reply)
+    said = reply_text(reply) if reply.body else ""
+    text = _innermost(body) if isinstance(body, dict) else said
     if sign_in:
         return _sign_in(text, sign_in, facts)
     return _error(text, class_for_status(reply.status), backend, facts)

@@ -45,7 +45,10 @@ def explain_tgi(reply: HttpReply) -> BackendError:
     AuthenticationError('TGI wants its API key: it is missing or wrong')
     """
     body = reply_json(reply)
-    text = _text(body.get("error")) if isinstance(body, dict) else reply_text(reply)
+    if isinstance(body, dict):
+        text = _text(body.get("error"))
+    else:
+        text = reply_text(reply) if reply.body else ""
     return _error(text or _SILENT.get(reply.status, ""), _class(reply.status), reply_facts(reply))
 
 

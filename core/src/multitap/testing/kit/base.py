@@ -53,8 +53,13 @@ class Base:
     @classmethod
     def registry(cls) -> Registry:
         """Where the provider is found: in the project that the test is of, or what is installed."""
-        folder = project_of(Path(inspect.getfile(cls)), cls.provider)
+        folder = cls.project()
         return Registry() if folder is None else registry_of(folder)
+
+    @classmethod
+    def project(cls) -> Path | None:
+        """The folder above the test whose ``pyproject.toml`` declares the provider."""
+        return project_of(Path(inspect.getfile(cls)), cls.provider)
 
     @classmethod
     def server(cls) -> Server | None:

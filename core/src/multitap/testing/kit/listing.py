@@ -7,8 +7,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from multitap.testing.project import write_metadata
 
 __all__ = ("Unlisted", "imported_by_listing")
 
@@ -27,37 +32,53 @@ print(json.dumps([len(rows), found]))
 
 
 class Unlisted(LookupError):
-    """No installed distribution declares the provider."""
+    """No distribution that is installed, or could be, declares the provider."""
 
 
-def imported_by_listing(name: str, provider: str) -> list[str]:
+def imported_by_listing(name: str, provider: str, project: Path | None = None) -> list[str]:
     """The modules of a distribution that are there once all plugins are listed.
 
     Args:
         name: The distribution.
         provider: Whose rows have to be in the list.
+        project: The folder that it would be installed from, where it is not.
     """
-    return list(_imported(name, provider, tuple(sys.path)))
+    return list(_imported(name, provider, project, tuple(sys.path)))
 
 
 @functools.lru_cache
-def _imported(name: str, provider: str, path: tuple[str, ...]) -> Sequence[str]:
-    found = _installed(name)
-    home = str(found.locate_file(""))
-    groups = [entry for entry in found.entry_points if entry.group.startswith("multitap.")]
-    packages = sorted({entry.value.partition(":")[0].partition(".")[0] for entry in groups})
-    others = [folder for folder in path if folder and folder != home]
-    rows, modules = _child(home, provider, packages, others)
+def _imported(
+    name: str, provider: str, project: Path | None, path: tuple[str, ...]
+) -> Sequence[str]:
+    with _distribution(name, project) as found:
+        home = str(found.locate_file(""))
+        groups = [entry for entry in found.entry_points if entry.group.startswith("multitap.")]
+        packages = sorted({entry.value.partition(":")[0].partition(".")[0] for entry in groups})
+        others = [folder for folder in path if folder and folder != home]
+        rows, modules = _child(home, provider, packages, others)
     if not rows:
         raise Unlisted(f"{name} is installed, and lists no capability of {provider}")
     return modules
 
 
-def _installed(name: str) -> Distribution:
+@contextmanager
+def _distribution(name: str, project: Path | None) -> Iterator[Distribution]:
+    """The installed one; else what would be installed of the project."""
+    installed = _installed(name)
+    if installed is not None:
+        yield installed
+    elif project is not None:
+        with TemporaryDirectory() as folder:
+            yield Distribution.at(write_metadata(project, Path(folder)))
+    else:
+        raise Unlisted(f"{name or 'its distribution'} is not installed here")
+
+
+def _installed(name: str) -> Distribution | None:
     try:
         return distribution(name)
     except (PackageNotFoundError, ValueError):
-        raise Unlisted(f"{name or 'its distribution'} is not installed here") from None
+        return None
 
 
 def _child(home: str, provider: str, packages: list[str], path: list[str]) -> tuple[int, list[str]]:

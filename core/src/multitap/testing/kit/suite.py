@@ -131,7 +131,7 @@ class Suite(Base):
     def test_listing_imports_none_of_its_modules(self) -> None:
         info = self.subject().info
         try:
-            modules = imported_by_listing(info.distribution, info.name)
+            modules = imported_by_listing(info.distribution, info.name, self.project())
         except Unlisted as missing:
             raise Finding(missing, expected="`pip install -e .` in the plugin's folder") from None
         if modules:

@@ -42,6 +42,12 @@ CALLS = (
     Message("tool", [ToolResult("call_kit_1", "kit-rain", "kit_first")]),
     Message("tool", [ToolResult("call_kit_2", "kit-sun", "kit_second")]),
 )
+IN_ORDER = (
+    ("kit_first", "kit_second"),
+    ("kit-oslo", "kit-rain", "kit-sun"),
+    ("kit-oslo", "kit-rome", "kit-sun"),
+)
+"""Each call is before its result; a result may be before the next call of the same message."""
 
 
 class History(Asking):
@@ -135,10 +141,7 @@ class History(Asking):
         with self.questioning() as ask:
             found = ask(messages=CALLS)
         text = found.sent.text if found.sent else ""
-        for wanted in (
-            ["kit_first", "kit_second"],
-            ["kit-oslo", "kit-rome", "kit-rain", "kit-sun"],
-        ):
+        for wanted in IN_ORDER:
             places = [text.find(word) for word in wanted]
             if -1 in places or sorted(places) != places:
                 raise Finding(found, expected=" … ".join(wanted), smallest=_shown(CALLS))

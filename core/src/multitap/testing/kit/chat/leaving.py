@@ -93,10 +93,10 @@ class Leaving(ChatBase):
         first = threading.Event()
 
         async def serve(connection: Connection) -> None:
-            if first.is_set():
-                await play(connection, replay([vector]))
+            again = first.is_set()
             first.set()
-            await play(connection, [request, send(self._prefix(vector)), client_closed])
+            left = [request, send(self._prefix(vector)), client_closed]
+            await play(connection, replay([vector]) if again else left)
 
         script = Step("serve", serve)
         with self.answering(world, script=script) as (here, server):

@@ -186,7 +186,7 @@ class AcmeChat:
 
     def explain(self, reply: HttpReply) -> BackendError:
         facts, fault = reply_facts(reply), self.fault(reply)
-        text = str(fault.get("text") or reply_text(reply) or "It refuses and does not say why")
+        text = str(fault.get("text") or reply_text(reply))
         if fault.get("code") == "too long":
             return self.overflow(text, fault, facts)
         return class_for_status(reply.status)(text, **facts)
