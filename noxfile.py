@@ -60,11 +60,11 @@ def tests(session: nox.Session) -> None:
 
 
 def on_python(session: nox.Session, version: str) -> tuple[int, str]:
-    """Core's and echo's tests on another Python, where this machine has it: the code, the output."""
+    """Core's and echo's tests on another Python, if this machine has it: exit code and output."""
     python = interpreter(version)
     if python is None:
         return 0, "it is not on this machine"
-    folder = Path(session.create_tmp(), f"python{version}")
+    folder = Path(session.virtualenv.location, f"python{version}")
     names = ["./core[cli,testing]", "./plugins/echo", *TEST_TOOLS]
     for words in (
         [python, "-m", "venv", folder],
