@@ -6,6 +6,10 @@ import os
 import sys
 
 import honest_rest
+
+# It puts its own finder in the place of Python's; first imported within a run of pytester, at whose
+# end that finder goes again, it would leave nobody to find what is installed.
+import importlib_metadata  # noqa: F401
 import pytest
 
 ENTRY = "[multitap.{capability}]\n{provider} = {module}\n"
