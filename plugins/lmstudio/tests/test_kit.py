@@ -220,11 +220,7 @@ LIVED = (
         *("download", Ask("pull", ("ibm/granite-4-micro",)), f"POST {MODELS}/download", JOB),
         {
             "statuses": ["downloading", "completed"],
-            "steps": [
-                {"status": "downloading", "total": SIZE},
-                {"status": "downloading", "completed": 1000, "total": SIZE},
-                {"status": "completed", "completed": SIZE, "total": SIZE},
-            ],
+            "steps": [[1000, SIZE], [SIZE, SIZE]],
         },
         beside=[(STATUS, WAITING), (STATUS, DONE)],
     ),

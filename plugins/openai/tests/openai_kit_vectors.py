@@ -185,6 +185,7 @@ ACCOUNT = {"models": 1, "account": "org-1", "server": "OpenAI"}
 PROVED = (
     by_hand("key", Ask("validate"), "models", LISTED, ACCOUNT, openai_organization="org-1"),
     no(401, "AuthenticationError", code="invalid_api_key", ask=Ask("validate"), path="models"),
+    no(401, "AuthenticationError", code="invalid_api_key", ask=Ask("models"), path="models"),
 )
 
 OTHERS = (
