@@ -15,7 +15,8 @@ from new_machine import kept_environment
 HERE = Path(__file__).parent.parent
 PAGE = (HERE / "docs/tutorial-plugin.md").read_text("utf-8")
 PART = re.compile(
-    r"^(?:`(?P<name>[\w./-]+)`(?P<more>, at its end)?:\n\n)?```(?P<language>\w+)\n(?P<text>.*?)^```$",
+    r"^(?:`(?P<name>[\w./-]+)`(?P<more>, at its end)?:\n\n)?"
+    r"```(?P<language>\w+)\n(?P<text>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 PARTS = tuple(PART.finditer(PAGE))

@@ -75,7 +75,8 @@ def record(model: str, ask: Ask, registry: Registry | None = None) -> Sequence[M
             f"{real.id} works in this process, so there is nothing to record",
             hint="Name a backend with an endpoint.",
         )
-    with Recorder(real.endpoint) as recorder:
+    recorder = Recorder(real.endpoint)
+    with recorder:
         words = [f"{real.id}.endpoint={recorder.endpoint}", f"model={target.ref}"]
         expect = _expected(load_config(overrides=words), registry, real.id, ask, recorder)
     *beside, own = [each.to_dict() for each in recorder.recordings]
@@ -199,7 +200,7 @@ def _keep(path: Path, exchanges: Sequence[Mapping[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     for name, exchange in zip(names, beside, strict=True):
         _write(path.with_name(name), exchange)
-    _write(path, {**vector, **({"beside": names} if names else {})})
+    _write(path, {**vector, "scenario": path.stem, **({"beside": names} if names else {})})
 
 
 def _write(path: Path, value: Mapping[str, Any]) -> None:
