@@ -51,7 +51,9 @@ FACTS: Mapping[str, Callable[[Sequence[Any]], Mapping[str, Any]]] = {
     "lifecycle": facts_of_progress,
     "provider": facts_of_validation,
 }
-OF_A_BACKEND = dict.fromkeys(("models", "running", "validate", "voices"), ("the backend",))
+OF_A_BACKEND: Mapping[str, tuple[str, ...]] = dict.fromkeys(
+    ("models", "running", "validate", "voices"), ("the backend",)
+)
 """Verbs that are called with the backend, which the model reference names."""
 
 

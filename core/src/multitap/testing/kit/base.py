@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Union
@@ -144,7 +144,7 @@ class Base:
     @contextmanager
     def answering(
         self, world: Any, vector: Vector | None = None, *, script: Script | None = None
-    ) -> Iterator[tuple[World, Any]]:
+    ) -> Generator[tuple[World, Any], None, None]:
         """A runtime of this plugin alone, and the server that it talks to.
 
         Nothing is tried twice, so that what a plugin does wrong once is seen. With
@@ -165,7 +165,7 @@ class Base:
             yield here, server
 
     @contextmanager
-    def asking(self, world: Any, server: Server, **section: Any) -> Iterator[World]:
+    def asking(self, world: Any, server: Server, **section: Any) -> Generator[World, None, None]:
         """A runtime of this plugin at a server, with more keys in its section of ``llm.toml``."""
         subject = self.subject()
         endpoint = "" if subject.in_process else server.url

@@ -146,7 +146,7 @@ def _changed(body: bytes, feed: Callable[[str, bytes], None]) -> None:
         deadline=None,
         database=None,
         derandomize=True,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[*HealthCheck.__members__.values()],
         print_blob=False,
         report_multiple_bugs=False,
     )

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -62,7 +62,7 @@ def _imported(
 
 
 @contextmanager
-def _distribution(name: str, project: Path | None) -> Iterator[Distribution]:
+def _distribution(name: str, project: Path | None) -> Generator[Distribution, None, None]:
     """The installed one; else what would be installed of the project."""
     installed = _installed(name)
     if installed is not None:

@@ -180,8 +180,10 @@ class Vector:
 
 
 def _ask(data: Mapping[str, Any], folder: Path) -> Ask:
-    args = [folder / a["file"] if isinstance(a, dict) else a for a in data.get("args", ("hi",))]
-    return Ask(**{**data, "args": args})
+    known: dict[str, Any] = dict(data)
+    if "args" in known:
+        known["args"] = [folder / a["file"] if isinstance(a, dict) else a for a in known["args"]]
+    return Ask(**known)
 
 
 def load_vectors(folder: Path) -> Iterator[Vector]:

@@ -10,7 +10,7 @@ import ipaddress
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def _tell(event: str, args: tuple[Any, ...]) -> None:
 
 
 @contextmanager
-def _watching(watcher: Watcher) -> Iterator[None]:
+def _watching(watcher: Watcher) -> Generator[None, None, None]:
     global _hooked
     if not _hooked:
         sys.addaudithook(_tell)
@@ -65,7 +65,7 @@ def _watching(watcher: Watcher) -> Iterator[None]:
 
 
 @contextmanager
-def only_loopback(strays: list[str]) -> Iterator[None]:
+def only_loopback(strays: list[str]) -> Generator[None, None, None]:
     """Refuse every connection but to this machine, of any thread, and note it in ``strays``."""
 
     def watch(event: str, args: tuple[Any, ...]) -> None:
@@ -102,7 +102,7 @@ def _is_loopback(host: str) -> bool:
 
 
 @contextmanager
-def input_output() -> Iterator[list[str]]:
+def input_output() -> Generator[list[str], None, None]:
     """What this thread opens, connects and starts meanwhile, in words."""
     seen: list[str] = []
     here = threading.get_ident()

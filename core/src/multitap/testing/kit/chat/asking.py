@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -111,7 +111,7 @@ class Asking(ChatBase):
     examples: ClassVar[Mapping[str, Any]] = {}
 
     @contextmanager
-    def questioning(self) -> Iterator[Ask]:
+    def questioning(self) -> Generator[Ask, None, None]:
         """Ask, and see what the server was sent."""
         vector = next(iter(self.streams()), None)
         if vector is None:

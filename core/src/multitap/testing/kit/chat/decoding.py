@@ -176,13 +176,14 @@ class Decoding(ChatBase):
 
 def _timed(make: Callable[[], Any], body: bytes) -> tuple[int, float]:
     """How many events of an answer say something, and how long it takes to read it, at best."""
-    times = []
+    times, tokens = [], 0
     for _ in range(20):
         decoder = make()
         began = time.perf_counter()
         events = outputs_of(decoder, [body])
         times.append(time.perf_counter() - began)
-    return sum(event.semantic for event in events), min(times)
+        tokens = sum(event.semantic for event in events)
+    return tokens, min(times)
 
 
 def _complaint(events: list[Any]) -> str:
