@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nox
@@ -46,26 +47,34 @@ def interpreter(version: str) -> str | None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All distributions together; core and echo also on the other Pythons of this machine."""
+    """All distributions together; meanwhile core and echo on the other Pythons of this machine."""
     session.install(*distributions(editable=True), *TEST_TOOLS)
-    session.run("pytest", *session.posargs)
-    for version in OTHER_PYTHONS:
-        on_python(session, version)
+    with ThreadPoolExecutor(1) as beside:
+        others = [beside.submit(on_python, session, version) for version in OTHER_PYTHONS]
+        session.run("pytest", *session.posargs)
+    for version, told in zip(OTHER_PYTHONS, others, strict=True):
+        code, text = told.result()
+        session.log(f"Python {version}:\n{text}")
+        if code:
+            session.error(f"The tests fail on Python {version}")
 
 
-def on_python(session: nox.Session, version: str) -> None:
-    """Core's and echo's tests on another Python, where this machine has it."""
+def on_python(session: nox.Session, version: str) -> tuple[int, str]:
+    """Core's and echo's tests on another Python, if this machine has it: exit code and output."""
     python = interpreter(version)
     if python is None:
-        session.log(f"Python {version} is not on this machine")
-        return
-    folder = Path(session.create_tmp(), f"python{version}")
-    bin_folder = folder / "bin"
-    session.run(python, "-m", "venv", str(folder), external=True)
+        return 0, "it is not on this machine"
+    folder = Path(session.virtualenv.location, f"python{version}")
     names = ["./core[cli,testing]", "./plugins/echo", *TEST_TOOLS]
-    session.run(str(bin_folder / "pip"), "install", "-q", *names, external=True)
-    words = ["-q", "core/tests", "plugins/echo/tests"]
-    session.run(str(bin_folder / "pytest"), *words, external=True)
+    for words in (
+        [python, "-m", "venv", folder],
+        [folder / "bin/pip", "install", "-q", *names],
+        [folder / "bin/pytest", "-q", "core/tests", "plugins/echo/tests"],
+    ):
+        done = subprocess.run(words, capture_output=True, text=True, cwd=HERE)
+        if done.returncode:
+            break
+    return done.returncode, done.stdout + done.stderr
 
 
 @nox.session

@@ -23,7 +23,7 @@ from multitap.policy.retry import Retry, RetryPolicy
 from multitap.testing import WORLDS, Server, broken_rules, close, outputs_of, request, send
 from multitap.work import Head, Out
 
-EXAMPLES = int(os.environ.get("GARBAGE", "150"))
+EXAMPLES = int(os.environ.get("GARBAGE", "100"))
 ONCE = Retry(RetryPolicy(attempts=1))
 LONGEST = 6  # requests of one operation: polling would go on for ever
 PLACE = st.floats(0, 1, exclude_max=True)

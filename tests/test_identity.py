@@ -11,7 +11,7 @@ from scripted_servers import SERVERS
 
 from multitap import Runtime, cli
 from multitap.errors import BackendError, ProtocolError
-from multitap.testing import Server, client_closed, repeat, request, respond, send
+from multitap.testing import CEILING, Server, client_closed, repeat, request, respond, send
 from multitap.testing import json as json_answer
 
 TITLES = {
@@ -112,8 +112,9 @@ def test_a_gateway_without_its_server_is_not_taken_for_another_server(plugin, en
 
 
 @pytest.fixture
-def doctor(tmp_path, endpoints, capsys):
-    """What doctor finds about each plugin at each server, in one look."""
+def doctor(tmp_path, endpoints, capsys, monkeypatch):
+    """What doctor finds about each plugin at each server, in one look that may take its time."""
+    monkeypatch.setattr("multitap.cli.doctor.asking.SECONDS", CEILING)
     places = {f"{p}-{n}": (p, url) for p in PLUGINS for n, url in enumerate(endpoints.values())}
     text = "".join(
         f'[{name}]\nprovider = "{plugin}"\nendpoint = "{url}"\n'

@@ -12,17 +12,12 @@ from click.testing import CliRunner
 from sample_plugins import CORE, SAMPLES, install, package, project, run, write_metadata
 
 from multitap import Runtime
-from multitap.capabilities.image import ImageRequest
-from multitap.capabilities.moderation import ModerationRequest
-from multitap.capabilities.speech import SpeechRequest
-from multitap.capabilities.transcription import Segment, TranscriptDelta, TranscriptionRequest
-from multitap.engine.call import Call
+from multitap.capabilities.transcription import Segment, TranscriptDelta
 from multitap.errors import AuthenticationError, BackendError, ModelNotFound, NotSupported
 from multitap.hookspecs import CAPABILITIES, methods_of, protocol_of
 from multitap.registry import Registry
 from multitap.testing import Server, ndjson, repeat, respond, sse, when
 from multitap.testing import json as reply
-from multitap.work import File
 
 CLI = "import sys; from multitap.cli import main; sys.exit(main())"
 BESIDE = {"multitap.extension", "multitap.command"}
@@ -171,6 +166,7 @@ def test_one_provider_in_two_packages(site):
 
 # ---- every hook, beside the echo -----------------------------------------------------------------
 
+WAV = b"RIFF\x04\0\0\0WAVE"
 PIECES = [
     {"thought": "where?"},
     {"text": "There."},
@@ -208,14 +204,6 @@ def atlas(site):
     with serving(ATLAS) as server, runtime(server, "atlas", model="map") as rt:
         rt.server = server
         yield rt
-
-
-def results(rt, capability, verb, *arguments):
-    """Through the engine itself, for the hooks that a runtime has no verb for."""
-    backend = rt._parts.backend("atlas")
-    method = getattr(rt._parts.registry.build(capability, backend), verb)
-    call = Call(backend=backend, model="map", distribution="atlas", work=method(*arguments))
-    return rt._collect(call)
 
 
 def test_the_echo_and_a_sample_have_every_hook():
@@ -262,30 +250,27 @@ def test_tokenize(atlas):
 
 
 def test_moderation(atlas):
-    asked = ModerationRequest(model="map", texts=("you fool", "hello"))
-    found = results(atlas, "moderation", "moderate", asked)
+    found = atlas.moderate(["you fool", "hello"])
     assert [(bool(one), one.categories) for one in found] == [(True, {"rude": True}), (False, {})]
 
 
 def test_transcription(atlas):
-    sound = File("go.wav", b"RIFF", "audio/wav")
-    asked = TranscriptionRequest(model="map", audio=sound, language="en")
-    *pieces, whole = results(atlas, "transcription", "transcribe", asked)
+    with atlas.transcribe_stream(WAV, language="en") as heard:
+        *pieces, whole = heard
     assert pieces == [TranscriptDelta("go"), Segment(0, 1, "go")]
     assert (whole.text, whole.language, whole.duration) == ("go", "en", 1)
-    assert b"RIFF" in atlas.server.requests[0].body
+    assert WAV in atlas.server.requests[0].body
+    assert atlas.transcribe(WAV) == whole
 
 
 def test_speech(atlas):
-    asked = SpeechRequest(model="map", text="go", voice="n", format="pcm")
-    sound = results(atlas, "speech", "speak", asked)
-    assert b"".join(piece.data for piece in sound) == b"\1\2\3\4"
-    assert {(piece.mime_type, piece.sample_rate) for piece in sound} == {("audio/pcm", 8000)}
-    assert [voice.title for voice in results(atlas, "speech", "voices", "map")] == ["North"]
+    sound = atlas.speak("go", voice="n", format="pcm")
+    assert (sound.data, sound.mime_type, sound.sample_rate) == (b"\1\2\3\4", "audio/pcm", 8000)
+    assert [voice.title for voice in atlas.voices()] == ["North"]
 
 
 def test_image(atlas):
-    (picture,) = results(atlas, "image", "draw", ImageRequest(model="map", prompt="here"))
+    (picture,) = atlas.draw("here")
     assert (picture.data, picture.mime_type) == (b"\x89PNG", "image/png")
     paths = [asked.path for asked in atlas.server.requests]
     assert paths == ["/draw", "/jobs/begun", "/jobs/half"]

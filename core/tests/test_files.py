@@ -123,8 +123,8 @@ class Broken(io.RawIOBase):
         (lambda here: b"hello, world", ["begins like no sound"]),
         (lambda here: io.StringIO("hello"), ["as text", 'open(path, "rb")']),
         (lambda here: Broken(), ["Input/output error"]),
-        (lambda here: 7, ["7 is no sound"]),
-        (lambda here: None, ["None is no sound"]),
+        (lambda here: 7, ["int is no sound"]),
+        (lambda here: None, ["NoneType is no sound"]),
     ],
 )
 def test_what_is_no_sound_is_told_before_anything_is_sent(tmp_path, make, said):

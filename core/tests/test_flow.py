@@ -272,6 +272,30 @@ def test_results_that_need_a_last_one_are_cut_without_it(given):
     assert found == [*given, 1.5]
 
 
+@pytest.mark.parametrize("last", [None, 1.5])
+def test_the_last_result_of_an_operation_may_come_from_any_of_its_exchanges(last):
+    class Read(Letters):
+        def feed(self, data):
+            return []
+
+        def finish(self):
+            return [self.result]
+
+    def read(result):
+        decoder = Read()
+        decoder.result = result
+        return post(lambda head: decoder)
+
+    def steps():
+        yield read("first")
+        yield read(last or "second")
+
+    call = a_call(Operation(steps, explain), ends_with_stop=False, last=float)
+    _, given, error = course(Flow(call), [OK, b"x", b""] * 2)
+    assert given == ["first", last or "second"]
+    assert (error is None) == (last is not None)
+
+
 def test_what_is_no_work_is_the_plugins_fault():
     with pytest.raises(PluginError):
         drive(Flow(a_call(None)), [])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multitap import errors
-from multitap.capabilities.chat import ChatRequest
+from multitap.capabilities.chat import CacheHint, ChatRequest
 from multitap.dialects.openai.completions import ChatCompletions
 from multitap.dialects.openai.messages import encode_messages
 from multitap.dialects.openai.profile import EFFORTS, FIELDS, Profile
@@ -46,6 +46,20 @@ def options_of(request, profile=ACME, notices=()):
 def request(*messages, **options):
     turns = messages or [Message("user", "hi")]
     return ChatRequest(**{"model": "m", "messages": turns, "stream": False, **options})
+
+
+def test_a_hint_for_the_cache_is_written_as_the_profile_says():
+    profile = Profile(
+        provider="acme", cache=lambda hint: {"talk": hint.conversation} if hint.conversation else {}
+    )
+    asked = request(cache=CacheHint(conversation="c"))
+    assert options_of(asked, profile) == {"talk": "c"}
+    body, told = encode_chat(request(cache=CacheHint(ttl=60)), profile)
+    assert "talk" not in body
+    assert [(notice.code, notice.option) for notice in told] == [("unsupported_option", "cache")]
+    _, told = encode_chat(asked, ACME)
+    assert [(notice.code, notice.option) for notice in told] == [("unsupported_option", "cache")]
+    assert ("cache" in profile.options, "cache" in ACME.options) == (True, False)
 
 
 def test_only_what_is_asked_for_is_sent():

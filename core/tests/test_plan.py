@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multitap.capabilities.chat import (
+    CacheHint,
     adjusted_think,
     clamp_max_output_tokens,
     nearest_think,
@@ -194,3 +195,25 @@ def test_an_option_that_is_not_declared_is_taken_out_with_a_warning():
     assert honoured(request, None, strict=True, backend="b") == (request, [])
     with pytest.raises(NotSupported, match="seed"):
         honoured(request, {"temperature"}, strict=True, backend="b")
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        (None, None),
+        ("talk 7", CacheHint(conversation="talk 7")),
+        (True, CacheHint()),
+        (False, CacheHint(keep=False)),
+        ({"conversation": "c", "ttl": 60}, CacheHint(conversation="c", ttl=60)),
+        (CacheHint(ttl=1.5), CacheHint(ttl=1.5)),
+    ],
+)
+def test_a_hint_for_the_cache_in_any_form(given, hint):
+    assert chat_request("tiny", "hi", cache=given).cache == hint
+
+
+@pytest.mark.parametrize("given", [7, ["c"], {"ttl": "1h"}, {"talk": "c"}, {"keep": None}])
+def test_what_is_no_hint_for_the_cache_is_told(given):
+    with pytest.raises(ConfigError, match="cache is") as caught:
+        chat_request("tiny", "hi", cache=given)
+    assert "conversation" in caught.value.hint

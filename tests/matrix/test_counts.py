@@ -162,11 +162,17 @@ def test_what_was_found_in_the_cache_is_unknown(world, plugin):
 
 OF_C1 = sha256(b"openai:tiny:c-1").hexdigest()[:20]
 OPTIONS = {
-    "llamaserver": ({"cache_prompt": True, "id_slot": 1},) * 2,
-    "lmstudio": ({"ttl": 300},) * 2,
-    "openai": ({"conversation": "c-1"}, {"prompt_cache_key": f"multitap:{OF_C1}"}),
-    "vllm": ({"cache_salt": "tenant-1"},) * 2,
-    "ollama": ({"keep_alive": "10m"},) * 2,
+    "llamaserver": (
+        {"cache": False, "extra": {"id_slot": 1}},
+        {"cache_prompt": False, "id_slot": 1},
+    ),
+    "lmstudio": ({"extra": {"ttl": 300}}, {"ttl": 300}),
+    "openai": ({"cache": "c-1"}, {"prompt_cache_key": f"multitap:{OF_C1}"}),
+    "vllm": (
+        {"cache": "c-1", "extra": {"cache_salt": "tenant-1"}},
+        {"session_id": "c-1", "cache_salt": "tenant-1"},
+    ),
+    "ollama": ({"extra": {"keep_alive": "10m"}}, {"keep_alive": "10m"}),
 }
 """What an application asks of the cache, and what the server is sent."""
 
@@ -176,13 +182,13 @@ def test_what_is_asked_of_the_cache_reaches_the_server(world, plugin):
     if plugin == "llamacpp":
         asked = {"temperature": 0, "think": "off"}
         ask(world, plugin, Case(options=asked))
-        without = ask(world, plugin, Case(options={**asked, "extra": {"cache_prompt": False}}))
+        without = ask(world, plugin, Case(options={**asked, "cache": False}))
         assert without.answer.usage.cached_tokens in (0, None)
         return
-    extra, wanted = OPTIONS[plugin]
-    seen = ask(world, plugin, Case(options={"extra": extra}, raw=said(plugin, PARIS)))
+    asked, wanted = OPTIONS[plugin]
+    seen = ask(world, plugin, Case(options=asked, raw=said(plugin, PARIS)))
     assert {key: seen.sent.get(key) for key in wanted} == wanted
-    assert "conversation" not in seen.sent
+    assert not seen.answer.warnings
 
 
 @lacks(CACHE, "option")

@@ -56,7 +56,7 @@ def _file(source: FileSource, kind: _Kind, most: int) -> File:
         return _of_path(Path(source), kind, most)
     if not callable(getattr(source, "read", None)):
         hint = "Pass a path, bytes, or a file that is open in binary mode."
-        raise ConfigError(f"{source!r} is no {kind.noun}", hint=hint)
+        raise ConfigError(f"{type(source).__name__} is no {kind.noun}", hint=hint)
     name = getattr(source, "name", None)
     name = os.path.basename(name) if isinstance(name, str) else ""  # noqa: PTH119 - may be no path
     return _of_bytes(_content(source, kind, most), name, kind, most)

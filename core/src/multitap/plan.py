@@ -9,6 +9,7 @@ from typing import Any, Union
 import attrs
 
 from multitap.capabilities.chat import (
+    CacheHint,
     ChatRequest,
     ToolChoice,
     clamp_max_output_tokens,
@@ -44,6 +45,7 @@ def chat_request(
     stop: str | Iterable[str] | None = None,
     think: bool | str | None = None,
     logprobs: bool | int | None = None,
+    cache: bool | str | Mapping[str, Any] | CacheHint | None = None,
     extra: Mapping[str, Any] | None = None,
     metadata: Mapping[str, Any] | None = None,
     **options: Any,
@@ -63,6 +65,7 @@ def chat_request(
         stop=_stops(stop),
         think=think_level(think),
         logprobs=_logprobs(logprobs),
+        cache=_cache(cache),
         extra=_extra(extra),
         metadata=_opaque(metadata),
         **_numbers(options),
@@ -116,6 +119,21 @@ def _tool_name(choice: str | Mapping[str, Any] | Tool) -> str:
         return choice
     function = choice.get("function", choice)
     return str(function.get("name")) if isinstance(function, Mapping) else str(function)
+
+
+def _cache(cache: bool | str | Mapping[str, Any] | CacheHint | None) -> CacheHint | None:
+    """A hint: a text is the conversation's name, and ``False`` keeps nothing."""
+    if cache is None or isinstance(cache, CacheHint):
+        return cache
+    try:
+        if isinstance(cache, str):
+            return CacheHint(conversation=cache)
+        return CacheHint(**cache) if isinstance(cache, Mapping) else CacheHint(keep=cache)
+    except TypeError:
+        raise ConfigError(
+            f"cache is {cache!r}, which is no hint",
+            hint='Pass the name of a conversation, False, or {"conversation": …, "ttl": seconds}.',
+        ) from None
 
 
 def _schema(response_format: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -5,16 +5,24 @@ from __future__ import annotations
 import os
 import sys
 
+import honest_rest
+
+# It puts its own finder in the place of Python's; first imported within a run of pytester, at whose
+# end that finder goes again, it would leave nobody to find what is installed.
+import importlib_metadata  # noqa: F401
 import pytest
 
-ENTRY = "[multitap.chat]\nacme = {module}\n"
+ENTRY = "[multitap.{capability}]\n{provider} = {module}\n"
 
 
 @pytest.fixture(scope="session", autouse=True)
 def installed(tmp_path_factory):
-    """Two distributions in folders of their own: one is as it should be, one imports itself."""
+    """One distribution imports itself; the others are as they should be, one a capability."""
     quiet = tmp_path_factory.mktemp("quiet")
     write_metadata(quiet, "multitap-acme", "multitap_acme.chat")
+    for capability, (_, plugin) in honest_rest.SUITES.items():
+        provider = f"acme-{capability}"
+        write_metadata(quiet, f"multitap-{provider}", plugin.__module__, capability, provider)
     hasty = tmp_path_factory.mktemp("hasty")
     write_metadata(hasty, "multitap-hasty", "multitap_hasty")
     (hasty / "multitap_hasty.py").write_text("", "utf-8")
@@ -26,11 +34,12 @@ def installed(tmp_path_factory):
         sys.path.remove(str(folder))
 
 
-def write_metadata(folder, name, module):
+def write_metadata(folder, name, module, capability="chat", provider="acme"):
     info = folder / f"{name.replace('-', '_')}-1.2.3.dist-info"
     info.mkdir()
     text = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2.3\n"
     (info / "METADATA").write_text(text, "utf-8")
-    (info / "entry_points.txt").write_text(ENTRY.format(module=module), "utf-8")
+    entry = ENTRY.format(capability=capability, provider=provider, module=module)
+    (info / "entry_points.txt").write_text(entry, "utf-8")
     for path in (info, folder):
         os.utime(path, (1e9, 1e9))  # what has just changed is looked at again and again

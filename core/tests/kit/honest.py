@@ -154,5 +154,8 @@ VECTORS = (
     ),
 )
 
-ACME = chat_suite()
+SOUND = answered(
+    "sound", Ask("transcribe_stream", ("tick.wav",)), {}, [{"word": "tick"}], path="/hear"
+)
+ACME = chat_suite(vectors=(SOUND, *VECTORS))  # a stream of another capability is none of chat
 LAMP = local_suite(LampChat)

@@ -113,7 +113,7 @@ class TellsTheKey(AcmeProvider):
     def read(self, model, hello):
         auth = self.backend.auth
         headers = auth(HttpCall(method="GET", path="/hello"), b"") if auth else {}
-        account = headers.get("authorization")
+        account = next(iter(headers.values()), None)
         return [attrs.evolve(found, account=account) for found in super().read(model, hello)]
 
 

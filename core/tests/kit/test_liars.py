@@ -48,18 +48,13 @@ def held_to(pytester):
         module = named.partition(".")[0]
         pytester.makepyfile(test_it=f"import {module}\nTestIt = {named}")
         seen = Seen()
-        words = (
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:unraisableexception",
-            "--hypothesis-profile=liars",
-        )
+        words = ("-q", "-p", "no:cacheprovider", "-p", "no:unraisableexception")
         pytester.inline_run(*words, "--import-mode=importlib", plugins=[seen])
         return seen
 
-    return hold
+    settings.load_profile("liars")  # a few examples: it is the rules that are tried
+    yield hold
+    settings.load_profile("default")
 
 
 def test_every_rule_has_its_liar():

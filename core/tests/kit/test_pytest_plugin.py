@@ -1,4 +1,4 @@
-"""What pytest is told of the kit: what is skipped, what is expected to fail, and how it is shown."""
+"""What pytest is told of the kit: what is skipped or expected to fail, and how it is shown."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ pytest_plugins = ["pytester"]
 HEAD = """
 import honest, liars_chat
 from multitap.testing.kit import EmbeddingSuite
+
+def boom(backend):
+    raise RuntimeError("no key in the drawer")
 """
 QUICK = ("-p", "no:cacheprovider", "--import-mode=importlib", "-k")
 
@@ -78,13 +81,17 @@ def test_a_deviation_of_no_vector_is_named(run):
     made = "honest.chat_suite(deviations={'chat/answer[sentense]': 'x'})"
     result = run(made, "every_deviation")
     result.stdout.fnmatch_lines(
-        ["  input:    chat/answer[[]sentense]", "  expected: sentence", "  came:     there is no v*"]
+        [
+            "  input:    chat/answer[[]sentense]",
+            "  expected: sentence",
+            "  came:     there is no v*",
+        ]
     )
 
 
 def test_what_a_plugin_does_not_declare_is_skipped_and_its_suite_may_stay(run):
     made = "type('TestIt', (honest.ACME, EmbeddingSuite), {})"
-    result = run(made, "has_its_suite or vector", "-rs")
+    result = run(made, "has_its_suite or embedding_order", "-rs")
     assert result.parseoutcomes().get("failed") is None
     result.stdout.fnmatch_lines(["SKIPPED * acme does not declare embedding"])
 
@@ -101,7 +108,7 @@ def test_the_header_says_who_is_tested_and_the_end_how_fast_it_is(run):
         [
             "multitap * (api 1), acme: multitap-acme 1.2.3, TestChat",
             "  declares chat; 7 vectors",
-            "acme: * ns a token, 13 tokens in sentence, read at once",
+            "acme: * ns a token, 7 tokens in sentence, read at once",
         ]
     )
 
@@ -135,4 +142,23 @@ def test_without_a_model_to_ask_it_is_said_what_is_missing(run, tmp_path, monkey
     (tmp_path / "llm.toml").write_text("", "utf-8")
     monkeypatch.setenv("MULTITAP_CONFIG", str(tmp_path / "llm.toml"))
     result = run("honest.ACME", "grammar", "--multitap-live")
-    result.stdout.fnmatch_lines(["  came:     ConfigError: llm.toml names no model of acme to ask*"])
+    result.stdout.fnmatch_lines(
+        ["  came:     ConfigError: llm.toml names no model of acme to ask*"]
+    )
+
+
+def test_a_plugin_that_is_not_installed_is_told_by_its_name(run):
+    result = run("type('TestIt', (honest.ACME,), {'provider': 'acmee'})", "valid or idle or io")
+    result.stdout.fnmatch_lines(
+        [
+            "  came:     no installed distribution has an entry point named 'acmee'",
+            "  came:     ConfigError: No installed plugin declares the provider 'acmee'*",
+        ]
+    )
+
+
+def test_a_hook_that_raises_is_told_with_its_place(run):
+    result = run("honest.chat_suite(boom)", "cut")
+    result.stdout.fnmatch_lines(
+        ["  came:     PluginError: *no key in the drawer*", "*test_it.py:*, in boom: *"]
+    )

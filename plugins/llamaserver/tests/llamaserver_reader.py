@@ -1,10 +1,13 @@
 """Reads the recordings in the plainest way; imports nothing of Multitap.
 
-``recorded`` gives what was asked and answered; ``expected`` what a chat answer says, computed with
-``json.loads`` and loops alone.
+``recorded`` gives what was asked and answered; ``expected`` what a chat answer says, and ``says``
+the facts that a vector of the kit expects of any, computed with ``json.loads`` and loops alone.
 """
 
 import json
+import math
+import struct
+from base64 import b64decode
 from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +15,19 @@ from types import SimpleNamespace
 from recorded_traffic import read_recording
 
 RECORDINGS = Path(__file__).parent / "recordings"
+
+OWN, PYTHONS = "llama-server-0.7.0-b11669", "llama-cpp-python-0.3.36"
+OF_LLAMASERVER = (
+    *("chat", "chat_stream", "chat_length", "chat_stream_length", "chat_stop", "chat_n2"),
+    *("chat_stream_usage", "chat_stream_split_utf8", "reasoning", "reasoning_stream"),
+    *("tool_required", "tool_required_stream"),
+)
+OF_PYTHON = ("chat", "chat_stream_length", "tool_auto")
+CHATS = (
+    *(f"{OWN}/{name}" for name in OF_LLAMASERVER),
+    *(f"{PYTHONS}/{name}" for name in OF_PYTHON),
+)
+"""The answers of chat that the kit is shown, `test_kit`; the other tests leave them to it."""
 
 CLAIMED = {
     # every refusal is a vector of `explain_llamaserver`
@@ -36,7 +52,7 @@ def all_names():
 
 def of_llamaserver(name):
     """A recording of llama-server itself, by its name alone."""
-    return recorded(f"llama-server-0.7.0-b11669/{name}")
+    return recorded(f"{OWN}/{name}")
 
 
 def recorded(name):
@@ -89,3 +105,70 @@ def read_choice(found, choice):
             name or function.get("name") or "",  # llama-cpp-python says it in every piece
             text + (function.get("arguments") or ""),
         )
+
+
+# ---- facts, as the kit's vectors expect them -----------------------------------------------------
+
+ENDS = {"stop": "complete", "length": "max_tokens", "tool_calls": "tool_use"}
+
+
+def says(recorded):
+    """What an answer of one of the plugin's paths says."""
+    return SAYS[recorded.path](recorded)
+
+
+def says_in_chat(recorded):
+    found = expected(recorded)
+    choices = [found.choices[index] for index in sorted(found.choices)]
+    first = choices[0]
+    ended = "tool_calls" if first.calls and first.finish != "length" else first.finish
+    facts = {
+        "text": first.text,
+        "reasoning": first.reasoning,
+        "calls": [[name, json.loads(text)] for name, text in first.calls.values()],
+        "stop_reason": ENDS[ended],
+        "choices": [choice.text for choice in choices],
+    }
+    counts = zip(("input_tokens", "output_tokens", "cached_tokens"), found.counts, strict=True)
+    told = {name: count for name, count in counts if count is not None}
+    total = {"total_tokens": found.counts[0] + found.counts[1]} if told else {}
+    return {**facts, **({"usage": {**told, **total}, "usage_source": "reported"} if told else {})}
+
+
+def says_in_numbers(recorded):
+    value = json.loads(recorded.body)
+    rows = [numbers(row["embedding"]) for row in sorted(value["data"], key=lambda r: r["index"])]
+    facts = {"count": len(rows), "width": len(rows[0]), "vectors": rows, "model": value["model"]}
+    return {**facts, "usage": prompt_alone(value["usage"])}
+
+
+def numbers(embedding):
+    if isinstance(embedding, list):
+        return embedding
+    return [number for (number,) in struct.iter_unpack("<f", b64decode(embedding))]
+
+
+def says_in_scores(recorded):
+    value = json.loads(recorded.body)
+    rows = sorted(value["results"], key=lambda row: row["index"])
+    scores = [[row["index"], 1 / (1 + math.exp(-row["relevance_score"]))] for row in rows]
+    facts = {"documents": [index for index, _ in scores], "scores": scores}
+    return {**facts, "usage": prompt_alone(value["usage"])}
+
+
+def prompt_alone(usage):
+    return {"input_tokens": usage["prompt_tokens"], "total_tokens": usage["total_tokens"]}
+
+
+def says_in_ids(recorded):
+    tokens = json.loads(recorded.body)["tokens"]
+    return {"ids": [token["id"] if isinstance(token, dict) else token for token in tokens]}
+
+
+SAYS = {
+    "/v1/chat/completions": says_in_chat,
+    "/v1/embeddings": says_in_numbers,
+    "/v1/rerank": says_in_scores,
+    "/tokenize": says_in_ids,
+    "/detokenize": lambda recorded: {"text": json.loads(recorded.body)["content"]},
+}

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from multitap.capabilities.chat import ChatRequest
+from multitap.capabilities.chat import CacheHint, ChatRequest
 from multitap.errors import NotSupported
 from multitap.events import Loading, Notice, Stop, Text, Usage, UsageReport
 from multitap.hookspecs import Backend
@@ -231,3 +231,9 @@ def test_a_prompt_that_is_read_in_steps_tells_how_far_it_is():
         Stop("complete"),
     ]
     assert_stream_grammar(events)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_cache_is_used_or_not(keep):
+    body = work(cache=CacheHint(keep=keep)).call.body.value
+    assert body == {**BARE, "cache_prompt": keep}

@@ -311,20 +311,10 @@ def test_a_model_that_is_not_there(ask, verb):
 # ---- who answers ---------------------------------------------------------------------------------
 
 
-def test_a_server_names_its_build(ask):
-    found, _ = ask(one_model(), "validate")
-    assert (found.server, found.models) == ("llama-server b11669-Debian", 1)
-
-
 def test_a_router_says_that_it_is_one(ask):
     props = json_answer({"role": "router", "build_info": "b9999-abc", "max_instances": 4})
     found, _ = ask({**Router([row("tiny"), row("b")]).routes, "/props": props}, "validate")
     assert (found.server, found.models) == ("llama-server b9999-abc router", 2)
-
-
-def test_the_model_that_is_named_must_be_there(ask):
-    error, _ = ask(one_model(), "validate", model="llamaserver:nobody")
-    assert isinstance(error, ModelNotFound)
 
 
 def owned(owner, name="m"):

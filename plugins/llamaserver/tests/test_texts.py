@@ -188,11 +188,6 @@ def test_half_a_character_is_bytes():
     assert (found.ids, b"".join(found.pieces).decode()) == ((1, 2, 3), "a🦊")
 
 
-def test_recorded_ids_are_joined():
-    recorded = reader.of_llamaserver("detokenize")
-    assert read(detokenize(40, 41, 42), recorded.body).text == json.loads(recorded.body)["content"]
-
-
 @pytest.mark.parametrize("work", [tokenize("a"), detokenize(1)], ids=["split", "join"])
 def test_an_answer_without_the_thing_is_no_answer(work):
     assert isinstance(read(work, {"error": None}), ProtocolError)

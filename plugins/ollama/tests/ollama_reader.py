@@ -1,7 +1,7 @@
 """Reads the recordings in the plainest way; imports nothing of Multitap.
 
-``recorded`` gives what was asked and answered; ``expected`` what a chat answer says, computed with
-``json.loads`` and loops alone.
+``recorded`` gives what was asked and answered; ``expected`` what a chat answer says, and ``says``
+the facts that a vector of the kit expects of any, computed with ``json.loads`` and loops alone.
 """
 
 import json
@@ -13,6 +13,14 @@ from recorded_traffic import read_recording
 
 RECORDINGS = Path(__file__).parent / "recordings"
 TIMES = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
+
+CHATS = (
+    *("api_chat", "api_chat_stream", "api_chat_stop", "api_chat_stop_stream", "api_chat_length"),
+    *("api_chat_length_stream", "api_native_length_in_thinking_stream", "api_chat_logprobs"),
+    *("api_chat_split_utf8_stream", "api_chat_tools", "api_chat_tools_stream", "two_calls"),
+    *("two_calls_stream", "api_chat_length_in_tool_stream"),
+)
+"""The answers of chat that the kit is shown, `test_kit`; the other tests leave them to it."""
 
 CLAIMED = {
     # every refusal and every error line is a vector of `explain_ollama` or `line_error`
@@ -82,3 +90,55 @@ def expected(body):
             found.counts = (line.get("prompt_eval_count"), line.get("eval_count"))
             found.times = {name: line[name] for name in TIMES if name in line}
     return found
+
+
+# ---- facts, as the kit's vectors expect them -----------------------------------------------------
+
+ENDS = {"stop": "complete", "length": "max_tokens"}
+
+
+def says(recorded):
+    """What an answer of one of the plugin's paths says."""
+    return SAYS[recorded.path](recorded)
+
+
+def says_in_chat(recorded):
+    found = expected(recorded.body)
+    ended = "tool_use" if found.calls and found.finish == "stop" else ENDS[found.finish]
+    prompt, written = found.counts
+    counts = {"input_tokens": prompt, "output_tokens": written}
+    return {
+        "text": found.text,
+        "reasoning": found.reasoning,
+        "calls": [list(call) for call in found.calls],
+        "stop_reason": ended,
+        "usage": {**counts, "total_tokens": prompt + written},
+        "usage_source": "reported",
+    }
+
+
+def says_in_numbers(recorded):
+    value = json.loads(recorded.body)
+    rows, count = value["embeddings"], value["prompt_eval_count"]
+    usage = {"input_tokens": count, "total_tokens": count}
+    return {"count": len(rows), "width": len(rows[0]), "vectors": rows, "usage": usage}
+
+
+def says_in_steps(recorded):
+    """Each line; a layer without ``completed`` is at its beginning."""
+    steps = []
+    for line in objects(recorded.body):
+        step = {"status": line["status"]}
+        if line.get("total") is not None:
+            step |= {"completed": line.get("completed", 0), "total": line["total"]}
+        steps.append({**step, **({"digest": line["digest"]} if "digest" in line else {})})
+    return {"statuses": list(dict.fromkeys(step["status"] for step in steps)), "steps": steps}
+
+
+SAYS = {
+    "/api/chat": says_in_chat,
+    "/api/embed": says_in_numbers,
+    "/api/pull": says_in_steps,
+    "/api/create": says_in_steps,
+    "/api/ps": lambda r: {"ids": [entry["name"] for entry in json.loads(r.body)["models"]]},
+}

@@ -147,11 +147,6 @@ def test_a_blank_system_text_is_not_sent():
     assert encoded(Message("system", " "), Message("user", "hi")) == BARE["messages"]
 
 
-def test_a_thought_is_never_sent_back():
-    turns = [Message("assistant", [Thought("hm"), "Yes."]), Message("assistant", Thought("hm"))]
-    assert encoded(*turns) == [{"role": "assistant", "content": "Yes."}]
-
-
 def test_texts_of_a_turn_are_one_content():
     assert encoded(Message("user", ["a", TextPart("b")])) == [{"role": "user", "content": "ab"}]
 

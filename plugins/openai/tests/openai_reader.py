@@ -5,7 +5,9 @@ They are of an Ollama server, asked over its ``/v1``, but for folders with the n
 computed with ``json.loads`` and loops alone.
 """
 
+import base64
 import json
+import struct
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -67,6 +69,33 @@ def expected(recorded):
             found.tokens += [(entry["token"], entry["logprob"]) for entry in entries]
             found.finish = choice.get("finish_reason") or found.finish
     return choices, usage
+
+
+def reason(choice):
+    """Why a choice ended, in the words of the application."""
+    words = {"stop": "complete", "length": "max_tokens", "tool_calls": "tool_use"}
+    return "tool_use" if choice.calls else words[choice.finish]
+
+
+def counts(usage):
+    """What is said of tokens, of a chat or of a response, in the words of the application."""
+    words = {
+        "input_tokens": ("prompt_tokens", "input_tokens"),
+        "output_tokens": ("completion_tokens", "output_tokens"),
+        "total_tokens": ("total_tokens",),
+    }
+    found = {ours: usage[n] for ours, names in words.items() for n in names if n in (usage or {})}
+    details = [value for name, value in (usage or {}).items() if name.endswith("_details")]
+    known = ("cached_tokens", "reasoning_tokens")
+    return {**found, **{n: each[n] for each in details for n in known if n in each}}
+
+
+def numbers(embedding):
+    """A vector: numbers, or base64 of float32."""
+    if not isinstance(embedding, str):
+        return embedding
+    data = base64.b64decode(embedding)
+    return list(struct.unpack(f"<{len(data) // 4}f", data))
 
 
 def expected_response(recorded):

@@ -1,6 +1,36 @@
-"""A response of OpenAI by hand, whole and as the events of a stream: a thought, then a call."""
+"""What OpenAI says, by hand: exchanges, refusals, and a response of a thought and then a call.
+
+The response is there whole, and as the events of a stream.
+"""
 
 from __future__ import annotations
+
+import json
+
+from multitap.testing.kit import Ask, Vector
+
+
+def by_hand(name, ask, path, said, expect, *, status=200, kind="application/json", **headers):
+    body = said if isinstance(said, bytes) else json.dumps(said).encode()
+    method = "GET" if path == "models" else "POST"
+    asked = f"{method} /v1/{path}"
+    facts = {"status": status, "content_type": kind, **headers}
+    return Vector.by_hand(name, ask, asked, body, expect, **facts)
+
+
+def sse(events, done=()):
+    said = [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in events]
+    return "".join([*said, *(f"data: {text}\n\n" for text in done)]).encode()
+
+
+def no(
+    status, error, message="no", code=None, kind=None, ask=None, path="chat/completions", **more
+):
+    """A refusal that OpenAI documents."""
+    said = {"error": {"message": message, "type": kind, "param": None, "code": code}}
+    expect = {"error": error, "status": status, **more.pop("expect", {})}
+    name = f"{error}_{status}_{code}"
+    return by_hand(name, ask or Ask("chat"), path, said, expect, status=status, **more)
 
 
 def event(kind, **facts):

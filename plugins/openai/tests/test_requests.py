@@ -308,15 +308,21 @@ def test_thoughts_and_the_data_of_others_stay_here():
 
 def test_a_conversation_is_a_key_of_the_cache_and_of_no_other():
     keys = [
-        sent(model, extra={"conversation": talk})["prompt_cache_key"]
+        sent(model, cache=talk)["prompt_cache_key"]
         for model, talk in (("gpt-5", "a"), ("gpt-5", "a"), ("gpt-5", "b"), ("gpt-4o", "a"))
     ]
     assert keys[0] == keys[1]
     assert len({*keys}) == 3
     assert keys[0].startswith("multitap:")
     assert len(keys[0]) == len("multitap:") + 20
-    own = {"conversation": "a", "prompt_cache_key": "mine"}
-    assert sent("gpt-5", extra=own) == {"prompt_cache_key": "mine"}
+    assert sent("gpt-5", cache="a", extra={"prompt_cache_key": "mine"}) == {
+        "prompt_cache_key": "mine"
+    }
+
+
+def test_a_prompt_that_is_wanted_for_long_is_kept_for_long():
+    assert sent("gpt-5", cache={"ttl": 7200}) == {"prompt_cache_retention": "24h"}
+    assert sent("gpt-5", cache={"ttl": 60}) == {}
 
 
 @pytest.mark.parametrize(

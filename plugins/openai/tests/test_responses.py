@@ -120,7 +120,8 @@ def test_a_whole_body():
         response_format=closed,
         max_tokens=5,
         think="low",
-        extra={"conversation": "c", "verbosity": "low", "extra_body": {"truncation": "auto"}},
+        cache="c",
+        extra={"verbosity": "low", "extra_body": {"truncation": "auto"}},
     ).call
     body = call.body.value
     assert (call.method, call.path) == ("POST", "/v1/responses")
@@ -257,6 +258,12 @@ def test_a_call_without_pieces_is_read_at_its_end():
     added = item("output_item.added", **CALLED)
     out = read(added, done, item("output_item.done", **CALLED, arguments=ARGUMENTS), ended())
     assert folded(out).tool_calls[0].arguments == {"city": "Oslo"}
+
+
+def test_a_call_that_was_cut_says_so_though_its_text_is_whole():
+    cut = item("output_item.done", **CALLED, arguments="{}", status="incomplete")
+    out = read(cut, ended("incomplete", incomplete_details={"reason": "max_output_tokens"}))
+    assert [event.incomplete for event in out if hasattr(event, "incomplete")] == [True]
 
 
 def test_a_server_that_numbers_no_item_is_read_once():

@@ -63,11 +63,6 @@ def test_a_model_is_described_by_its_name_or_as_tgi(call, name):
     assert (model.id, model.context_length) == (name, 1024)
 
 
-def test_another_name_is_not_there(call):
-    with routes() as server, pytest.raises(ModelNotFound, match=MODEL):
-        call(server, "describe", "tgi:other")
-
-
 def test_trap_5_behind_v1_alone_the_list_gives_the_name_and_no_time(call):
     with routes(**{"info": respond(404), "GET /v1/models": "models"}) as server:
         (model,) = call(server, "models")

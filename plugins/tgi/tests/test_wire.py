@@ -25,7 +25,6 @@ from multitap.testing import (
     client_closed,
     repeat,
     request,
-    respond,
     sse,
 )
 
@@ -35,7 +34,9 @@ THREE_CUTS = 3
 NAMES = [
     name
     for name in tgi_reader.names("test_recordings")
-    if (body := tgi_reader.recorded(name).body) and not body.startswith(b'data: {"error"')
+    if name not in tgi_reader.CHATS
+    and (body := tgi_reader.recorded(name).body)
+    and not body.startswith(b'data: {"error"')
 ]
 OK = {"choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": "stop"}]}
 USAGE = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}
@@ -168,16 +169,6 @@ def test_an_answer_goes_back_with_the_next_question(world):
     ]
 
 
-def test_the_key_goes_with_every_call_and_into_no_error(world):
-    with Server(script(respond(401))) as server:
-        here = world(tgi_config(server.url, api_key="sesame-street-1"), tgi_registry())
-        with pytest.raises(AuthenticationError) as caught:
-            here.call("chat", "hi")
-        here.close()
-        assert server.requests[0].headers["authorization"] == "Bearer sesame-street-1"
-    assert "sesame-street-1" not in f"{caught.value} {caught.value!r} {caught.value.to_dict()}"
-
-
 def test_what_is_not_to_be_had_is_warned_of_or_with_strict_refused(world):
     with Server(script(sse([OK]))) as server:
         answer = ask(world, server, call="chat", think="high", n=2)
@@ -232,10 +223,3 @@ def test_thinking_is_told_from_text(world):
         answer = ask(world, server, call="chat")
     assert thinking == "The user asks for the weather."
     assert (answer.reasoning.strip(), answer.text) == (thinking, text)
-
-
-def test_leaving_early_closes_the_connection(world):
-    word = {"choices": [{"index": 0, "delta": {"content": "Hi"}}]}
-    with Server([request, sse([word, client_closed])]) as server:
-        ask(world, server, after=lambda seen, _: False)
-        server.wait_until(lambda: server.connections[0].closed)

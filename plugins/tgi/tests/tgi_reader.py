@@ -1,7 +1,7 @@
 """Reads the recordings in the plainest way; imports nothing of Multitap.
 
-``recorded`` gives what was asked and answered; ``expected`` what a chat answer says, computed with
-``json.loads`` and loops alone.
+``recorded`` gives what was asked and answered; ``expected`` what a chat answer says, and ``says``
+the facts that a vector of the kit expects of it, computed with ``json.loads`` and loops alone.
 """
 
 import json
@@ -13,6 +13,14 @@ from recorded_traffic import read_recording
 RECORDINGS = Path(__file__).parent / "recordings"
 CHAT = "/v1/chat/completions"
 HELD = ("/tokenize", "/info", "/v1/models", "/health")
+
+CHATS = (
+    *("chat", "chat_stream", "chat_length", "chat_stream_length", "chat_stop", "chat_stream_stop"),
+    *("chat_stop_usage_stream", "chat_stream_length_inside_character", "keep_alive"),
+    *("tool_required", "tool_empty_parameters", "tool_empty_parameters_stream"),
+    *("tool_auto_stream", "tool_length_stream"),
+)
+"""The answers of chat that the kit is shown, `test_kit`; the other tests leave them to it."""
 
 CLAIMED = {
     # every refusal and every error inside a stream is a vector of `explain_tgi` or `stream_error`
@@ -108,3 +116,26 @@ def arguments(text):
         return json.loads("{}" if text == "{" else text)
     except ValueError:
         return None
+
+
+# ---- facts, as the kit's vectors expect them -----------------------------------------------------
+
+ENDS = {"stop": "complete", "length": "max_tokens", "stop_sequence": "stop_sequence"}
+
+
+def says(recorded):
+    """What a whole answer of chat says; a call that was cut before its name leaves no finish."""
+    found = expected(recorded.body, stops=json.loads(recorded.request).get("stop", ()))
+    ended = "tool_use" if found.calls else ENDS[found.finish or "length"]
+    prompt, written = found.counts
+    told = {}
+    if prompt is not None:
+        usage = {"input_tokens": prompt, "output_tokens": written}
+        told = {"usage": {**usage, "total_tokens": prompt + written}, "usage_source": "reported"}
+    calls = [list(call) for call in found.calls]
+    return {"text": found.text, "calls": calls, "stop_reason": ended, **told}
+
+
+def ids(recorded):
+    """The tokens of a text."""
+    return [token["id"] for token in json.loads(recorded.body)]

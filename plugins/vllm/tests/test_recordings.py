@@ -98,3 +98,15 @@ def test_every_recording_is_used_by_some_test():
     names = vllm_reader.all_names()
     used = {name for module in vllm_reader.CLAIMED for name in vllm_reader.names(module)}
     assert sorted(set(names) - used) == []
+
+
+def test_of_two_choices_only_the_one_without_a_call_is_complete():
+    call = {"index": 0, "id": "c", "function": {"name": "now", "arguments": "{}"}}
+    choices = [
+        {"index": 0, "message": {"tool_calls": [call]}, "finish_reason": "tool_calls"},
+        {"index": 1, "message": {"content": "Hi"}, "finish_reason": "tool_calls"},
+    ]
+    decoder = CHAT.chat(chat_request("tiny", "hi", stream=False)).decoder(Head(200, {}))
+    events = outputs_of(decoder, [json.dumps({"choices": choices}).encode()])
+    stops = [(e.choice, e.stop_reason) for e in events if isinstance(e, Stop)]
+    assert stops == [(1, "complete"), (0, "tool_use")]

@@ -254,3 +254,10 @@ def test_an_option_that_vllm_does_not_have_is_named(extra, says):
 def test_the_options_of_vllm_are_taken():
     extra = {"top_k": -1, "min_p": 0.1, "repetition_penalty": 1.2, "choice": ["a"], "priority": -3}
     assert checked(extra) == extra
+
+
+def test_a_prompt_that_is_not_to_be_found_has_a_salt_of_its_own():
+    assert sent(cache="talk 7") == {**BARE, "session_id": "talk 7"}
+    salts = [sent(cache=False)["cache_salt"] for _ in range(2)]
+    assert salts[0] != salts[1]
+    assert sent(cache=False, extra={"cache_salt": "mine"})["cache_salt"] == "mine"

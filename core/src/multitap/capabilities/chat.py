@@ -18,6 +18,7 @@ from multitap.messages import Message, Tool
 from multitap.work import Work
 
 __all__ = (
+    "CacheHint",
     "ChatModel",
     "ChatRequest",
     "DeclaresOptions",
@@ -155,6 +156,21 @@ class TextTools:
 
 
 @attrs.frozen(kw_only=True)
+class CacheHint:
+    """How the prompt may be cached: it changes no answer, only what is computed and paid again.
+
+    Attributes:
+        conversation: Calls with the same name begin alike, so they are best answered together.
+        ttl: Seconds for which the prompt will be wanted again, where the server is told.
+        keep: ``False``: nothing of this prompt is to be found by another call, or reused for it.
+    """
+
+    conversation: str | None = attrs.field(default=None, validator=optional(instance_of(str)))
+    ttl: float | None = attrs.field(default=None, validator=optional(instance_of((int, float))))
+    keep: bool = attrs.field(default=True, validator=instance_of(bool))
+
+
+@attrs.frozen(kw_only=True)
 class ChatRequest:
     """What to ask a model. ``None`` means "not asked for", so it is not sent; ``0`` is sent.
 
@@ -169,6 +185,7 @@ class ChatRequest:
         n: Answers to give.
         truncate: Cut a prompt that is too long, within a message.
         shift: Drop the oldest turns of a prompt that is too long.
+        cache: How the prompt may be cached.
         stream: Whether the caller reads the answer as it comes.
         extra: Options of this provider alone, sent as they are.
         metadata: The application's own notes on the call, for extensions; never sent.
@@ -189,6 +206,7 @@ class ChatRequest:
     n: int = 1
     truncate: bool = False
     shift: bool = False
+    cache: CacheHint | None = None
     stream: bool = True
     extra: Mapping[str, Any] = attrs.field(factory=dict)
     metadata: Mapping[str, Any] | None = attrs.field(default=None, repr=False)

@@ -204,7 +204,8 @@ class Flow(Generic[T]):
 
     # ---- the three shapes ----------------------------------------------------------------------
 
-    def _exchange(self, work: Exchange[T]) -> Steps[T]:
+    def _exchange(self, work: Exchange[T], *, more: bool = False) -> Steps[T]:
+        """One exchange; ``more``: others may follow it."""
         head = yield from self._answered(work.call)
         self.request_id = request_id(head.headers)
         if head.status >= 300:
@@ -215,7 +216,7 @@ class Flow(Generic[T]):
                 yield ending
                 return
         if not (yield from self._deliver(decoder.finish())):
-            yield from self._unended()
+            yield from self._unended(more=more)
         yield Done()
 
     def _local(self, work: LocalExchange[T]) -> Steps[T]:
@@ -257,7 +258,7 @@ class Flow(Generic[T]):
             return None, False
         if isinstance(step, Digest):
             return (yield from self._digest(step)), False
-        yield from self._retried(partial(self._exchange, step), _idempotent(step.call))
+        yield from self._retried(partial(self._exchange, step, more=True), _idempotent(step.call))
         return None, self._call.ends_with_stop
 
     def _digest(self, step: Digest) -> Steps[T]:
@@ -316,8 +317,8 @@ class Flow(Generic[T]):
         if self._watch is not None:
             self._watch.result_came()
 
-    def _unended(self) -> Steps[T]:
-        if self._call.ends_with_stop or not self._complete:
+    def _unended(self, *, more: bool = False) -> Steps[T]:
+        if self._call.ends_with_stop or not (self._complete or more):
             error = TruncatedStream("The answer ended before its end", phase="stream")
             yield from self._deliver([Failed(error)])
 

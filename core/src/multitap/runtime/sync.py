@@ -115,7 +115,7 @@ class Runtime(MediaVerbs):
             timeout: Seconds for the whole call.
             strict: Raise ``NotSupported`` where an option would only be a warning.
             options: ``messages, system, tools, tool_choice, response_format, max_tokens,
-                temperature, top_p, seed, stop, think, logprobs, n, truncate, shift, extra,
+                temperature, top_p, seed, stop, think, logprobs, n, truncate, shift, cache, extra,
                 metadata``.
 
         Raises:

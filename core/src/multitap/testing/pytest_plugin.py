@@ -14,6 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from multitap.testing.kit.rule import Broken, Rule
     from multitap.testing.kit.suite import Suite
+    from multitap.testing.kit.vector import Vector
 
 pytest.register_assert_rewrite("multitap.testing.kit")
 
@@ -40,12 +41,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if suite is None or rule is None or "vector" not in metafunc.fixturenames:
         return
     live = bool(metafunc.config.getoption("--multitap-live"))
-    asked, excused = live or suite.subject().in_process, bool(_excuse(suite, rule, live))
-    known = [] if excused else suite.questions_of(rule) if asked else suite.vectors_of(rule)
-    if not known and not excused and not (asked and suite.asks_itself(rule)):
-        reason = f"no vector is one of {' or '.join(rule.vectors.split())}"
-        metafunc.parametrize("vector", [pytest.param(None, marks=pytest.mark.skip(reason=reason))])
-        return
+    known = [] if why_skipped(suite, rule, live) else _asked_of(suite, rule, live)
     metafunc.parametrize("vector", known or [None], ids=[v.name for v in known] or ["none"])
 
 
@@ -55,7 +51,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left = config.stash.setdefault(_LEFT, {})
     for item, suite, rule in _checks(items):
         suite.live = live
-        if excuse := _excuse(suite, rule, live):
+        if excuse := why_skipped(suite, rule, live):
             item.add_marker(pytest.mark.skip(reason=excuse))
         elif named := _deviation(item, suite, rule):
             # strict only as a whole: it may be broken by some of the vectors
@@ -79,7 +75,7 @@ def _suite_of(cls: Any) -> type[Suite] | None:
     return cls if issubclass(cls, Suite) else None
 
 
-def _excuse(suite: type[Suite], rule: Rule, live: bool) -> str:
+def why_skipped(suite: type[Suite], rule: Rule, live: bool = False) -> str:
     """Why a rule is not checked of this plugin; empty where it is."""
     subject, capability = suite.subject(), rule.id.partition("/")[0]
     if capability != "plugin" and capability not in subject.capabilities:
@@ -88,7 +84,16 @@ def _excuse(suite: type[Suite], rule: Rule, live: bool) -> str:
         return "it is about recorded bytes, and a real server is asked"
     if rule.wire and subject.in_process:
         return f"{suite.provider} works in this process: there are no bytes on a wire"
+    asks_itself = (live or subject.in_process) and suite.asks_itself(rule)
+    if rule.vectors and not asks_itself and not _asked_of(suite, rule, live):
+        return f"no vector is one of {' or '.join(rule.vectors.split())}"
     return ""
+
+
+def _asked_of(suite: type[Suite], rule: Rule, live: bool) -> list[Vector]:
+    """The vectors, or where there are no bytes to show the questions, that a rule is checked with."""
+    asked = live or suite.subject().in_process
+    return suite.questions_of(rule) if asked else suite.vectors_of(rule)
 
 
 def _deviation(item: Any, suite: type[Suite], rule: Rule) -> str:

@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from multitap.testing.connection import ClientLeft, Connection
 from multitap.testing.gate import CEILING
@@ -29,6 +29,8 @@ from multitap.testing.steps import Script, client_closed, play
 from multitap.testing.wire import SecureWire, Wire
 
 __all__ = ("Server",)
+
+S = TypeVar("S", bound="Server")
 
 
 class Server:
@@ -90,7 +92,7 @@ class Server:
                 seen = ", ".join(map(repr, self.connections)) or "no connection"
                 raise AssertionError(f"It did not come true within {seconds:g} s: {seen}")
 
-    def __enter__(self) -> Server:
+    def __enter__(self: S) -> S:
         listener = self._listen()
         self._loop = asyncio.SelectorEventLoop()
         self._stop = asyncio.Event()
@@ -114,7 +116,7 @@ class Server:
             for fault in self.faults:
                 error.add_note(str(fault))
 
-    async def __aenter__(self) -> Server:
+    async def __aenter__(self: S) -> S:
         return self.__enter__()
 
     async def __aexit__(self, *ending: Any) -> None:

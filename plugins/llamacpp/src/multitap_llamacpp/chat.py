@@ -36,7 +36,7 @@ class LlamaChat:
     def options(self) -> Collection[str]:
         """What reaches the model."""
         sampling = ("max_tokens", "temperature", "top_p", "seed", "stop", "logprobs", "n")
-        return frozenset({*sampling, "tools", "tool_choice", "response_schema", "think"})
+        return frozenset({*sampling, "tools", "tool_choice", "response_schema", "think", "cache"})
 
     def chat(self, request: ChatRequest, /) -> LocalExchange[Event]:
         """The work that answers; the model is loaded first where it is not yet."""

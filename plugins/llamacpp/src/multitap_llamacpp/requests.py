@@ -25,6 +25,7 @@ PROFILE = Profile(
     tool_choices={"auto", "none", "required"},
     images=(),
     audio=(),
+    cache=lambda hint: {"cache_prompt": hint.keep},
 )
 EFFORTS: Mapping[ThinkLevel, str] = {
     "minimal": "low",

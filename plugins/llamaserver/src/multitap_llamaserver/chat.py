@@ -41,6 +41,7 @@ PROFILE = Profile(
     always_streams=True,
     logprobs_with_tools=False,
     parses_arguments=True,
+    cache=lambda hint: {"cache_prompt": hint.keep},
     base={"return_progress": True},
     first_byte=SILENCE,
 )

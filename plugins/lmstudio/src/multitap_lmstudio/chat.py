@@ -67,7 +67,7 @@ class AnswerRecords(ChatRecords):
         events = super().finish()
         written = self._usage.completion_tokens if self._usage else None
         if events and isinstance(events[-1], Stop) and not self._spoke and not written:
-            return [*(event for event in events if isinstance(event, Notice)), Failed(_empty())]
+            return [Failed(_empty())]
         return events
 
 

@@ -1,19 +1,20 @@
 """Chat over ``/v1/chat/completions`` or ``/v1/responses``, by the profile of the model.
 
-What the dialect does not know: ``conversation`` among the options becomes a ``prompt_cache_key``,
-so that OpenAI sends the turns of one conversation to where their beginning is cached; and
-``extra_body`` is laid into the request, for fields of other servers.
+What the dialect does not know: the conversation of a ``CacheHint`` becomes a ``prompt_cache_key``,
+so that OpenAI sends its turns to where their beginning is cached; and ``extra_body`` is laid into
+the request, for fields of other servers.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
+from functools import partial
+from hashlib import sha256
 from typing import Any
 
 import attrs
 
-from multitap.capabilities.chat import ChatRequest
+from multitap.capabilities.chat import CacheHint, ChatRequest
 from multitap.dialects.openai.completions import ChatCompletions
 from multitap.dialects.openai.profile import FIELDS
 from multitap.dialects.openai.responses import RESPONSE_FIELDS, Responses
@@ -26,6 +27,8 @@ from multitap_openai.server import Server
 
 __all__ = ("OpenAIChat", "multitap_chat")
 
+SHORT = 3600.0  # seconds; in memory a prompt is kept for at most an hour
+
 
 @attrs.frozen
 class OpenAIChat:
@@ -37,25 +40,29 @@ class OpenAIChat:
     def options(self) -> Collection[str]:
         """What reaches some model; where this one does not take it, a notice says so."""
         fields = RESPONSE_FIELDS if self.server.responds else FIELDS
-        return frozenset({*fields, "think", "tool_choice"})
+        return frozenset({*fields, "cache", "think", "tool_choice"})
 
     def chat(self, request: ChatRequest, /) -> Exchange[Event]:
         """One request."""
-        profile = profile_of(self.server, request.model, request.think)
+        found = profile_of(self.server, request.model, request.think)
+        profile = attrs.evolve(found, cache=partial(self._cached, request.model))
         api = Responses if self.server.responds else ChatCompletions
         model = api(self.server.backend, profile, explain=explain, headers=self.server.headers)
         return model.chat(attrs.evolve(request, extra=self._extra(request)))
 
     def _extra(self, request: ChatRequest) -> dict[str, Any]:
         extra = dict(request.extra)
-        conversation = extra.pop("conversation", None)
-        if conversation is not None:
-            extra.setdefault("prompt_cache_key", self._cache_key(request.model, conversation))
         return {**extra.pop("extra_body", {}), **extra}
 
-    def _cache_key(self, model: str, conversation: str) -> str:
-        said = f"{self.server.backend.id}:{model}:{conversation}"
-        return f"multitap:{hashlib.sha256(said.encode()).hexdigest()[:20]}"
+    def _cached(self, model: str, hint: CacheHint) -> dict[str, Any]:
+        """The key is of this backend, this model and this conversation alone."""
+        told: dict[str, Any] = {}
+        if hint.conversation is not None:
+            said = f"{self.server.backend.id}:{model}:{hint.conversation}"
+            told["prompt_cache_key"] = f"multitap:{sha256(said.encode()).hexdigest()[:20]}"
+        if hint.ttl is not None and hint.ttl > SHORT:
+            told["prompt_cache_retention"] = "24h"
+        return told
 
 
 @hookimpl

@@ -11,11 +11,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from secrets import token_urlsafe
 from typing import Any
 
 import attrs
 
-from multitap.capabilities.chat import ChatRequest, ThinkLevel
+from multitap.capabilities.chat import CacheHint, ChatRequest, ThinkLevel
 from multitap.dialects.openai.completions import ChatCompletions
 from multitap.dialects.openai.profile import Profile
 from multitap.errors import BadRequest
@@ -43,8 +44,16 @@ THINK: Mapping[ThinkLevel, Mapping[str, Any]] = {
     "high": _level("high"),
 }
 
+
+def _cached(hint: CacheHint) -> Mapping[str, Any]:
+    """Prompts that begin alike share a cache by themselves; a salt of its own keeps one apart."""
+    told = {} if hint.conversation is None else {"session_id": hint.conversation}
+    return told if hint.keep else {**told, "cache_salt": token_urlsafe()}
+
+
 PROFILE = Profile(
     provider="vllm",
+    cache=_cached,
     think=THINK,
     audio=frozenset({"wav", "mp3", "flac", "ogg", "m4a", "webm"}),
     first_byte=SILENCE,

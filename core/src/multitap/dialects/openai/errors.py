@@ -53,7 +53,7 @@ _STATUS_OF_WORD = {
     "validation": 422,
 }
 _OVERFLOW_WORDS = {"context_length_exceeded", "exceed_context_size_error"}
-_FILTER_WORDS = {"content_filter", "content_policy_violation"}
+_FILTER_WORDS = {"content_filter", "content_policy_violation", "moderation_blocked"}
 _OVERFLOW = re.compile(
     r"(?i)exceeds the available context size|maximum context length|prompt is too long"
     r"|greater than the context length|context size has been exceeded|must have less than"

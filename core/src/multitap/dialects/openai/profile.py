@@ -11,12 +11,12 @@ is, so what a server alone does is either a field here, or a step of the plugin'
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 import attrs
 
-from multitap.capabilities.chat import ThinkLevel
+from multitap.capabilities.chat import CacheHint, ThinkLevel
 
 __all__ = ("EFFORTS", "FIELDS", "Profile", "SystemPolicy")
 
@@ -77,6 +77,7 @@ class Profile:
         json_objects: Whether any JSON object can be asked for; else a schema of one is sent.
         parses_arguments: Whether it reads the arguments of earlier calls, and refuses those that
             are no JSON.
+        cache: How a hint for the prompt's cache is written; ``None``: the server takes none.
         base: Fields that every body has.
         first_byte: Seconds of silence before the answer that mean nothing; ``None``: policy.
         idle: Seconds of silence within the answer that mean nothing; ``None``: policy.
@@ -103,6 +104,7 @@ class Profile:
     logprobs_with_tools: bool = True
     json_objects: bool = True
     parses_arguments: bool = False
+    cache: Callable[[CacheHint], Mapping[str, Any]] | None = None
     base: Mapping[str, Any] = attrs.field(factory=dict)
     first_byte: float | None = None
     idle: float | None = None
@@ -112,4 +114,5 @@ class Profile:
         """The fields of ``ChatRequest`` that reach the server, in one way or another."""
         thinking = {"think"} if self.think else set()
         choosing = {"tool_choice"} if "tools" in self.fields else set()
-        return frozenset({*self.fields, *thinking, *choosing})
+        caching = {"cache"} if self.cache else set()
+        return frozenset({*self.fields, *thinking, *choosing, *caching})

@@ -55,6 +55,7 @@ def encode_chat(request: ChatRequest, profile: Profile) -> tuple[dict[str, Any],
         **_streaming(request, profile),
         **_options(request, profile),
         **_format(request, profile, notices),
+        **_caching(request, profile, notices),
     }
     return _laid_over(body, thinking, request.extra, {*profile.base, *thinking}), notices
 
@@ -115,6 +116,16 @@ def _thinking(request: ChatRequest, profile: Profile, notices: list[Notice]) -> 
     effective, told = adjusted_think(level, profile.think)
     notices += told
     return profile.think[effective] if effective else {}
+
+
+def _caching(request: ChatRequest, profile: Profile, notices: list[Notice]) -> Mapping[str, Any]:
+    if request.cache is None or profile.cache is None:
+        return {}
+    told = profile.cache(request.cache)
+    if not told:
+        message = "The server has no option for this hint; its own cache is as it always is."
+        notices.append(Notice("unsupported_option", message, "cache"))
+    return told
 
 
 def _format(request: ChatRequest, profile: Profile, notices: list[Notice]) -> dict[str, Any]:

@@ -74,7 +74,9 @@ def response_body(body: Mapping[str, Any]) -> dict[str, Any]:
     included = ["reasoning.encrypted_content"] if "reasoning" in rest else []
     if rest.pop("logprobs", False):
         included.append("message.output_text.logprobs")
-    rest.pop("stream_options", None)
+    options = {**rest.pop("stream_options", {})}
+    options.pop("include_usage", None)  # a response always has its usage
+    rest |= {"stream_options": options} if options else {}
     return {**written, **({"include": included} if included else {}), **rest}
 
 
@@ -106,8 +108,9 @@ def _part(part: Mapping[str, Any]) -> dict[str, Any]:
 
 def _flat(wrapped: Mapping[str, Any]) -> dict[str, Any]:
     """What chat completions have under the name of its type, beside the type."""
-    inner = wrapped.get(wrapped["type"])
-    return {"type": wrapped["type"], **inner} if isinstance(inner, Mapping) else dict(wrapped)
+    kind = wrapped.get("type")
+    inner = wrapped.get(kind) if isinstance(kind, str) else None
+    return {"type": kind, **inner} if isinstance(inner, Mapping) else dict(wrapped)
 
 
 @attrs.frozen

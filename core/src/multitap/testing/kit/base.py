@@ -36,6 +36,8 @@ class Base:
         config: What ``llm.toml`` is to say beside the endpoint: settings, a default model.
         deviations: Rules that are known to be broken, and why; one that is kept after all fails.
             ``chat/cuts[hello]`` is the rule with one vector alone.
+        rest: Where this class checks a part of the provider with other settings: the class that
+            checks all of it.
     """
 
     provider: ClassVar[str]
@@ -43,6 +45,7 @@ class Base:
     model: ClassVar[str] = "model"
     config: ClassVar[Mapping[str, Any]] = {}
     deviations: ClassVar[Mapping[str, str]] = {}
+    rest: ClassVar[Union[type[Base], None]] = None
     live: ClassVar[bool] = False
 
     # ---- for a plugin to override ----------------------------------------------------------------
@@ -98,6 +101,11 @@ class Base:
         capability, wanted = rule.id.partition("/")[0], set(rule.vectors.split())
         known = [each for each in cls.known_vectors() if each.ask.capability == capability]
         return [vector for vector in known if vector.kinds & wanted]
+
+    @classmethod
+    def streams(cls) -> list[Vector]:
+        """The vectors that are whole streams of chat, the smallest first."""
+        return [v for v in cls.known_vectors() if v.ask.verb == "stream" and v.kind == "streams"]
 
     @classmethod
     def questions_of(cls, rule: Rule) -> list[Vector]:

@@ -7,56 +7,55 @@ from typing import Any
 
 from multitap.engine.call import Call
 from multitap.runtime.media import MediaCalls
-from multitap.testing.kit.subject import Subject
+from multitap.testing.kit.subject import NOWHERE, Subject
 from multitap.testing.kit.vector import Ask
 from multitap.testing.worlds import World
 
 __all__ = ("ask_runtime", "call_of", "items_of")
 
-NOWHERE = "http://127.0.0.1:9"
-
-Maker = Callable[..., Call[Any]]
-
-_CALLS: Mapping[str, Callable[[MediaCalls], Maker]] = {
-    "chat": lambda p: lambda a, **o: p.chat(a, None, stream=False, **_chat(o)),
-    "stream": lambda p: lambda a, **o: p.chat(a, None, stream=True, **_chat(o)),
-    "embed": lambda p: lambda a, **o: p.embed(a, None, **o)[1],
-    "rerank": lambda p: lambda a, b, **o: p.rerank(a, b, None, **o)[1],
-    "tokenize": lambda p: lambda a, special=False: p.tokenize(a, None, special=special),
-    "detokenize": lambda p: lambda a: p.detokenize(a, None),
-    "transcribe": lambda p: lambda a, **o: p.transcribe(a, None, stream=False, **o),
-    "transcribe_stream": lambda p: lambda a, **o: p.transcribe(a, None, stream=True, **o),
-    "speak": lambda p: lambda a, **o: p.speak(a, None, stream=False, **o),
-    "speak_stream": lambda p: lambda a, **o: p.speak(a, None, stream=True, **o),
-    "voices": lambda p: lambda: p.voices(None, None),
-    "moderate": lambda p: lambda a: p.moderate(a, None, None)[1],
-    "draw": lambda p: lambda a, **o: p.draw(a, None, **o)[1],
-    "describe": lambda p: lambda a: p.describe(a, None),
-    "pull": lambda p: lambda a: p.pull(a, None),
-    "pull_stream": lambda p: lambda a: p.pull(a, None),
-    "load": lambda p: lambda a: p.lifecycle("load", a),
-    "unload": lambda p: lambda a: p.lifecycle("unload", a),
-    "delete": lambda p: lambda a: p.lifecycle("delete", a),
-    "copy": lambda p: lambda a, b: p.copy(a, b, None),
-    "create": lambda p: lambda a, **o: p.create(a, None, **o),
+_CALLS: Mapping[str, Callable[..., Call[Any]]] = {
+    "embed": lambda parts, texts, **asked: parts.embed(texts, None, **asked)[1],
+    "rerank": lambda parts, query, texts, **asked: parts.rerank(query, texts, None, **asked)[1],
+    "tokenize": lambda parts, text, special=False: parts.tokenize(text, None, special=special),
+    "detokenize": lambda parts, ids: parts.detokenize(ids, None),
+    "transcribe": lambda parts, audio, **asked: parts.transcribe(
+        audio, None, stream=False, **asked
+    ),
+    "transcribe_stream": lambda parts, audio, **asked: parts.transcribe(
+        audio, None, stream=True, **asked
+    ),
+    "speak": lambda parts, text, **asked: parts.speak(text, None, stream=False, **asked),
+    "speak_stream": lambda parts, text, **asked: parts.speak(text, None, stream=True, **asked),
+    "voices": lambda parts: parts.voices(None, None),
+    "moderate": lambda parts, texts: parts.moderate(texts, None, None)[1],
+    "draw": lambda parts, prompt, **asked: parts.draw(prompt, None, **asked)[1],
+    "describe": lambda parts, model: parts.describe(model, None),
+    "pull": lambda parts, model: parts.pull(model, None),
+    "pull_stream": lambda parts, model: parts.pull(model, None),
+    "load": lambda parts, model: parts.lifecycle("load", model),
+    "unload": lambda parts, model: parts.lifecycle("unload", model),
+    "delete": lambda parts, model: parts.lifecycle("delete", model),
+    "copy": lambda parts, source, name: parts.copy(source, name, None),
+    "create": lambda parts, model, **asked: parts.create(model, None, **asked),
 }
+"""Each verb but those of chat, and those that are about a whole backend."""
+
 _OF_A_BACKEND = ("models", "running", "validate")
-
-
-def _chat(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {"timeout": None, "strict": False, **options}
 
 
 def call_of(subject: Subject, ask: Ask) -> Call[Any]:
     """What is to be done for a question; what the plugin refuses at once is raised."""
-    parts = MediaCalls(subject.config_at(NOWHERE), subject.registry)
+    config, options = subject.config_at(NOWHERE), dict(ask.options)
+    if ask.verb != "validate" and "model" in options:
+        config["defaults"]["model"] = options.pop("model")
+    parts = MediaCalls(config, subject.registry)
     if ask.verb == "models":
         return parts.models(subject.provider, None, patient=True)
     if ask.verb == "running":
         return parts.running(subject.provider, None, patient=True)
     if ask.verb == "validate":
-        return parts.validate(parts.to_validate(subject.provider, ask.options.get("model")), None)
-    return _CALLS[ask.verb](parts)(*ask.args, **ask.options)
+        return parts.validate(parts.to_validate(subject.provider, options.get("model")), None)
+    return _CALLS[ask.verb](parts, *ask.args, **options)
 
 
 def ask_runtime(world: World, provider: str, ask: Ask) -> Any:

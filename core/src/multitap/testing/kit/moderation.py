@@ -75,8 +75,8 @@ class ModerationSuite(Suite):
             expected = {"flagged": vector.expect["flagged"]}
             assert_says(facts_of_judgements(items), expected, vector)
         if self.subject().in_process and wanted > 1:
-            backwards = Ask(verb="moderate", args=(asked[::-1],))
-            again = answered(self, Vector.question(vector.name, backwards))
+            ask = attrs.evolve(vector.ask, args=(asked[::-1],))
+            again = answered(self, attrs.evolve(vector, ask=ask))
             if again[::-1] != items:
                 raise Finding(again[::-1], expected=items, smallest=f"{vector}, backwards")
 

@@ -20,6 +20,8 @@ demo/add is broken. One and one are two.
 from __future__ import annotations
 
 import functools
+import os
+import sysconfig
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,12 +30,14 @@ from typing import Any, TypeVar
 import attrs
 
 import multitap
+from multitap.errors import ConfigError, PluginError
 from multitap.testing.finding import Finding
 
 __all__ = ("Broken", "Rule", "rule", "rules_of", "told")
 
 F = TypeVar("F", bound=Callable[..., Any])
 OURS = str(Path(multitap.__file__).parent)
+PYTHONS = sysconfig.get_path("stdlib") + os.sep
 LONGEST = 4000
 
 
@@ -67,9 +71,12 @@ class Rule:
 class Broken(AssertionError):
     """A plugin breaks a rule; the text says which, what was seen, and what to do."""
 
-    def __init__(self, rule: Rule, finding: Finding, provider: str = "") -> None:
-        super().__init__(rule, finding, provider)
+    def __init__(
+        self, rule: Rule, finding: Finding, provider: str = "", mend: str | None = None
+    ) -> None:
+        super().__init__(rule, finding, provider, mend)
         self.rule, self.finding, self.provider = rule, finding, provider
+        self.mend = rule.mend if mend is None else mend
 
     def __str__(self) -> str:
         who = f" by {self.provider}" if self.provider else ""
@@ -78,7 +85,7 @@ class Broken(AssertionError):
             "input": found.smallest,
             "expected": found.expected,
             "came": found.came,
-            "mend it": self.rule.mend,
+            "mend it": self.mend,
             "see": self.rule.page,
         }
         lines = [_row(name, value) for name, value in rows.items() if value != ""]
@@ -108,6 +115,8 @@ def rule(id: str, says: str, **facts: Any) -> Callable[[F], F]:  # noqa: A002 - 
                 raise
             except AssertionError as finding:
                 raise Broken(known, _with_input(finding, asked), provider) from None
+            except (ConfigError, PluginError) as error:  # it comes before what the rule is about
+                raise Broken(known, Finding(told(error), smallest=asked), provider, "") from error
             except Exception as error:
                 raise Broken(known, Finding(told(error), smallest=asked), provider) from error
 
@@ -133,9 +142,15 @@ def told(error: Exception) -> str:
 def _places(error: BaseException | None) -> Iterator[str]:
     while error is not None:
         for frame in traceback.extract_tb(error.__traceback__):
-            if not frame.filename.startswith(OURS):
+            if _is_foreign(frame.filename):
                 yield f"{frame.filename}:{frame.lineno}, in {frame.name}: {frame.line}"
         error = error.__cause__
+
+
+def _is_foreign(file: str) -> bool:
+    """Is it neither ours nor Python's own?"""
+    pythons = file.startswith(PYTHONS) and "site-packages" not in file
+    return not pythons and not file.startswith(OURS)
 
 
 def rules_of(suite: type) -> list[Rule]:

@@ -60,8 +60,9 @@ class Subject:
 
     @property
     def rows(self) -> list[Row]:
-        """Its lines in the table of who offers what."""
-        return [row for row in self.registry.capabilities() if row.provider == self.provider]
+        """Its lines in the table of who offers what, but for those that are denied."""
+        known = [row for row in self.registry.capabilities() if row.provider == self.provider]
+        return [row for row in known if row.state != "denied"]
 
     @cached_property
     def capabilities(self) -> frozenset[str]:
@@ -120,4 +121,7 @@ class Subject:
         """Does it work here, so that no byte of it goes over a wire?"""
         if not self.capabilities or self.info.endpoint:
             return False
-        return "chat" not in self.capabilities or isinstance(self.chat("hi"), LocalExchange)
+        try:
+            return "chat" not in self.capabilities or isinstance(self.chat("hi"), LocalExchange)
+        except Exception:
+            return False  # each rule will tell of it

@@ -78,7 +78,8 @@ class Suite(Base):
         mend="Name the suite among the base classes; its vectors go into the same folder.",
     )
     def test_every_declared_capability_has_its_suite(self) -> None:
-        suites = {name for base in type(self).__mro__ if (name := vars(base).get("capability"))}
+        bases = [*type(self).__mro__, *(self.rest.__mro__ if self.rest else ())]
+        suites = {name for base in bases if (name := vars(base).get("capability"))}
         missing = sorted(self.subject().capabilities - suites, key=CAPABILITIES.index)
         if missing:
             names = ", ".join(f"{name.title()}Suite" for name in missing)
@@ -95,7 +96,8 @@ class Suite(Base):
         wire=True,
     )
     def test_every_declared_capability_has_a_vector(self) -> None:
-        known = [(vector.ask.capability, vector.kind) for vector in self.known_vectors()]
+        vectors = [*self.known_vectors(), *(self.rest.known_vectors() if self.rest else ())]
+        known = [(vector.ask.capability, vector.kind) for vector in vectors]
         whole = {capability for capability, kind in known if kind in ("answers", "streams")}
         missing = sorted(self.subject().capabilities - whole, key=CAPABILITIES.index)
         if "chat" not in missing and "chat" in self.subject().capabilities:
@@ -201,7 +203,7 @@ class Suite(Base):
                     expected="each has an object of its own",
                     smallest=f"multitap_{capability} for two sections of llm.toml",
                 )
-        stream = next((v for v in self.known_vectors() if v.kind == "streams"), None)
+        stream = next(iter(self.streams()), None)
         if "chat" in subject.capabilities and not subject.in_process and stream:
             self._ask_in_turn(stream)
 
@@ -211,7 +213,8 @@ class Suite(Base):
             config = subject_config(self, first.url, second.url)
             with Blocking(config, self.subject().registry) as here:
                 for backend in (self.provider, "other") * 2:
-                    here.stream("hi", model=f"{backend}:{self.model}")
+                    asked = {**vector.ask.options, "model": f"{backend}:{self.model}"}
+                    here.stream(*vector.ask.args, **asked)
         for server, key, foreign in ((first, "one", "two"), (second, "two", "one")):
             sent = [request.raw for request in server.requests]
             bodies = [request.body for request in server.requests]

@@ -102,7 +102,7 @@ class TokenizeSuite(Suite):
             said = vector.expect.get("text", found.text)
             assert_says({"text": found.text}, {"text": said}, vector)
             return
-        played = self._joined(list(found.ids))
+        played = self._joined(vector, list(found.ids))
         if played is None or isinstance(played.failure, NotSupported):
             return
         if played.failure is not None or played.outputs[-1].text != vector.ask.args[0]:
@@ -114,20 +114,23 @@ class TokenizeSuite(Suite):
         "tokenize/special",
         "special=True makes a difference, in the request or in what is read.",
         mend="Send the server's option for it; name the rule in `deviations` where there is none.",
-        vectors="answers",
         wire=True,
     )
-    def test_tokenize_special(self, vector: Vector) -> None:
-        if vector.ask.verb != "tokenize":
-            return
-        with_it = replayed(self, vector, special=True)
-        without = replayed(self, vector, special=False)
-        if (with_it.calls, with_it.outputs) == (without.calls, without.outputs):
+    def test_tokenize_special(self) -> None:
+        splits = [v for v in self.known_vectors() if v.ask.verb == "tokenize"]
+        known = [vector for vector in splits if vector.kind == "answers"]
+        if known and not any(self._is_heard(vector) for vector in known):
             raise Finding(
                 "requests and results are the same",
-                expected="a difference",
-                smallest=f"{vector} with special=True",
+                expected="a difference, with one of the vectors at least",
+                smallest=f"{known[0]} with special=True",
             )
+
+    def _is_heard(self, vector: Vector) -> bool:
+        """Does it change the request, or what is read? Not every text has such tokens around it."""
+        with_it = replayed(self, vector, special=True)
+        without = replayed(self, vector, special=False)
+        return (with_it.calls, with_it.outputs) != (without.calls, without.outputs)
 
     @rule(
         "tokenize/texts",
@@ -143,14 +146,15 @@ class TokenizeSuite(Suite):
         wanted = (TEXT,) if texts else map(str, IDS)
         assert_sends(played, wanted, f"{ask.verb}({ask.args[0]!r})")
 
-    def _joined(self, ids: list[int]) -> Played | None:
+    def _joined(self, vector: Vector, ids: list[int]) -> Played | None:
         """What becomes of ids; ``None``: that was not recorded."""
-        ask = Ask(verb="detokenize", args=(ids,))
         if self.subject().in_process:
-            return replayed(self, Vector.question("detokenize", ask))
-        for vector in self.known_vectors():
-            if vector.ask.verb == "detokenize" and list(vector.ask.args[0]) == ids:
-                return replayed(self, vector)
+            of = {name: asked for name, asked in vector.ask.options.items() if name == "model"}
+            ask = Ask("detokenize", (ids,), of)
+            return replayed(self, attrs.evolve(vector, ask=ask))
+        for known in self.known_vectors():
+            if known.ask.verb == "detokenize" and list(known.ask.args[0]) == ids:
+                return replayed(self, known)
         return None
 
 

@@ -9,8 +9,9 @@ It is a recording's JSON file (see ``multitap.testing.Recording``) with two more
       "expect": {"text": "Hello", "stop_reason": "complete"}
     }
 
-``ask`` is a verb of ``Runtime`` and what it is called with, the model left out (the verbs about
-one model have its id as an argument, those about a whole backend have none); a file is
+``ask`` is a verb of ``Runtime`` and what it is called with, the model left out where it is the
+class's own (the verbs about one model have its id as an argument, those about a whole backend have
+none); a file is
 ``{"file": "hello.wav"}``, which lies beside. ``expect`` holds what the result has to say, or the
 ``error`` that has to be raised; a fact that it does not name is not looked at. Where a question
 takes several requests, ``beside`` names the recordings of the others, in their order.
@@ -93,6 +94,41 @@ class Vector:
         silence = b"HTTP/1.1 204 No Content\r\n\r\n"
         nothing = Recording(scenario=name, request=b"GET / HTTP/1.1\r\n\r\n", reads=(silence,))
         return cls(name=name, ask=ask, recording=nothing, expect={})
+
+    @classmethod
+    def by_hand(
+        cls,
+        name: str,
+        ask: Ask,
+        asked: str,
+        said: bytes,
+        expect: Mapping[str, Any],
+        *,
+        status: int = 200,
+        beside: Sequence[Recording] = (),
+        **headers: str,
+    ) -> Vector:
+        """One that nobody recorded, such as the documentation of a server shows it.
+
+        Args:
+            name: For reports.
+            ask: What is asked of ``Runtime``.
+            asked: Method and path of the request, such as ``POST /v1/moderations``.
+            said: The body of the answer.
+            expect: What is to come of it.
+            status: The answer's status.
+            beside: Further exchanges that the question takes.
+            headers: The answer's headers; ``_`` stands for ``-``.
+        """
+        lines = [f"{key.replace('_', '-')}: {value}" for key, value in headers.items()]
+        head = [f"HTTP/1.1 {status} By hand", f"content-length: {len(said)}", *lines, "", ""]
+        sent = json.dumps({"stream": ask.streamed})
+        exchange = Recording(
+            scenario=name,
+            request=f"{asked} HTTP/1.1\r\n\r\n{sent}".encode(),
+            reads=("\r\n".join(head).encode("latin-1") + said,),
+        )
+        return cls(name=name, ask=ask, recording=exchange, expect=expect, beside=beside)
 
     @classmethod
     def load(cls, path: Path) -> Vector:

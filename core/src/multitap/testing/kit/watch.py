@@ -24,7 +24,10 @@ Watcher = Callable[[str, tuple[Any, ...]], None]
 _watchers: list[Watcher] = []
 _hooked = False
 
-INSTALLED = str(Path(multitap.__file__).parent / "registry" / "installed")
+NOT_THE_PLUGINS = (
+    str(Path(multitap.__file__).parent / "registry" / "installed"),  # looks at what is there
+    "<frozen importlib",  # imports open the files of modules, once
+)
 
 IO = {
     "open": "opened",
@@ -105,17 +108,17 @@ def input_output() -> Iterator[list[str]]:
     here = threading.get_ident()
 
     def watch(event: str, args: tuple[Any, ...]) -> None:
-        if event in IO and threading.get_ident() == here and not _by_registry():
+        if event in IO and threading.get_ident() == here and not _by_python():
             seen.append(f"{IO[event]} {_object(event, args)}".strip())
 
     with _watching(watch):
         yield seen
 
 
-def _by_registry() -> bool:
-    """Does the registry look what is installed? That is not the plugin's doing."""
+def _by_python() -> bool:
+    """Is a module imported, or what is installed looked at? That is not the plugin's doing."""
     frames = traceback.walk_stack(sys._getframe(3))
-    return any(frame.f_code.co_filename.startswith(INSTALLED) for frame, _ in frames)
+    return any(frame.f_code.co_filename.startswith(NOT_THE_PLUGINS) for frame, _ in frames)
 
 
 def _object(event: str, args: tuple[Any, ...]) -> str:

@@ -98,7 +98,7 @@ class Answering(ChatBase):
         live=True,
     )
     def test_threads_do_not_mix_up_their_questions(self) -> None:
-        known = [v for v in self.known_vectors() if v.kind == "streams"]
+        known = self.streams()
         if known and not self.live and not self.subject().in_process:
             self._on_a_wire(known)
         elif self.live or self.subject().in_process or self.server() is not None:
@@ -116,7 +116,7 @@ class Answering(ChatBase):
             return fitting[0].recording.answer() if fitting else respond(404)
 
         with self.answering(Blocking, script=repeat(request, answer)) as (here, server):
-            found = _at_once(prompts, lambda prompt: here.stream(prompt)[1].answer)
+            found = _at_once(prompts, lambda p: here.stream(p, **answers[p].ask.options)[1].answer)
             sent = [sent_by(each).text for each in server.requests]
         for prompt in prompts:
             if sum(prompt in each for each in sent) != 1:
@@ -148,7 +148,7 @@ class Answering(ChatBase):
         wire=True,
     )
     def test_the_key_reaches_the_server_alone(self) -> None:
-        vector = next((v for v in self.known_vectors() if v.kind == "streams"), None)
+        vector = next(iter(self.streams()), None)
         if vector is None:
             pytest.skip("no vector is a stream of chat")
         info = self.subject().info.key

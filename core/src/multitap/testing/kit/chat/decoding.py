@@ -160,9 +160,7 @@ class Decoding(ChatBase):
     @classmethod
     def speed(cls) -> Iterator[str]:
         """How long the decoder takes for a token, in a line for the terminal."""
-        known = [v for v in cls.known_vectors() if v.ask.capability == "chat"]
-        streams = [v for v in known if v.kind == "streams"]
-        if streams:
+        if streams := cls.streams():
             suite, vector = cls(), streams[-1]
             made, recorded = suite.exchange(vector), vector.recording
             tokens, seconds = _timed(lambda: made.decoder(recorded.head), recorded.body)

@@ -126,7 +126,8 @@ class History(Asking):
         results = [Message("tool", [ToolResult(c.id, "kit-rain", c.name)]) for c in calls]
         talk = [Message("user", FIRST), answer, *(results or [Message("user", "kit: sure?")])]
         found = ask(messages=talk)
-        lost = [value for value in values if found.sent is None or value not in found.sent.text]
+        sent = [leaf for leaf in found.leaves.values() if isinstance(leaf, str)]
+        lost = [value for value in values if not any(value in leaf for leaf in sent)]
         if lost:
             raise Finding(found, expected=f"{lost} in the request", smallest=f"{vector}, sent back")
 

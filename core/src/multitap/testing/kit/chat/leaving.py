@@ -81,7 +81,7 @@ class Leaving(ChatBase):
     def test_leaving_early_ends_the_work(self, world: Any) -> None:
         if self.subject().in_process and not self.live:
             self._returns_when_told()
-        known = [v for v in self.known_vectors() if v.kind == "streams" and self._prefix(v)]
+        known = [v for v in self.streams() if self._prefix(v)]
         if known and not self.live and not self.subject().in_process:
             self._leave_a_server(world, known[0])
         elif self.live or self.subject().in_process or self.server() is not None:
