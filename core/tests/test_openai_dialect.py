@@ -531,7 +531,12 @@ def test_nothing_follows_an_error():
         (400, b'{"error": "m", "error_type": "rate_limit_error"}', errors.RateLimited, "m"),
         (400, b'{"error": "m", "type": "rate_limit_error"}', errors.RateLimited, "m"),
         (502, b"<html><head><title>Bad gateway</title>", errors.ProviderDown, "Bad gateway"),
-        (500, b"", errors.ProviderDown, "does not say"),
+        (
+            500,
+            b"",
+            errors.ProviderDown,
+            "The server answered 500 Internal Server Error, and nothing else",
+        ),
         (503, b"no healthy upstream", errors.Overloaded, "no healthy upstream"),
         (400, b'{"error":"bad"}', errors.BadRequest, "bad"),
         (413, b'{"message":"big"}', errors.BadRequest, "big"),

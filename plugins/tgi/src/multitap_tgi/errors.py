@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ("explain_tgi", "stream_error")
 
 _SILENT = {
-    401: "TGI wants its API key: it is missing or wrong",
+    401: "TGI wants its API key, which is missing or wrong",
     404: "There is no such path at this endpoint",
     405: "This path does not take the method",
 }
@@ -42,7 +42,7 @@ def explain_tgi(reply: HttpReply) -> BackendError:
 
     >>> from multitap.work import HttpReply
     >>> explain_tgi(HttpReply(401, {}, b""))
-    AuthenticationError('TGI wants its API key: it is missing or wrong')
+    AuthenticationError('TGI wants its API key, which is missing or wrong')
     """
     body = reply_json(reply)
     if isinstance(body, dict):
