@@ -104,8 +104,9 @@ def absence(table: Table, capability: str, backend: Backend) -> MultitapError:
         )
     have = sorted({name for kind, name in table.usable if kind == capability})
     who = f"Installed providers that have it: {', '.join(have)}" if have else "No installed one has"
+    reasons = (table.infos[claim].absent.get(capability) for claim in claims)
     return NotSupported(
-        f"{provider} has no {capability}",
+        next(filter(None, reasons), f"{provider} has no {capability}"),
         backend=backend.id,
         hint=f"{who}; `multitap capabilities` lists them all.",
     )

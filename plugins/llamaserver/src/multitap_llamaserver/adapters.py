@@ -1,7 +1,8 @@
 """LoRA adapters that a llama-server was started with: their names, numbers and scales.
 
 A name is that of the file without ``.gguf``. A request that gives scales takes those that it does
-not give as 0, so all are always sent.
+not give as 0, so all are always sent. One that gives none may get what was computed for the scales
+of an earlier request, out of the server's cache; with all of them given, that does not happen.
 """
 
 from __future__ import annotations

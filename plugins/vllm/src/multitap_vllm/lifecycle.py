@@ -28,8 +28,8 @@ __all__ = ("VllmLifecycle", "multitap_lifecycle")
 
 Doing = Generator[Any, Any, Any]
 
-SLEEPING = "Start vLLM with VLLM_SERVER_DEV_MODE=1 in its environment and --enable-sleep-mode."
-ADAPTING = "Start vLLM with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 in its environment and --enable-lora."
+SLEEPING = "Start vLLM with VLLM_SERVER_DEV_MODE=1 and --enable-sleep-mode."
+ADAPTING = "Start vLLM with VLLM_ALLOW_RUNTIME_LORA_UPDATING=1 and --enable-lora."
 
 
 @attrs.frozen
