@@ -7,16 +7,12 @@ import json
 import llamaserver_reader as reader
 import pytest
 from llamaserver_here import llamaserver_config, llamaserver_registry
-from scripted_llamaserver import chat, embed, rerank
+from scripted_llamaserver import ADAPTERS, chat, embed, rerank
 
 from multitap.errors import BadRequest
 from multitap.testing import WORLDS, Server, repeat, when
 from multitap.testing import json as json_answer
 
-ADAPTERS = [
-    {"id": 0, "path": "/adapters/style.gguf", "scale": 1.0},
-    {"id": 1, "path": "C:\\adapters\\law.gguf", "scale": 0.25},
-]
 NOWHERE = json_answer({"error": {"code": 404, "message": "File Not Found"}}, 404)
 
 
