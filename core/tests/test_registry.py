@@ -542,6 +542,13 @@ def test_a_missing_capability_says_why_where_its_plugin_does(install):
     assert caught.value.message == "Acme ranks nothing"
 
 
+def test_a_missing_capability_is_missing_where_nothing_of_its_provider_may_be_used(install):
+    install("multitap-acme", [("chat", "acme = acme_plugin.chat")])
+
+    with pytest.raises(NotSupported, match="acme has no rerank"):
+        registry(deny=["multitap-acme"]).build("rerank", acme())
+
+
 def test_an_unknown_capability_is_the_callers_error():
     with pytest.raises(ConfigError, match=r"'telepathy'.*chat, embedding"):
         registry().build("telepathy", acme())
