@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -37,7 +38,7 @@ PLUGINS = {
     "echo": {"defaults": {"model": "echo:echo"}},
     "llamacpp": {
         "defaults": {"model": f"path:{TINY}"},
-        "llamacpp": {"context": 512, "parallel": 2, "threads": 1},
+        "llamacpp": {"models_dir": str(TINY.parent), "context": 512, "parallel": 2, "threads": 1},
     },
     "llamaserver": {"defaults": {"model": "llamaserver:tiny"}},
     "lmstudio": {"defaults": {"model": "lmstudio:tiny"}},
@@ -46,12 +47,11 @@ PLUGINS = {
     "tgi": {"defaults": {"model": "tgi:tgi"}},
     "vllm": {"defaults": {"model": "vllm:tiny"}},
 }
-VERBS = ("copy", "delete", "create", "running", "pull")
+VERBS = ("pull", "load", "unload", "running", "copy", "delete", "create")
+ABLE = re.compile(r"^\| `(\w+)` \|" + r" (\w+|—)[^|]*\|" * len(VERBS) + "$", re.MULTILINE)
 MANAGES = {
-    "echo": VERBS,
-    "llamaserver": ("delete", "running", "pull"),
-    "lmstudio": ("running", "pull"),
-    "ollama": VERBS,
+    row[1]: [verb for verb, able in zip(VERBS, row.groups()[1:], strict=True) if able == "yes"]
+    for row in ABLE.finditer((HERE / "docs/hooks/lifecycle.md").read_text("utf-8"))
 }
 ASKED = {
     "a question": ("What is the capital of France?", {}),
@@ -179,6 +179,10 @@ def test_a_model_that_is_not_there_cannot(here, plugin):
     assert (caught.value.backend, caught.value.model) == (plugin, "no-such-model")
 
 
+def test_the_documentation_tells_of_each_plugin_which_verbs_it_has():
+    assert set(MANAGES) == set(PLUGINS)
+
+
 @pytest.mark.parametrize(
     ("verb", "names"),
     [
@@ -187,11 +191,13 @@ def test_a_model_that_is_not_there_cannot(here, plugin):
         ("create", ["{}:second"]),
         ("running", ["{}"]),
         ("pull", ["{}:second"]),
+        ("unload", [None]),
+        ("load", [None]),
     ],
 )
 def test_a_verb_is_carried_out_or_refused_by_name(here, plugin, verb, names):
-    names = [name.format(plugin) for name in names]
-    if verb in MANAGES.get(plugin, ()):
+    names = [name and name.format(plugin) for name in names]
+    if verb in MANAGES[plugin]:
         assert here.call(verb, *names) is None or verb == "running"
     else:
         with pytest.raises(NotSupported) as caught:
@@ -199,8 +205,10 @@ def test_a_verb_is_carried_out_or_refused_by_name(here, plugin, verb, names):
         assert caught.value.backend == plugin
 
 
-def test_what_runs_is_listed_as_loaded(here):
-    running = {model.ref for model in here.call("running")}
+def test_what_runs_is_listed_as_loaded(here, plugin):
+    if "running" in MANAGES[plugin]:
+        here.call("load")
+    running = {model.ref for model in here.call("running") if model.backend == plugin}
     loaded = {model.ref for model in here.call("models") if model.loaded}
-    assert running
+    assert bool(running) == ("running" in MANAGES[plugin])
     assert running <= loaded

@@ -93,6 +93,11 @@ def test_steps_without_bytes_change_nothing(meter):
     assert (meter.completed, meter.total, meter.percent, meter.left) == (0, 0, None, None)
 
 
+def test_more_than_there_is_is_all_of_it(meter):
+    meter.add(Progress(status="pulling", completed=25, total=20))
+    assert meter.percent == 100
+
+
 def test_a_total_of_nothing(meter):
     meter.add(step(0, 0))
     assert meter.percent is None

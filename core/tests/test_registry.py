@@ -273,7 +273,16 @@ def test_providers_have_the_facts_of_their_manifest(install):
     assert (found[1].name, found[1].title, found[1].api) == ("acme-plain", "acme-plain", 1)
 
 
-@pytest.mark.parametrize("manifest", ["not toml", "[acme]\ntitel = 'Acme'\n", "acme = 3\n"])
+MALFORMED = [
+    "not toml",
+    "[acme]\ntitel = 'Acme'\n",
+    "acme = 3\n",
+    "[acme]\nabsent = {ranking = 'x'}\n",
+    "[acme]\nabsent = {rerank = ''}\n",
+]
+
+
+@pytest.mark.parametrize("manifest", MALFORMED)
 def test_a_wrong_manifest_quarantines_its_rows_only(install, manifest):
     install("multitap-acme", [("chat", "acme = acme_plugin.chat")], manifest=manifest)
     install("dist-b", [("chat", "acme-b = acme_b")], {"acme_b": CHAT})
@@ -521,6 +530,23 @@ def test_a_missing_capability_says_who_has_it(install):
         registry().build("rerank", acme("acme-a"))
 
     assert caught.value.backend == "box"
+
+
+def test_a_missing_capability_says_why_where_its_plugin_does(install):
+    manifest = "[acme]\nabsent = {rerank = 'Acme ranks nothing'}\n"
+    install("multitap-acme", [("chat", "acme = acme_plugin.chat")], manifest=manifest)
+
+    with pytest.raises(NotSupported) as caught:
+        registry().build("rerank", acme())
+
+    assert caught.value.message == "Acme ranks nothing"
+
+
+def test_a_missing_capability_is_missing_where_nothing_of_its_provider_may_be_used(install):
+    install("multitap-acme", [("chat", "acme = acme_plugin.chat")])
+
+    with pytest.raises(NotSupported, match="acme has no rerank"):
+        registry(deny=["multitap-acme"]).build("rerank", acme())
 
 
 def test_an_unknown_capability_is_the_callers_error():

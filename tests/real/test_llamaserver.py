@@ -87,10 +87,15 @@ class Server:
 
 
 @contextmanager
-def running(role, model):
+def running(role, *models):
     key = secrets.token_hex(16)
     process = subprocess.Popen(
-        [sys.executable, str(HERE / "llama_server.py"), role, str(MODELS / model)],
+        [
+            sys.executable,
+            str(HERE / "llama_server.py"),
+            role,
+            *(str(MODELS / model) for model in models),
+        ],
         env={**os.environ, "LLAMA_KEY": key},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -107,6 +112,13 @@ def running(role, model):
 @pytest.fixture(scope="module")
 def server():
     with running("chat", "tiny-llama.gguf") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def adapted():
+    """One with an adapter, which is applied to nothing that does not ask for it."""
+    with running("chat", "tiny-llama.gguf", "tiny-lora.gguf") as found:
         yield found
 
 
@@ -289,6 +301,18 @@ def test_an_answer_that_is_cut_at_max_tokens(world, server):
 def test_a_stop_text_is_no_part_of_the_answer(world, server):
     answer = world(server).call("chat", CAPITAL, temperature=0, stop=[" is"])
     assert answer.text == "The capital of France"
+
+
+def test_an_adapter_is_named_and_applied(world, adapted):
+    here = world(adapted)
+    assert here.call("describe").meta["adapters"] == "tiny-lora=0"
+    texts = [
+        here.call("chat", CAPITAL, temperature=0, max_tokens=12, extra={"lora": lora}).text
+        for lora in ({"tiny-lora": 1}, {}, {"tiny-lora": 1}, {"tiny-lora": 0})
+    ]
+    assert "The capital of France is Paris." == texts[1] == texts[3] != texts[0] == texts[2]
+    with pytest.raises(BadRequest, match="there are: tiny-lora"):
+        here.call("chat", CAPITAL, extra={"lora": {"other": 1}})
 
 
 @pytest.mark.parametrize("streamed", [True, False])

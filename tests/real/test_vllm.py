@@ -46,6 +46,7 @@ CHAT_FLAGS = [
     *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
     *("--reasoning-parser", "deepseek_v3", "--enable-prompt-tokens-details"),
 ]
+MANAGED = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
 EMBED_FLAGS = ["--runner", "pooling", "--convert", "embed", "--dtype", "float32"]
 
 CAPITAL = "What is the capital of France?"
@@ -126,14 +127,14 @@ def model(tmp_path_factory):
 
 
 @contextmanager
-def serving(python, model, log, *flags, context):
+def serving(python, model, log, *flags, context, **variables):
     key, port = secrets.token_hex(16), free_port()
     words = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", "tiny"]
     words += ["--max-model-len", str(context), "--max-num-seqs", "8", "--enforce-eager", *flags]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [python, str(HERE / "vllm_server.py"), str(GGUF), str(model), *words],
-            env={**os.environ, **QUIET, "VLLM_API_KEY": key},
+            env={**os.environ, **QUIET, **variables, "VLLM_API_KEY": key},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # the server's own processes end with its group
@@ -184,6 +185,35 @@ def embedder(python, model, tmp_path_factory):
     log = tmp_path_factory.mktemp("embed") / "log"
     with serving(python, model, log, *EMBED_FLAGS, context=256) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def managed(python, model, tmp_path_factory):
+    """One that was started so that it can be put to sleep, and takes adapters."""
+    log = tmp_path_factory.mktemp("managed") / "log"
+    with serving(python, model, log, "--enable-lora", context=CONTEXT, **MANAGED) as found:
+        yield found
+
+
+@pytest.fixture
+def adapter(model, tmp_path):
+    """An adapter that turns every answer into noise, in the form that PEFT writes."""
+    facts = json.loads((model / "config.json").read_text())
+    layers, width = facts["num_hidden_layers"], facts["hidden_size"]
+    noise, tensors, data = np.random.default_rng(0), {}, b""
+    for name, shape in (("A", (8, width)), ("B", (width, 8))):
+        for layer in range(layers):
+            block = noise.normal(size=shape).astype("<f4").tobytes()
+            place = [len(data), len(data) + len(block)]
+            key = f"base_model.model.model.layers.{layer}.self_attn.q_proj.lora_{name}.weight"
+            tensors[key] = {"dtype": "F32", "shape": shape, "data_offsets": place}
+            data += block
+    header = json.dumps(tensors).encode()
+    length = len(header).to_bytes(8, "little")
+    (tmp_path / "adapter_model.safetensors").write_bytes(length + header + data)
+    written = {"peft_type": "LORA", "r": 8, "lora_alpha": 8, "target_modules": ["q_proj"]}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(written))
+    return tmp_path
 
 
 @pytest.fixture(params=WORLDS, ids=["sync", "async"])
@@ -367,6 +397,50 @@ def test_leaving_a_stream_ends_the_work(world, server):
     seen, _ = here.stream(CAPITAL, after=lambda seen, _: len(seen) < 3, **endless)
     assert any(isinstance(event, Text) for event in seen)
     assert server.becomes_idle()
+
+
+# ---- sleep, and adapters -------------------------------------------------------------------------
+
+
+def test_a_model_sleeps_and_wakes(world, managed):
+    here = world(managed)
+    here.call("unload", "vllm:tiny")
+    assert here.call("running") == []
+    assert [model.loaded for model in here.call("models")] == [False]
+    here.call("load", "vllm:tiny")
+    assert [model.id for model in here.call("running")] == ["tiny"]
+    assert here.call("chat", CAPITAL, temperature=0).text == "The capital of France is Paris."
+
+
+def test_an_adapter_comes_is_applied_and_goes(world, managed, adapter):
+    here = world(managed)
+    asked = {"temperature": 0, "max_tokens": 12}
+    plain = here.call("chat", CAPITAL, **asked).text
+    here.call("load", f"vllm:noise={adapter}")
+    assert {model.id for model in here.call("running")} == {"tiny", "noise"}
+    named = here.call("chat", CAPITAL, model="vllm:noise", **asked).text
+    assert named == here.call("chat", CAPITAL, extra={"lora": {"noise": 1}}, **asked).text != plain
+    here.call("unload", "vllm:noise")
+    assert [model.id for model in here.call("models")] == ["tiny"]
+    assert here.call("chat", CAPITAL, **asked).text == plain
+
+
+def test_an_adapter_that_is_nowhere(world, managed, tmp_path):
+    with pytest.raises(ModelNotFound):
+        world(managed).call("load", f"vllm:noise={tmp_path / 'nowhere'}")
+
+
+@pytest.mark.parametrize(
+    ("verb", "name", "variable"),
+    [
+        ("unload", "tiny", "VLLM_SERVER_DEV_MODE"),
+        ("load", "noise=/adapters/noise", "VLLM_ALLOW_RUNTIME_LORA_UPDATING"),
+    ],
+)
+def test_what_it_was_not_started_for_is_named(world, server, verb, name, variable):
+    with pytest.raises(NotSupported) as caught:
+        world(server).call(verb, f"vllm:{name}")
+    assert variable in caught.value.hint
 
 
 # ---- the other capabilities ----------------------------------------------------------------------

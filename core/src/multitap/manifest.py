@@ -10,6 +10,7 @@ The file lies beside the package's ``__init__.py``, with one table a provider::
     docs = "https://acme.example/docs"
     api = 1
     key = {variable = "ACME_API_KEY", required = true}
+    absent = {rerank = "Acme has no model that ranks"}
 
     [acme.settings.region]
     type = "text"
@@ -28,8 +29,9 @@ from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import attrs
-from attrs.validators import deep_iterable, instance_of, matches_re, optional
+from attrs.validators import deep_iterable, deep_mapping, in_, instance_of, matches_re, optional
 
+from multitap.capabilities import CAPABILITIES
 from multitap.rules import TEMPLATES, Rule
 
 __all__ = ("KeyInfo", "Parameter", "ProviderInfo", "Setting", "provider_from_table")
@@ -123,6 +125,7 @@ class ProviderInfo:
         api: The version of the hooks that it was written for.
         settings: The keys of its own that a section of ``llm.toml`` may have.
         parameters: What ``extra`` of a chat may hold; empty: anything, unchecked.
+        absent: Why it has not a capability that one might look for, in a sentence.
         capabilities: What its entry points name, in the order of the documentation.
     """
 
@@ -141,6 +144,9 @@ class ProviderInfo:
     key: KeyInfo = attrs.field(factory=KeyInfo)
     settings: Mapping[str, Setting] = attrs.field(factory=dict)
     parameters: Mapping[str, Parameter] = attrs.field(factory=dict)
+    absent: Mapping[str, str] = attrs.field(
+        factory=dict, validator=deep_mapping(in_(CAPABILITIES), matches_re(r".+"))
+    )
     capabilities: tuple[str, ...] = ()
 
 

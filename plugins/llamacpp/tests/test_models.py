@@ -36,6 +36,22 @@ def test_the_catalog_says_what_is_loaded(runtime):
     assert "tiny-rerank" not in loaded()
 
 
+def test_what_is_loaded_runs(runtime):
+    runtime.load("tiny-rerank")
+    (found,) = (m for m in runtime.running("llamacpp") if m.ref == "llamacpp:tiny-rerank")
+    assert (found.loaded, found.capabilities) == (True, {"rerank"})
+    runtime.unload("tiny-rerank")
+    assert "tiny-rerank" not in {model.id for model in runtime.running("llamacpp")}
+
+
+def test_what_runs_of_another_folder_has_its_path(make_runtime, tmp_path):
+    with make_runtime(models_dir=str(tmp_path), context=512) as runtime:
+        runtime.load(str(TINY))
+        found = {model.id: model.context_length for model in runtime.running("llamacpp")}
+        runtime.unload(str(TINY))
+    assert found[str(TINY)] == 512
+
+
 def test_unloading_what_is_not_loaded_is_no_error(runtime):
     runtime.unload("tiny-rerank")
     runtime.unload("tiny-rerank")

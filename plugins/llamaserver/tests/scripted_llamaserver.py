@@ -13,6 +13,10 @@ from multitap.testing import Server, json, repeat, sse, when
 MODELS = ("tiny", "gemma-3-4b", "bge-small", "bge-reranker", "second")
 PURPOSES = {"bge-small": "embedding", "bge-reranker": "rerank"}
 CONTEXT = 1000  # tokens; a token is a word
+ADAPTERS = [
+    {"id": 0, "path": "/adapters/style.gguf", "scale": 1.0},
+    {"id": 1, "path": "C:\\adapters\\law.gguf", "scale": 0.25},
+]
 ANSWERS = {
     "capital of France": "The capital of France is Paris.",
     "sky blue": "Because air scatters blue light more than red.",
@@ -35,6 +39,7 @@ class ScriptedLlamaServer(Server):
             "POST /detokenize": detokenize,
             "GET /v1/models": self.models,
             "GET /props": props,
+            "GET /lora-adapters": json(ADAPTERS),
             "POST /models": self.pull,
             "POST /models/load": self.load,
             "POST /models/unload": self.unload,

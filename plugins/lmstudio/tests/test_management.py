@@ -164,6 +164,8 @@ LOADED = {"type": "embedding", "instance_id": "nomic", "load_time_seconds": 1.5,
             {"context_length": 512, "flash_attention": False},
             {"context_length": 512, "flash_attention": False},
         ),
+        *(({name: 8}, {name: 8}) for name in ("eval_batch_size", "num_experts")),
+        ({"offload_kv_cache_to_gpu": True}, {"offload_kv_cache_to_gpu": True}),
     ],
 )
 def test_a_model_is_loaded_as_the_section_says(ask, settings, sent):

@@ -13,10 +13,14 @@ import re
 import struct
 import wave
 
-from multitap.testing import Server, json, repeat, request, sse
+from multitap.testing import Server, json, repeat, request, respond, sse
 
 MODELS = ("llama3.2:3b", "phi3:8b", "tiny")
 CONTEXT = 1000  # tokens; a token is a word
+BASES = [
+    {"id": name, "root": f"org/{name}", "owned_by": "vllm", "max_model_len": CONTEXT}
+    for name in MODELS
+]
 SECONDS = {"type": "duration", "seconds": 2}
 ANSWERS = {
     "capital of France": "The capital of France is Paris.",
@@ -33,24 +37,60 @@ class ScriptedVllm(Server):
         super().__init__(repeat(request, self._answer))
         self.key = key
         self.without = without
+        self.asleep = False
+        self.adapters = {}  # paths, by name
+        self.routes = {
+            **ROUTES,
+            "/v1/models": ("GET", self._models),
+            "/is_sleeping": ("GET", lambda _: json({"is_sleeping": self.asleep})),
+            "/sleep": ("POST", lambda _: self._sleep("sleeping")),
+            "/wake_up": ("POST", lambda _: self._sleep("awake")),
+            "/v1/load_lora_adapter": ("POST", self._load),
+            "/v1/unload_lora_adapter": ("POST", self._unload),
+        }
 
     def _answer(self, connection):
         asked = connection.request
         given = asked.headers.get("authorization")
         if self.key and asked.path.startswith("/v1/") and given != f"Bearer {self.key}":
             return json({"error": "Unauthorized"}, 401)
-        if asked.path not in ROUTES or asked.path in self.without:
+        if asked.path not in self.routes or asked.path in self.without:
             return json({"detail": "Not Found"}, 404)
-        method, route = ROUTES[asked.path]
+        method, route = self.routes[asked.path]
         if asked.method != method:
             return json({"detail": "Method Not Allowed"}, 405)
         if asked.path.startswith("/v1/audio/"):
             return route(asked)
-        body = asked.json() if method == "POST" else {}
-        if body and body["model"] not in MODELS:
+        body = asked.json() if asked.body else {}
+        if body.get("model", "tiny") not in (*MODELS, *self.adapters):
             message = f"The model `{body['model']}` does not exist."
             return refuse(404, "NotFoundError", message)
         return route(body)
+
+    # ---- what it is told to do -------------------------------------------------------------------
+
+    def _models(self, _):
+        adapters = [
+            {"id": name, "root": path, "parent": "tiny", "owned_by": "vllm", "max_model_len": None}
+            for name, path in self.adapters.items()
+        ]
+        return json({"object": "list", "data": [*BASES, *adapters]})
+
+    def _sleep(self, status):
+        self.asleep = status == "sleeping"
+        return json({"status": status})
+
+    def _load(self, body):
+        name, path = body["lora_name"], body["lora_path"]
+        if path == "/nowhere":
+            message = f"Loading lora {name} failed: No adapter found for {path}"
+            return refuse(404, "NotFoundError", message)
+        self.adapters[name] = path
+        return respond(200, {}, f"Success: LoRA adapter '{name}' added successfully.")
+
+    def _unload(self, body):
+        del self.adapters[body["lora_name"]]
+        return respond(200, {}, "Success: LoRA adapter removed successfully.")
 
 
 def refuse(status, type_, message):
@@ -254,14 +294,6 @@ def text_of_wav(data):
         return sound.readframes(sound.getnframes())[1::2].decode()
 
 
-def models(_):
-    rows = [
-        {"id": name, "root": f"org/{name}", "owned_by": "vllm", "max_model_len": CONTEXT}
-        for name in MODELS
-    ]
-    return json({"object": "list", "data": rows})
-
-
 ROUTES = {
     "/v1/chat/completions": ("POST", chat),
     "/v1/embeddings": ("POST", embed),
@@ -270,6 +302,5 @@ ROUTES = {
     "/v1/audio/translations": ("POST", transcription),
     "/tokenize": ("POST", tokenize),
     "/detokenize": ("POST", detokenize),
-    "/v1/models": ("GET", models),
     "/version": ("GET", lambda _: json({"version": "0.32.0"})),
 }

@@ -59,9 +59,10 @@ def run(work, answers):
 
 
 def recorded(**names):
+    answers = {"/is_sleeping": vllm_reader.recorded("error_unknown_path")}
     paths = {"models": "/v1/models", "version": "/version", "chat": "/v1/chat/completions"}
     paths |= {"embedding": "/v1/embeddings", "rerank": "/v1/rerank", "transcription": HEAR}
-    return {paths[key]: vllm_reader.recorded(name) for key, name in names.items()}
+    return answers | {paths[key]: vllm_reader.recorded(name) for key, name in names.items()}
 
 
 THERE, MISSING = "error_wrong_method", "error_unknown_path"
@@ -99,6 +100,7 @@ def test_a_recorded_list_and_the_routes_that_are_there(list_, routes, capabiliti
         "GET /v1/embeddings",
         "GET /v1/rerank",
         f"GET {HEAR}",
+        "GET /is_sleeping",
     ]
 
 

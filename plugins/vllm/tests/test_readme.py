@@ -32,7 +32,7 @@ def test_python_examples_run_and_print_what_is_shown(server, monkeypatch, capsys
     monkeypatch.setenv("MULTITAP_VLLM__ENDPOINT", server.url)
     runtime = multitap.Runtime
     monkeypatch.setattr(multitap, "Runtime", lambda: runtime(registry=vllm_registry()))
-    assert run_python(README, capsys) == 7
+    assert run_python(README, capsys) == 8
 
 
 def test_the_llm_toml_is_one(server, tmp_path):

@@ -38,6 +38,7 @@ _LOAD = """\b
 Examples:
   multitap load ollama:llama3.2
   multitap load ollama:llama3.2 --timeout 600
+  multitap load vllm:style=/adapters/style
 """
 _UNLOAD = """\b
 Examples:

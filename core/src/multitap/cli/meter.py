@@ -63,7 +63,7 @@ class Meter:
     @property
     def percent(self) -> int | None:
         """Whole percent of what is known so far."""
-        return 100 * self.completed // self.total if self.total > 0 else None
+        return min(100, 100 * self.completed // self.total) if self.total > 0 else None
 
     @property
     def rate(self) -> float | None:

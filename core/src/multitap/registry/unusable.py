@@ -104,8 +104,10 @@ def absence(table: Table, capability: str, backend: Backend) -> MultitapError:
         )
     have = sorted({name for kind, name in table.usable if kind == capability})
     who = f"Installed providers that have it: {', '.join(have)}" if have else "No installed one has"
+    infos = (info for claim, info in table.infos.items() if claim.provider == provider)
+    reasons = (info.absent.get(capability) for info in infos)
     return NotSupported(
-        f"{provider} has no {capability}",
+        next(filter(None, reasons), f"{provider} has no {capability}"),
         backend=backend.id,
         hint=f"{who}; `multitap capabilities` lists them all.",
     )

@@ -16,7 +16,7 @@ from multitap_llamacpp.engine import ENGINE
 from multitap_llamacpp.gguf import read_header
 from multitap_llamacpp.models import ModelFile, ModelFolder
 
-__all__ = ("LlamaCatalog", "multitap_catalog")
+__all__ = ("LlamaCatalog", "described", "multitap_catalog")
 
 
 @attrs.frozen
@@ -30,7 +30,7 @@ class LlamaCatalog:
 
         def run(emit: Emit[Model]) -> None:
             for id_, path in self.folder.files().items():
-                if not emit([_model(id_, path)]):
+                if not emit([described(id_, path)]):
                     return
 
         return LocalExchange(run)
@@ -40,7 +40,8 @@ def _broken(id_: str, problem: str, meta: Mapping[str, str], size: int | None = 
     return Model(id=id_, size=size, loaded=False, meta=meta, problem=problem)
 
 
-def _model(id_: str, path: Path) -> Model:
+def described(id_: str, path: Path) -> Model:
+    """What a file's header says, and whether it is in memory."""
     meta = {"format": "gguf", "runtime": "llamacpp", "path": str(path)}
     try:
         found = path.stat()

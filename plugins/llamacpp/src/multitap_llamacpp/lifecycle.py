@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 import attrs
 
+from multitap.capabilities.catalog import Model
 from multitap.capabilities.lifecycle import Progress
 from multitap.errors import NotSupported
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import Emit, LocalExchange
 from multitap_llamacpp.calls import Models, reporting
+from multitap_llamacpp.catalog import described
 from multitap_llamacpp.engine import ENGINE, Report, Stopped
+from multitap_llamacpp.options import Options
 
 __all__ = ("LlamaLifecycle", "multitap_lifecycle")
 
@@ -49,6 +52,20 @@ class LlamaLifecycle:
             report("unloaded", 0, 0)
 
         return _reported(unload)
+
+    def running(self) -> LocalExchange[Model]:
+        """Every model in this process's memory; one of another folder is called by its path."""
+
+        def run(emit: Emit[Model]) -> None:
+            names = {path.resolve(): id_ for id_, path in self.models.folder.files().items()}
+            found = (described(names.get(path, str(path)), path) for path in ENGINE.loaded())
+            emit([_in_memory(model, self.models.options) for model in found])
+
+        return LocalExchange(run)
+
+
+def _in_memory(model: Model, options: Options) -> Model:
+    return attrs.evolve(model, context_length=options.context_for(model.context_length))
 
 
 def _reported(do: Callable[[Report], None]) -> LocalExchange[Progress]:

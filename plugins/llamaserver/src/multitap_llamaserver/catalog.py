@@ -20,6 +20,7 @@ from multitap.dialects.asking import ask
 from multitap.errors import BackendError, ModelNotFound
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import HttpCall, HttpReply, Json, Operation, Out, Steps, fetch
+from multitap_llamaserver.adapters import adapters_of
 from multitap_llamaserver.errors import explain_llamaserver
 from multitap_llamaserver.models import Props, Row, Rows, listed, template_abilities
 
@@ -45,14 +46,13 @@ class LlamaServerCatalog:
         return Operation(steps, partial(explain_llamaserver, backend=self.backend))
 
     def describe(self, model: str, /) -> Operation[Model]:
-        """One model, with its chat template in ``meta`` where it is loaded."""
+        """One model; where it is loaded, ``meta`` has its chat template and its LoRA adapters."""
 
         def steps() -> Steps[Model]:
             rows = yield from ask(Rows, "GET", "/v1/models")
             found, props = yield from seen(find_row(rows, model, self.backend))
-            template = props.chat_template if props else None
-            meta = {**found.meta, **({"chat_template": template} if template else {})}
-            yield Out([attrs.evolve(found, meta=meta)])
+            more = (yield from _more(model, props)) if props else {}
+            yield Out([attrs.evolve(found, meta={**found.meta, **more})])
 
         return Operation(steps, partial(explain_llamaserver, backend=self.backend))
 
@@ -84,6 +84,13 @@ def seen(row: Row) -> Asking:
     elif props is not None:
         abilities = template_abilities(row, props)
     return listed(row, props, abilities), props
+
+
+def _more(model: str, props: Props) -> Asking:
+    adapters = (yield from _answered(adapters_of(model))) or []
+    scaled = ", ".join(f"{adapter.name}={adapter.scale:g}" for adapter in adapters)
+    facts = {"chat_template": props.chat_template, "adapters": scaled}
+    return {name: value for name, value in facts.items() if value}
 
 
 def _takes(row: Row, path: str) -> Asking:

@@ -6,24 +6,30 @@ llama-server goes on to the end although the connection is closed.
 
 The name of a tool that must be called is ignored by it, so that tool alone is sent, and a call is
 required. Log probabilities beside tools are refused in a stream. Arguments of an earlier call that
-are no JSON are wrapped, because it reads them.
+are no JSON are wrapped, because it reads them. LoRA adapters that are named are looked up first: a
+request wants their numbers.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
+import attrs
 import msgspec
 
+from multitap.capabilities.chat import ChatRequest
 from multitap.dialects.openai.chat import ChatChunk, ChatRecords
 from multitap.dialects.openai.completions import ChatCompletions
 from multitap.dialects.openai.profile import Profile
 from multitap.events import Event, Loading
 from multitap.hookspecs import Backend, hookimpl
+from multitap.work import Exchange, Operation, Steps
+from multitap_llamaserver.adapters import adapters_of, scales
 from multitap_llamaserver.errors import explain_llamaserver
 
-__all__ = ("PROFILE", "PromptRecords", "multitap_chat")
+__all__ = ("PROFILE", "LlamaServerChat", "PromptRecords", "multitap_chat")
 
 SILENCE = 360.0  # seconds; a router says nothing while it loads the model
 
@@ -77,8 +83,33 @@ class PromptRecords(ChatRecords):
         return events
 
 
+@attrs.frozen
+class LlamaServerChat:
+    """Chats with the models of one server."""
+
+    completions: ChatCompletions
+
+    @property
+    def options(self) -> Collection[str]:
+        """What reaches the model."""
+        return self.completions.options
+
+    def chat(self, request: ChatRequest, /) -> Exchange[Event] | Operation[Event]:
+        """One request, after a look at the adapters where ``extra["lora"]`` names some."""
+        wanted = request.extra.get("lora")
+        if not isinstance(wanted, Mapping):
+            return self.completions.chat(request)
+
+        def steps() -> Steps[Event]:
+            lora = scales(wanted, (yield from adapters_of(request.model)))
+            extra = {**request.extra, "lora": lora}
+            yield self.completions.chat(attrs.evolve(request, extra=extra))
+
+        return Operation(steps, self.completions.explain)
+
+
 @hookimpl
-def multitap_chat(backend: Backend) -> ChatCompletions:
+def multitap_chat(backend: Backend) -> LlamaServerChat:
     """Chat with a llama-server."""
     explain = partial(explain_llamaserver, backend=backend.id)
-    return ChatCompletions(backend, PROFILE, explain=explain, records=PromptRecords)
+    return LlamaServerChat(ChatCompletions(backend, PROFILE, explain, PromptRecords))

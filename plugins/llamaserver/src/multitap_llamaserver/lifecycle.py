@@ -83,8 +83,9 @@ class LlamaServerLifecycle:
         def steps() -> Steps[Model]:
             rows = yield from ask(Rows, "GET", "/v1/models")
             for row in rows.named:
-                if row.state == "loaded":
-                    yield Out([(yield from seen(row))[0]])
+                found, _ = yield from seen(row)
+                if found.loaded:
+                    yield Out([found])
 
         return self._operation(steps)
 

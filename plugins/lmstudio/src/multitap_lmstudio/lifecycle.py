@@ -26,6 +26,10 @@ __all__ = ("LmStudioLifecycle", "multitap_lifecycle", "progress_of")
 
 POLL = 0.5  # seconds between two looks at a download
 LOADING = 600.0  # seconds of silence while a model is loaded
+CONFIG = (
+    *("context_length", "eval_batch_size", "flash_attention", "num_experts"),
+    "offload_kv_cache_to_gpu",
+)
 Doing = Generator[Any, Any, Any]
 
 
@@ -48,8 +52,7 @@ class LmStudioLifecycle:
             while job.get("status") in ("downloading", "paused"):
                 yield Out([progress_of(job)])
                 yield Sleep(POLL)
-                path = f"/api/v1/models/download/status/{quote(str(job.get('job_id')), safe='')}"
-                job = {**job, **(yield from ask("GET", path))}
+                job = {**job, **(yield from ask("GET", _path_of(job)))}
             if job.get("status") not in ("completed", "already_downloaded"):
                 raise _broken("download", model, job)
             yield Out([progress_of(job)])
@@ -119,6 +122,12 @@ def progress_of(job: Mapping[str, Any]) -> Progress:
     return Progress(status=job["status"], completed=_number(done), total=_number(total))
 
 
+def _path_of(job: Mapping[str, Any]) -> str:
+    if not job.get("job_id"):
+        raise ProtocolError("LM Studio downloads without a job_id to ask for", phase="parse")
+    return f"/api/v1/models/download/status/{quote(str(job['job_id']), safe='')}"
+
+
 def _number(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
@@ -135,6 +144,5 @@ def _broken(verb: str, model: str, answer: Mapping[str, Any]) -> EngineError:
 @hookimpl
 def multitap_lifecycle(backend: Backend) -> LmStudioLifecycle:
     """Download, load and unload the models of an LM Studio."""
-    names = ("context_length", "flash_attention")
-    config = {n: backend.settings[n] for n in names if backend.settings.get(n) is not None}
+    config = {n: backend.settings[n] for n in CONFIG if backend.settings.get(n) is not None}
     return LmStudioLifecycle(backend.id, config)

@@ -10,27 +10,35 @@ from __future__ import annotations
 from collections.abc import Generator
 
 import attrs
+import msgspec
 
 from multitap.capabilities.catalog import Model
 from multitap.dialects.asking import ask
 from multitap.dialects.openai.errors import explain_openai
+from multitap.dialects.openai.identity import is_foreign
 from multitap.errors import BackendError, ModelNotFound
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import HttpCall, HttpReply, Operation, Out, Steps, fetch
 from multitap_vllm.models import ROUTES, Models, found
 
-__all__ = ("VllmCatalog", "multitap_catalog")
+__all__ = ("VllmCatalog", "is_sleeping", "listed", "multitap_catalog")
+
+
+class Sleep(msgspec.Struct):
+    """The answer of ``/is_sleeping``."""
+
+    is_sleeping: bool | None = None
 
 
 @attrs.frozen
 class VllmCatalog:
-    """The models of one server; all are loaded."""
+    """The models of one server; all are loaded, unless it was put to sleep."""
 
     def models(self) -> Operation[Model]:
         """Every name that the server answers to."""
 
         def steps() -> Steps[Model]:
-            yield Out((yield from _listed()))
+            yield Out((yield from listed()))
 
         return Operation(steps, explain_openai)
 
@@ -38,8 +46,7 @@ class VllmCatalog:
         """One model, out of the list; vLLM has no question about one alone."""
 
         def steps() -> Steps[Model]:
-            listed = yield from _listed()
-            wanted = [each for each in listed if each.id == model]
+            wanted = [each for each in (yield from listed()) if each.id == model]
             if not wanted:
                 raise ModelNotFound(f"The server has no model {model!r}", model=model)
             yield Out(wanted)
@@ -47,13 +54,25 @@ class VllmCatalog:
         return Operation(steps, explain_openai)
 
 
-def _listed() -> Generator[HttpCall, HttpReply, list[Model]]:
+def listed() -> Generator[HttpCall, HttpReply, list[Model]]:
+    """Every model, and whether it is awake."""
     models = yield from ask(Models, "GET", "/v1/models")
     routes = []
     for capability, path in ROUTES.items():
         if (yield from _is_there(path)):
             routes.append(capability)
-    return list(found(models, routes))
+    loaded = not (yield from is_sleeping())
+    return [attrs.evolve(model, loaded=loaded) for model in found(models, routes)]
+
+
+def is_sleeping() -> Generator[HttpCall, HttpReply, bool]:
+    """Is the memory of the graphics card free? A server that has no such route is awake."""
+    try:
+        return bool((yield from ask(Sleep, "GET", "/is_sleeping")).is_sleeping)
+    except BackendError as error:
+        if not is_foreign(error):
+            raise
+        return False
 
 
 def _is_there(path: str) -> Generator[HttpCall, HttpReply, bool]:

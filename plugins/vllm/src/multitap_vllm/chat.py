@@ -25,7 +25,7 @@ from multitap.hookspecs import Backend, hookimpl
 from multitap.work import Exchange
 from multitap_vllm.calls import SILENCE
 from multitap_vllm.errors import explain_vllm
-from multitap_vllm.extra import own_options
+from multitap_vllm.extra import adapted, own_options
 from multitap_vllm.records import VllmRecords
 
 __all__ = ("THINK", "VllmChat", "multitap_chat")
@@ -83,6 +83,7 @@ class VllmChat:
         if request.max_tokens is not None and request.max_tokens < 1:
             # left to vLLM, 0 could not be told from a prompt that fills the context
             raise BadRequest("max_tokens must be at least 1", model=request.model)
+        request = adapted(request)
         extra = own_options(request, usage_every_chunk=self.usage_every_chunk)
         return self.completions.chat(attrs.evolve(request, extra=extra))
 

@@ -74,6 +74,12 @@ MEANINGS = (
         "Leave the option out, or start vLLM with the flag that the message names.",
     ),
     Meaning(
+        r".*LoRA is not enabled.*",
+        NotSupported,
+        "adapters_disabled",
+        "Start vLLM with --enable-lora.",
+    ),
+    Meaning(
         r".*is not a multimodal model.*|at most 0 (?:image|audio|video)\(?s?\)? may be provided.*",
         NotSupported,
         "media_unsupported",

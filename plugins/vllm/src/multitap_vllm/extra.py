@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from multitap.errors import BadRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from multitap.capabilities.chat import ChatRequest
 
-__all__ = ("own_options",)
+__all__ = ("adapted", "own_options")
 
 SHORT = ("regex", "choice", "grammar")
 """Constraints that may stand in ``extra`` by themselves; vLLM would drop them without a word."""
@@ -42,6 +43,29 @@ def own_options(request: ChatRequest, *, usage_every_chunk: bool = False) -> dic
         asked = extra.get("stream_options", {})
         extra["stream_options"] = {"include_usage": True, **every, **asked}
     return extra
+
+
+def adapted(request: ChatRequest) -> ChatRequest:
+    """The request to the adapter that ``extra["lora"]`` names, which to vLLM is a model.
+
+    Raises:
+        BadRequest: Several adapters, or one in part: vLLM applies one, and in full.
+
+    >>> from multitap.capabilities.chat import ChatRequest
+    >>> adapted(ChatRequest(model="m", messages=(), extra={"lora": {"style": 1, "law": 0}})).model
+    'style'
+    """
+    extra = dict(request.extra)
+    scales: Mapping[str, Any] = extra.pop("lora", {})
+    applied = {name: scale for name, scale in scales.items() if scale}
+    if any(scale != 1 for scale in applied.values()) or len(applied) > 1:
+        raise BadRequest(
+            "vLLM applies one LoRA adapter to an answer, and in full",
+            hint="Give one of them the scale 1, and leave the others out.",
+            kind="adapter_scale",
+            model=request.model,
+        )
+    return attrs.evolve(request, model=next(iter(applied), request.model), extra=extra)
 
 
 def _check_form(form: Mapping[str, Any], request: ChatRequest) -> None:
