@@ -154,6 +154,8 @@ VECTORS = (
     ),
 )
 
-SOUND = answered("sound", Ask("transcribe_stream", (b"",)), {}, [{"word": "tick"}], path="/hear")
+SOUND = answered(
+    "sound", Ask("transcribe_stream", ("tick.wav",)), {}, [{"word": "tick"}], path="/hear"
+)
 ACME = chat_suite(vectors=(SOUND, *VECTORS))  # a stream of another capability is none of chat
 LAMP = local_suite(LampChat)
