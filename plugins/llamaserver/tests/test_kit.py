@@ -179,7 +179,6 @@ def routed(verb, order, *lists, statuses, **more):
     return Vector(name=f"router_{verb}", ask=ask, recording=first, expect=expect, beside=done)
 
 
-DOWNLOAD = {"status": "downloading", "completed": 5, "total": 20, "digest": "a.gguf"}
 ORDERS = (
     routed("load", "POST /models/load", rows(a="unloaded"), rows(a="loaded"), statuses=["loaded"]),
     routed(
@@ -190,7 +189,7 @@ ORDERS = (
         *("pull_stream", "POST /models"),
         *(rows(b="loaded"), rows(a="downloading"), rows(a="unloaded")),
         statuses=["downloading", "downloaded"],
-        steps=[DOWNLOAD, {"status": "downloaded"}],
+        steps=[[5, 20]],
     ),
 )
 

@@ -125,14 +125,10 @@ def says_in_numbers(recorded):
 
 
 def says_in_steps(recorded):
-    """Each line; a layer without ``completed`` is at its beginning."""
-    steps = []
-    for line in objects(recorded.body):
-        step = {"status": line["status"]}
-        if line.get("total") is not None:
-            step |= {"completed": line.get("completed", 0), "total": line["total"]}
-        steps.append({**step, **({"digest": line["digest"]} if "digest" in line else {})})
-    return {"statuses": list(dict.fromkeys(step["status"] for step in steps)), "steps": steps}
+    """What is done, and its bytes; a layer without ``completed`` is at its beginning."""
+    lines = objects(recorded.body)
+    steps = [[line.get("completed", 0), line["total"]] for line in lines if "total" in line]
+    return {"statuses": list(dict.fromkeys(line["status"] for line in lines)), "steps": steps}
 
 
 SAYS = {

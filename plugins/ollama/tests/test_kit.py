@@ -89,7 +89,7 @@ MODEL = {
 }
 LISTED = {"ids": [NAME], "models": {NAME: MODEL}}
 MISSING = {"error": "ModelNotFound"}
-DONE = {"statuses": ["success"], "steps": [{"status": "success"}]}
+DONE = {"statuses": ["success"], "steps": []}
 EMBEDDING = (
     said("api_embed", "embed", "a brown fox"),
     said("api_embed_dimensions", "embed", "a brown fox", dimensions=8),
