@@ -1,4 +1,4 @@
-"""A plugin's project folder: what its ``pyproject.toml`` declares, whether it is installed or not."""
+"""A plugin's project folder: what its ``pyproject.toml`` declares, installed or not."""
 
 from __future__ import annotations
 
