@@ -1,7 +1,7 @@
-"""Which rule of the kit is checked of which plugin; as a program, it writes the page.
+"""Which rule of the kit is checked of which plugin; run as a script it writes the page.
 
-What is skipped and why is known before anything runs; that the rest is kept is what the plugins'
-own ``test_kit.py`` prove, each of them once. So nothing is run here.
+What is skipped and why is known before anything runs. That the rest is kept is proved by the tests
+of the plugins, their ``test_kit.py``; so nothing is run here.
 """
 
 from __future__ import annotations

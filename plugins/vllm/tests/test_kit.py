@@ -16,9 +16,11 @@ from multitap.testing.kit import (
     ProviderSuite,
     RerankSuite,
     TokenizeSuite,
+    TranscriptionSuite,
     Vector,
     load_vectors,
 )
+from multitap.testing.kit.transcription import silence
 
 CHATS = (
     *("chat", "chat_stream", "chat_length", "chat_stream_length", "chat_stop", "chat_seed"),
@@ -69,11 +71,81 @@ def chat_vector(name):
     )
 
 
-class TestVllm(ChatSuite, EmbeddingSuite, RerankSuite, TokenizeSuite, CatalogSuite, ProviderSuite):
+# ---- what was not recorded -----------------------------------------------------------------------
+
+
+def heard(name, ask, said, expect, status=200):
+    """An exchange in the words of vLLM's own stream, or of its whole transcripts."""
+    streamed = isinstance(said, list)
+    events = [f"data: {json.dumps(event)}\n\n" for event in said] if streamed else ()
+    text = "".join([*events, "data: [DONE]\n\n"]) if streamed else json.dumps(said)
+    kind = "text/event-stream" if streamed else "application/json"
+    path, facts = "POST /v1/audio/transcriptions", {"status": status, "content_type": kind}
+    return Vector.by_hand(name, ask, path, text.encode(), expect, **facts)
+
+
+def piece(*choices, **facts):
+    return {"object": "transcription.chunk", "choices": choices, **facts}
+
+
+SOUND = silence()
+SEGMENT = {"id": 0, "start": 0.0, "end": 1.5, "text": " Guten Tag"}
+TRANSCRIPTS = (
+    heard(
+        *("heard", Ask("transcribe", (SOUND,))),
+        {"text": "Guten Tag", "usage": {"type": "duration", "seconds": 2}},
+        {"text": "Guten Tag", "duration": 2.0},
+    ),
+    heard(
+        *("heard_times", Ask("transcribe", (SOUND,), {"timestamps": "segment"})),
+        {"text": "Guten Tag", "duration": "1.5", "language": "de", "segments": [SEGMENT]},
+        {"text": "Guten Tag", "language": "de", "segments": [[0.0, 1.5, "Guten Tag"]]},
+    ),
+    heard(
+        *("heard_pieces", Ask("transcribe_stream", (SOUND,))),
+        [
+            piece({"delta": {"content": "Guten"}}),
+            piece({"delta": {"content": " Tag"}}),
+            piece({"delta": {"content": ""}, "finish_reason": "stop"}),
+            piece(usage={"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}),
+        ],
+        {
+            "text": "Guten Tag",
+            "usage": {"input_tokens": 9, "output_tokens": 2, "total_tokens": 11},
+        },
+    ),
+    heard(
+        *("heard_by_nobody", Ask("transcribe", (SOUND,))),
+        {"error": {"message": "The model `x` does not exist.", "type": "NotFoundError"}},
+        *({"error": "ModelNotFound", "status": 404}, 404),
+    ),
+)
+
+
+# `/version` is open to all, and may be missing: the list of models is what proves the server
+PROVED = Vector(
+    name="validate",
+    ask=Ask("validate", ()),
+    recording=Recording.load(vllm_reader.RECORDINGS / "models.json"),
+    expect={"server": "vLLM 0.32.0", "models": 1},
+    beside=[Recording.load(vllm_reader.RECORDINGS / "version.json")],
+)
+
+
+class TestVllm(
+    ChatSuite,
+    EmbeddingSuite,
+    RerankSuite,
+    TokenizeSuite,
+    TranscriptionSuite,
+    CatalogSuite,
+    ProviderSuite,
+):
     provider = "vllm"
     model = "tiny"
     vectors = (
         *map(chat_vector, (*CHATS, *REFUSALS)),
+        *(*TRANSCRIPTS, PROVED),
         *load_vectors(vllm_reader.RECORDINGS),  # those that say themselves what they are
     )
 

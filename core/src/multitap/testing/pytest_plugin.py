@@ -91,7 +91,7 @@ def why_skipped(suite: type[Suite], rule: Rule, live: bool = False) -> str:
 
 
 def _asked_of(suite: type[Suite], rule: Rule, live: bool) -> list[Vector]:
-    """The vectors that a rule is checked with; where there are no bytes, the questions."""
+    """What a rule is checked with: vectors, or questions where there are no bytes to show."""
     asked = live or suite.subject().in_process
     return suite.questions_of(rule) if asked else suite.vectors_of(rule)
 
