@@ -438,7 +438,7 @@ def test_a_text_that_is_too_long_and_dimensions_that_there_are_not(world, embedd
 
 
 def test_an_embedder_ranks_by_cosine(world, embedder):
-    here = world(embedder)
+    here = world(embedder, rerank_scores="cosine")
     documents = ["a golden key", "the little cat", "a red ball"]
     found = here.call("rerank", "the little cat", documents).results
     assert (found[0].index, round(found[0].score, 3)) == (1, 1.0)
