@@ -23,6 +23,20 @@ def test_embed():
     assert run_here("embed", "-m", "stage:one", stdin=b"a\r\nbcd\n").out == "1 0.5\n3 0.5\n"
 
 
+def test_many_lines_are_embedded_in_batches(monkeypatch):
+    sizes, embed = [], stage.Numbers.embed
+
+    def counting(self, request, /):
+        sizes.append(len(request.texts))
+        return embed(self, request)
+
+    monkeypatch.setattr(stage.Numbers, "embed", counting)
+    lines = ["x" * (number % 7 + 1) for number in range(1300)]
+    ran = run_here("embed", "-m", "stage:one", stdin="\n".join(lines).encode())
+    assert ran.out.splitlines() == [f"{len(line)} 0.5" for line in lines]
+    assert sizes == [512, 512, 276]
+
+
 def test_rerank():
     words = ("rerank", "-m", "stage:one", "query")
     ran = run_here(*words, "a", "bcd", "--json", "--top-n", "1")

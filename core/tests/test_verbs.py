@@ -145,3 +145,10 @@ def test_one_injected_client_lists_and_chats():
         assert [model.ref for model in rt.models("ACME")] == ["acme:tiny"]
         assert rt.chat("hi").text == "a"
     assert paths == ["/models", "/chat"]
+
+
+@pytest.mark.parametrize("score", [7.2, -0.1])
+def test_a_score_that_is_not_from_0_to_1_is_no_score(world, plugin, score, monkeypatch):
+    monkeypatch.setitem(globals(), "SCORES", (0.5, score, 0.5, 0.5, 0.5))
+    with pytest.raises(ProtocolError, match=r"Document 1 is scored .*, which is not from 0 to 1"):
+        world.call("rerank", "who", DOCUMENTS)

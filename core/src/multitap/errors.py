@@ -164,6 +164,7 @@ class BackendError(MultitapError):
         attempts: Every attempt of the call, the last one included.
         request_id: The server's own name of the request.
         retry_after: Seconds that the server asks to wait, or ``None``.
+        texts: The indices of the texts that the failed request of an embedding had, or ``None``.
     """
 
     default_hint = "Check the backend and try again."
@@ -191,6 +192,7 @@ class BackendError(MultitapError):
         self.retry_after = retry_after
         self.partial: Any = None
         self.attempts: tuple[Any, ...] = ()
+        self.texts: range | None = None
 
     def __str__(self) -> str:
         return f"{self.backend}: {super().__str__()}" if self.backend else super().__str__()

@@ -10,7 +10,7 @@ import llamaserver_reader as reader
 import pytest
 
 from multitap.capabilities.embedding import EmbeddingRequest
-from multitap.capabilities.rerank import Ranked, RerankRequest
+from multitap.capabilities.rerank import Ranked, RerankRequest, sigmoid
 from multitap.capabilities.tokenize import DetokenizeRequest, TokenizeRequest
 from multitap.errors import NotSupported, ProtocolError
 from multitap.events import Failed
@@ -18,7 +18,7 @@ from multitap.hookspecs import Backend
 from multitap.testing import assert_chunking_invariant
 from multitap.work import Head, Json
 from multitap_llamaserver.embedding import multitap_embedding
-from multitap_llamaserver.rerank import multitap_rerank, sigmoid
+from multitap_llamaserver.rerank import multitap_rerank
 from multitap_llamaserver.tokenize import multitap_tokenize
 
 BACKEND = Backend(id="box", provider="llamaserver")

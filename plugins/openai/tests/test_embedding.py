@@ -9,11 +9,13 @@ from array import array
 
 import openai_reader
 import pytest
+from openai_here import openai_config, openai_registry
+from scripted_openai import embed, refuse
 
 from multitap.capabilities.embedding import EmbeddingRequest
 from multitap.errors import BadRequest, NotSupported, ProtocolError, RateLimited
 from multitap.events import Failed, Usage
-from multitap.testing import assert_chunking_invariant
+from multitap.testing import WORLDS, Server, assert_chunking_invariant, repeat, when
 from multitap.work import Backend, Head
 from multitap_openai.embedding import multitap_embedding
 
@@ -132,8 +134,34 @@ def test_dimensions_that_the_model_does_not_have_are_not_supported():
     assert isinstance(failed.error, NotSupported)
 
 
-def test_what_no_request_may_have_is_refused_before_it():
+def test_no_dimensions_are_refused_before_any_request():
     with pytest.raises(BadRequest, match="0 dimensions"):
         model().embed(asked("a", dimensions=0))
-    with pytest.raises(BadRequest, match="2048 at a time"):
-        model(endpoint="https://api.openai.com").embed(asked(*["a"] * 2049))
+
+
+def test_openai_alone_has_a_limit_that_is_known():
+    assert model(endpoint="https://api.openai.com").most_texts == 2048
+    assert model().most_texts is None
+
+
+@pytest.mark.parametrize("world", WORLDS, ids=["sync", "async"])
+def test_more_texts_than_a_server_takes_are_sent_in_batches(world):
+    sizes = []
+
+    def limited(connection):
+        sizes.append(len(connection.request.json()["input"]))
+        if sizes[-1] > 3:
+            told = "array too long. Expected an array with maximum length 3, but got one of 8"
+            return refuse(400, f"Invalid 'input': {told}.", "array_above_max_length")
+        return embed(connection)
+
+    texts = ["x" * size for size in range(1, 9)]
+    with (
+        Server(repeat(when({"POST /v1/embeddings": limited}))) as server,
+        world(openai_config(server.url), openai_registry()) as here,
+    ):
+        found = here.call("embed", texts, model="openai:text-embedding-3-small")
+    assert [row[0] for row in found.vectors] == [float(size) for size in range(1, 9)]
+    assert (sizes[0], sorted(sizes[1:])) == (8, [2, 3, 3])
+    assert isinstance(found.attempts[0].error, BadRequest)
+    assert found.usage == Usage.reported(8, None, total_tokens=8)

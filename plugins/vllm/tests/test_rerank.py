@@ -20,9 +20,10 @@ DOCUMENTS = ("the little cat", "a red ball", "a golden key")
 RECORDED = ("rerank", "rerank_plain_path", "rerank_v2")
 
 
-def work(documents=DOCUMENTS, **asked):
+def work(documents=DOCUMENTS, scores=None, **asked):
     request = RerankRequest(model="m", query="cat", documents=documents, **asked)
-    return multitap_rerank(Backend(id="box", provider="vllm")).rerank(request)
+    settings = {"rerank_scores": scores} if scores else {}
+    return multitap_rerank(Backend(id="box", provider="vllm", settings=settings)).rerank(request)
 
 
 def read(data, **asked):
@@ -63,11 +64,32 @@ def test_one_pair_scores_the_same_alone():
     assert alone["data"][0]["score"] == next(r.score for r in found.results if r.index == 0)
 
 
-def test_an_embedders_scores_are_cosines():
+def scored(*numbers):
+    rows = [{"index": place, "relevance_score": number} for place, number in enumerate(numbers)]
+    return json.dumps({"results": rows}).encode()
+
+
+def test_an_embedders_cosines_become_scores_from_0_to_1():
     (reply,) = vllm_reader.objects(vllm_reader.recorded("score_by_embedding"))
-    rows = [{"index": row["index"], "relevance_score": row["score"]} for row in reply["data"]]
-    found = read(json.dumps({"results": rows}).encode(), documents=("a", "b"))
-    assert found.results == (Ranked(0, 1.0), Ranked(1, 0.768447756767273))
+    data = scored(*(row["score"] for row in reply["data"]))
+    found = read(data, documents=("a", "b"), scores="cosine")
+    assert found.results == (Ranked(0, 1.0), Ranked(1, (1 + 0.768447756767273) / 2))
+    opposite = read(scored(-1.0, 1.0000004), documents=("a", "b"), scores="cosine")
+    assert opposite.results == (Ranked(0, 0.0), Ranked(1, 1.0))
+
+
+def test_logits_become_scores_from_0_to_1():
+    found = read(scored(0.0, 11.0, -11.0), scores="logit")
+    assert [row.score for row in found.results] == pytest.approx([0.5, 1.0, 0.0], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("number", "scores"), [(-0.3, None), (7.2, None), (7.2, "cosine"), (-1.2, "cosine")]
+)
+def test_a_score_that_cannot_be_is_refused_with_what_to_set(number, scores):
+    error = read(scored(0.5, number, 0.5), scores=scores)
+    assert (type(error), error.kind) == (ProtocolError, "scores_unknown")
+    assert "rerank_scores" in error.hint
 
 
 @pytest.mark.parametrize("name", [*RECORDED, "right_key"])

@@ -9,20 +9,24 @@ from typing import Any, Literal, Protocol, overload
 
 import attrs
 
-from multitap.errors import ProtocolError
+from multitap.errors import NotSupported, ProtocolError
 from multitap.events import Notice, Usage
 from multitap.work import Work
 
 __all__ = (
     "DeclaresEmbeddingOptions",
+    "DeclaresMostTexts",
     "EmbeddingModel",
     "EmbeddingRequest",
     "Embeddings",
     "InputType",
     "Vectors",
+    "check_width",
 )
 
 InputType = Literal["document", "query"]
+
+LENGTH_TOLERANCE = 1e-3
 
 
 class Vectors(Sequence[Sequence[float]]):
@@ -58,6 +62,21 @@ class Vectors(Sequence[Sequence[float]]):
                 )
             numbers.extend(row)
         return cls(numbers, width or 1).checked()
+
+    @classmethod
+    def joined(cls, parts: Sequence[Vectors]) -> Vectors:
+        """The rows of all parts, in order; parts of unequal width are a ``ProtocolError``.
+
+        >>> Vectors.joined([Vectors.from_rows([[1.0]]), Vectors.from_rows([[2.0], [3.0]])])
+        <Vectors 3 × 1>
+        """
+        widths = sorted({part.width for part in parts})
+        if len(widths) > 1:
+            message = f"The backend gave vectors of {widths[0]} and of {widths[-1]} numbers"
+            raise ProtocolError(message, kind="embedding_invalid")
+        if len(parts) == 1:
+            return parts[0]
+        return cls(bytearray().join(part.data for part in parts), widths[0])
 
     def checked(self) -> Vectors:
         """Itself, or a ``ProtocolError`` that names the first row with NaN or infinity."""
@@ -125,12 +144,30 @@ class Embeddings:
     Attributes:
         model: The model that the server says it used.
         warnings: What was asked for and could not be honoured; the runtime fills it in.
+        attempts: Every try of every request that was made for them; the runtime fills it in.
     """
 
     vectors: Vectors
     usage: Usage = attrs.field(factory=Usage)
     model: str | None = None
     warnings: tuple[Notice, ...] = ()
+    attempts: tuple[Any, ...] = attrs.field(default=(), eq=False, repr=False)
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers in a vector."""
+        return self.vectors.width
+
+    @property
+    def normalized(self) -> bool:
+        """Has every vector the length 1? It may be off by 0.001, which half precision needs.
+
+        >>> Embeddings(vectors=Vectors.from_rows([[0.6, 0.8], [1.0, 0.0]])).normalized
+        True
+        >>> Embeddings(vectors=Vectors.from_rows([[0.6, 0.8], [1.0, 1.0]])).normalized
+        False
+        """
+        return all(abs(math.hypot(*row) - 1.0) <= LENGTH_TOLERANCE for row in self.vectors)
 
 
 class EmbeddingModel(Protocol):
@@ -148,3 +185,29 @@ class DeclaresEmbeddingOptions(Protocol):
     def options(self) -> Collection[str]:
         """Names of ``EmbeddingRequest``'s fields that reach the server, or are refused there."""
         ...
+
+
+class DeclaresMostTexts(Protocol):
+    """An embedding model may say how many texts one request may have; the runtime sends no more.
+
+    Where none is declared the runtime sends 512, and fewer once the server has refused that.
+    """
+
+    @property
+    def most_texts(self) -> int | None:
+        """How many; ``None``: the server has no limit that is known."""
+        ...
+
+
+def check_width(vectors: Vectors, dimensions: int | None) -> None:
+    """Refuse vectors of another width than was asked for.
+
+    Raises:
+        NotSupported: The server ignored ``dimensions``, or gives fewer.
+    """
+    if dimensions not in (None, vectors.width):
+        raise NotSupported(
+            f"The model gives {vectors.width} dimensions, not {dimensions}",
+            hint="Leave dimensions out, ask for fewer than the model has, or ask another model.",
+            kind="dimensions_unsupported",
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -10,7 +11,7 @@ import attrs
 from multitap.events import Usage
 from multitap.work import Work
 
-__all__ = ("Ranked", "Ranking", "RerankModel", "RerankRequest", "sort_ranked")
+__all__ = ("Ranked", "Ranking", "RerankModel", "RerankRequest", "sigmoid", "sort_ranked")
 
 
 @attrs.frozen(kw_only=True)
@@ -52,6 +53,18 @@ class RerankModel(Protocol):
     def rerank(self, request: RerankRequest, /) -> Work[Ranking]:
         """Work with one result. The runtime sorts it and applies ``top_n`` and ``threshold``."""
         ...
+
+
+def sigmoid(logit: float) -> float:
+    """From any number, as a model gives it, to a score between 0 and 1, in the same order.
+
+    >>> sigmoid(0.0), sigmoid(-1000.0), sigmoid(1000.0)
+    (0.5, 0.0, 1.0)
+    """
+    if logit >= 0:
+        return 1 / (1 + math.exp(-logit))
+    grown = math.exp(logit)
+    return grown / (1 + grown)
 
 
 def sort_ranked(

@@ -19,7 +19,7 @@ from multitap.config.routes import Route
 from multitap.engine.aio import AsyncChatStream, AsyncStream
 from multitap.engine.call import Call
 from multitap.engine.carrier import AsyncCarrier
-from multitap.errors import MultitapError
+from multitap.errors import BackendError, MultitapError, PluginError
 from multitap.plan import Prompt
 from multitap.registry import Registry
 from multitap.resolve import ResolvedModel
@@ -31,13 +31,13 @@ from multitap.runtime.base import (
     Probe,
     check_options,
     checked,
-    counted,
     listed,
     ranked,
     schema_facts,
     silence,
     single,
 )
+from multitap.runtime.batches import Batches
 from multitap.runtime.composition import ConfigSource
 from multitap.runtime.media_verbs_aio import AsyncMediaHandle, AsyncMediaVerbs
 from multitap.work import Backend
@@ -131,9 +131,16 @@ class AsyncRuntime(AsyncMediaVerbs):
     async def embed(
         self, texts: str | Iterable[str], *, model: str | None = None, **options: Any
     ) -> Embeddings:
-        """A vector for each text; see ``Runtime.embed``."""
-        request, call = self._parts.embed(texts, model, **options)
-        return counted(await self._one(call), len(request.texts), call)
+        """A vector for each text; see ``Runtime.embed``. At most two batches are on their way."""
+        batches = self._parts.embed(texts, model, **options)
+        readers = [asyncio.ensure_future(self._embed(batches)) for _ in range(batches.at_once)]
+        try:
+            await asyncio.gather(*readers)
+        finally:
+            for reader in readers:
+                reader.cancel()
+            await asyncio.gather(*readers, return_exceptions=True)
+        return batches.joined()
 
     async def rerank(
         self, query: str, documents: Iterable[str], *, model: str | None = None, **options: Any
@@ -242,6 +249,16 @@ class AsyncRuntime(AsyncMediaVerbs):
     async def _collect(self, call: Call[T]) -> list[T]:
         async with self._stream(call) as stream:
             return [item async for item in stream]
+
+    async def _embed(self, batches: Batches) -> None:
+        for part in batches:
+            try:
+                call = batches.call(part)
+                async with self._stream(call) as stream:
+                    found = single([item async for item in stream], call)
+                batches.done(part, found, stream.outcome.attempts)
+            except (BackendError, PluginError) as error:
+                batches.failed(part, error)
 
     async def _one(self, call: Call[T]) -> T:
         return single(await self._collect(call), call)

@@ -10,7 +10,6 @@ import attrs
 
 from multitap.answer import Answer
 from multitap.capabilities.catalog import Model
-from multitap.capabilities.embedding import Embeddings
 from multitap.capabilities.provider import Validation
 from multitap.capabilities.rerank import Ranking, RerankRequest, sort_ranked
 from multitap.config.packages import did_you_mean
@@ -34,7 +33,6 @@ __all__ = (
     "Probe",
     "check_options",
     "checked",
-    "counted",
     "listed",
     "ranked",
     "schema_facts",
@@ -182,21 +180,16 @@ def single(results: Sequence[T], call: Call[T]) -> T:
     return found[0]
 
 
-def counted(found: Embeddings, wanted: int, call: Call[Embeddings]) -> Embeddings:
-    """Vectors, if there is one for each text."""
-    if len(found.vectors) != wanted:
-        message = f"The backend gave {len(found.vectors)} vectors for {wanted} texts"
-        raise call.located(ProtocolError(message, kind="embedding_invalid"))
-    notices: tuple[Any, ...] = tuple(call.notices)
-    return attrs.evolve(found, warnings=(*notices, *found.warnings)) if notices else found
-
-
 def ranked(found: Ranking, request: RerankRequest, call: Call[Ranking]) -> Ranking:
     """The ranking in order and cut as asked, if it ranks what was sent."""
     strange = [r.index for r in found.results if not 0 <= r.index < len(request.documents)]
     if strange:
         message = f"The backend ranked document {strange[0]}, which was not sent"
         raise call.located(ProtocolError(message))
+    outside = next((r for r in found.results if not 0 <= r.score <= 1), None)
+    if outside is not None:
+        message = f"Document {outside.index} is scored {outside.score:g}, which is not from 0 to 1"
+        raise call.located(ProtocolError(message, kind="rerank_invalid"))
     results = sort_ranked(found.results, request.top_n, request.threshold)
     return attrs.evolve(found, results=results)
 

@@ -39,9 +39,11 @@ from multitap.fitting import Fitting
 from multitap.manifest import ProviderInfo
 from multitap.parameters import check_parameters
 from multitap.plan import Prompt, chat_request, fit_to_model, honoured, texts_of, unheard
+from multitap.policy.batches import BatchLimits
 from multitap.policy.retry import Retry, RetryPolicy
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel, backend_of, default_backend, resolve
+from multitap.runtime.batches import Batches
 from multitap.runtime.extending import configured_filters, extended
 from multitap.runtime.observed import Observed
 from multitap.runtime.view import View
@@ -68,6 +70,7 @@ class Composition:
         self._view: View | None = None
         self._retries: dict[str, Retry] = {}
         self._catalogs: dict[str, Sequence[Model]] = {}
+        self._limits = BatchLimits()
         self.observed = Observed()
 
     # ---- what there is -------------------------------------------------------------------------
@@ -193,8 +196,8 @@ class Composition:
         dimensions: int | None = None,
         input_type: InputType | None = None,
         timeout: float | None = None,
-    ) -> tuple[EmbeddingRequest, Call[Embeddings]]:
-        """Turn texts into vectors."""
+    ) -> Batches:
+        """Turn texts into vectors, in as many calls as it takes; all have one deadline."""
         target = self.resolve(model)
         request = EmbeddingRequest(
             model=target.model,
@@ -204,9 +207,20 @@ class Composition:
         )
         plugin = cast(EmbeddingModel, self._plugin("embedding", target.backend))
         asked = {"dimensions": dimensions, "input_type": input_type}
-        notices = unheard(asked, getattr(plugin, "options", None))
-        work = partial(plugin.embed, request)
-        return request, self._call("embedding", target, work, timeout, notices=tuple(notices))
+        notices = tuple(unheard(asked, getattr(plugin, "options", None)))
+        deadline = time.monotonic() + _seconds(timeout, self.sections[target.backend])
+
+        def call(part: EmbeddingRequest) -> Call[Embeddings]:
+            work = partial(plugin.embed, part)
+            rules: dict[str, Any] = {
+                "deadline": deadline,
+                "first_byte": WHOLE_CALL,
+                "notices": notices,
+            }
+            return self._call("embedding", target, work, **rules)
+
+        declared = getattr(plugin, "most_texts", None)
+        return Batches(request, call, self._limits, target.backend, declared, notices)
 
     def rerank(
         self,
@@ -307,7 +321,8 @@ class Composition:
         capability: str,
         target: ResolvedModel,
         work: Any,
-        timeout: float | None,
+        timeout: float | None = None,
+        deadline: float | None = None,
         first_byte: float = SHORT_CALL_FIRST_BYTE,
         extensions: Mapping[str, Any] = NOTHING,
         **facts: Any,
@@ -315,14 +330,14 @@ class Composition:
         """The call of some work; what the plugin raises while describing it is the plugin's say."""
         backend = self.backend(target.backend)
         section = self.sections[target.backend]
-        seconds = _seconds(timeout, section)
+        deadline = deadline or time.monotonic() + _seconds(timeout, section)
         rules: dict[str, Any] = {"retry": self._retries.setdefault(backend.id, Retry()), **facts}
         call: Call[Any] = Call(
             backend=backend,
             model=target.model,
             distribution=self._distribution(capability, backend.provider),
             work=cast("Work[Any]", None),
-            clocks=Clocks(first_byte=first_byte, deadline=time.monotonic() + seconds),
+            clocks=Clocks(first_byte=first_byte, deadline=deadline),
             noticed=self.observed.note,
             **rules,
         )

@@ -24,7 +24,7 @@ from multitap.config.routes import Route
 from multitap.engine.call import Call
 from multitap.engine.carrier import Carrier
 from multitap.engine.sync import ChatStream, Stream
-from multitap.errors import MultitapError
+from multitap.errors import BackendError, MultitapError, PluginError
 from multitap.plan import Prompt
 from multitap.registry import Registry
 from multitap.resolve import ResolvedModel
@@ -36,7 +36,6 @@ from multitap.runtime.base import (
     Probe,
     check_options,
     checked,
-    counted,
     listed,
     ranked,
     schema_facts,
@@ -148,9 +147,31 @@ class Runtime(MediaVerbs):
     def embed(
         self, texts: str | Iterable[str], *, model: str | None = None, **options: Any
     ) -> Embeddings:
-        """A vector for each text, in order; options: ``dimensions, input_type, timeout``."""
-        request, call = self._parts.embed(texts, model, **options)
-        return counted(self._one(call), len(request.texts), call)
+        """A vector for each text, in order, however many there are.
+
+        More texts than one request may have are sent in batches, one after the other. ``timeout``
+        is for all of them, and one that fails ends the call.
+
+        Args:
+            texts: One or several, none of them empty.
+            model: A model reference; ``None``: the default.
+            options: ``dimensions, input_type, timeout``.
+
+        Raises:
+            ConfigError: No text, or an empty one.
+            ContextOverflow: A text is too long for the model; ``error.texts`` says which.
+            NotSupported: The model does not embed, or has no such width.
+        """
+        batches = self._parts.embed(texts, model, **options)
+        for part in batches:
+            try:
+                call = batches.call(part)
+                with self._stream(call) as stream:
+                    found = single(list(stream), call)
+                batches.done(part, found, stream.outcome.attempts)
+            except (BackendError, PluginError) as error:
+                batches.failed(part, error)
+        return batches.joined()
 
     def rerank(
         self, query: str, documents: Iterable[str], *, model: str | None = None, **options: Any

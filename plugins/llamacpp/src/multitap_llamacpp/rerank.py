@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import attrs
 
-from multitap.capabilities.rerank import Ranked, Ranking, RerankRequest
+from multitap.capabilities.rerank import Ranked, Ranking, RerankRequest, sigmoid
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import LocalExchange
 from multitap_llamacpp.calls import Models, ask, one_result
@@ -33,18 +31,6 @@ class LlamaRerank:
             answer = ask(loaded.native.handle_rerank, body, request.model)
         results = (Ranked(r["index"], sigmoid(r["relevance_score"])) for r in answer["results"])
         return Ranking(results=tuple(results), usage=usage_of(answer), model=request.model)
-
-
-def sigmoid(logit: float) -> float:
-    """From any number to one between 0 and 1, in the same order.
-
-    >>> sigmoid(0.0), sigmoid(-1000.0), sigmoid(1000.0)
-    (0.5, 0.0, 1.0)
-    """
-    if logit >= 0:
-        return 1 / (1 + math.exp(-logit))
-    grown = math.exp(logit)
-    return grown / (1 + grown)
 
 
 @hookimpl

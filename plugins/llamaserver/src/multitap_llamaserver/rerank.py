@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from functools import partial
 
 import attrs
 import msgspec
 
-from multitap.capabilities.rerank import Ranked, Ranking, RerankRequest
+from multitap.capabilities.rerank import Ranked, Ranking, RerankRequest, sigmoid
 from multitap.dialects.openai.asking import json_exchange
 from multitap.dialects.openai.chunks import UsageFacts, read_usage
 from multitap.errors import ProtocolError
@@ -17,7 +16,7 @@ from multitap.hookspecs import Backend, hookimpl
 from multitap.work import Exchange
 from multitap_llamaserver.errors import explain_llamaserver
 
-__all__ = ("LlamaServerRerank", "multitap_rerank", "sigmoid")
+__all__ = ("LlamaServerRerank", "multitap_rerank")
 
 
 class Row(msgspec.Struct):
@@ -62,18 +61,6 @@ def _ranking(request: RerankRequest, reply: Reply) -> Iterable[Ranking]:
         )
     usage = read_usage(reply.usage or UsageFacts())
     return (Ranking(results=results, usage=usage, model=request.model),)
-
-
-def sigmoid(logit: float) -> float:
-    """From any number to one between 0 and 1, in the same order.
-
-    >>> sigmoid(0.0), sigmoid(-1000.0), sigmoid(1000.0)
-    (0.5, 0.0, 1.0)
-    """
-    if logit >= 0:
-        return 1 / (1 + math.exp(-logit))
-    grown = math.exp(logit)
-    return grown / (1 + grown)
 
 
 @hookimpl

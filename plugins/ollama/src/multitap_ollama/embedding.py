@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import attrs
 import msgspec
 
-from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vectors
-from multitap.errors import BadRequest, NotSupported, ProtocolError
+from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vectors, check_width
+from multitap.errors import BadRequest, ProtocolError
 from multitap.events import Usage
 from multitap.framing import JsonDecoder
 from multitap.hookspecs import Backend, hookimpl
@@ -75,11 +75,7 @@ def _embeddings(request: EmbeddingRequest, reply: Reply) -> Embeddings:
             f"{len(request.texts)} texts gave {len(rows)} vectors", kind="embedding_invalid"
         )
     vectors = Vectors.from_rows(rows)
-    if request.dimensions not in (None, vectors.width):
-        raise NotSupported(
-            f"The model gives {vectors.width} dimensions, not {request.dimensions}",
-            hint="Leave dimensions out, ask for fewer than the model has, or update Ollama.",
-        )
+    check_width(vectors, request.dimensions)
     count = reply.prompt_eval_count
     usage = Usage.reported(count, None, total_tokens=count)
     return Embeddings(vectors=vectors, usage=usage, model=request.model)

@@ -22,6 +22,6 @@ def multitap_embedding(backend: Backend) -> TextEmbeddings:
         path=server.path("/embeddings"),
         explain=explain,
         encoding=backend.settings.get("encoding") or ("base64" if ours else "float"),
-        most=MOST_TEXTS if ours else None,
+        most_texts=MOST_TEXTS if ours else None,
         headers=server.headers,
     )

@@ -16,11 +16,11 @@ from typing import Any, ClassVar
 import attrs
 import msgspec
 
-from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vectors
+from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vectors, check_width
 from multitap.dialects.openai.asking import json_exchange
 from multitap.dialects.openai.chunks import UsageFacts, read_usage
 from multitap.dialects.openai.errors import explain_openai, openai_error
-from multitap.errors import BadRequest, NotSupported, ProtocolError
+from multitap.errors import BadRequest, ProtocolError
 from multitap.events import Usage
 from multitap.work import Backend, Exchange, Explain
 
@@ -52,7 +52,7 @@ class TextEmbeddings:
         path: Where embeddings are made, after the endpoint.
         explain: Turns a refusal into an error.
         encoding: How vectors are asked for: ``base64`` or ``float``; ``None``: it is not said.
-        most: How many texts one request may have; ``None``: any number.
+        most_texts: How many texts one request may have; ``None``: any number.
         headers: Sent with each request.
     """
 
@@ -62,14 +62,14 @@ class TextEmbeddings:
     path: str = "/v1/embeddings"
     explain: Explain = explain_openai
     encoding: str | None = "base64"
-    most: int | None = None
+    most_texts: int | None = None
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
 
     def embed(self, request: EmbeddingRequest, /) -> Exchange[Embeddings]:
         """All texts in one request.
 
         Raises:
-            BadRequest: More texts than one request may have, or no dimensions.
+            BadRequest: No dimensions.
         """
         self._check(request)
         body: dict[str, Any] = {"model": request.model, "input": list(request.texts)}
@@ -92,13 +92,6 @@ class TextEmbeddings:
             raise BadRequest(
                 f"An embedding cannot have {request.dimensions} dimensions", model=request.model
             )
-        if self.most is not None and len(request.texts) > self.most:
-            raise BadRequest(
-                f"{len(request.texts)} texts are more than one request may have",
-                hint=f"Ask for at most {self.most} at a time.",
-                model=request.model,
-                kind="too_many_texts",
-            )
 
 
 def _embeddings(request: EmbeddingRequest, reply: Reply) -> Embeddings:
@@ -106,11 +99,7 @@ def _embeddings(request: EmbeddingRequest, reply: Reply) -> Embeddings:
         raise openai_error(reply.error)
     rows = _in_order(reply.data or [], len(request.texts))
     vectors = Vectors.from_rows([_numbers(row.embedding) for row in rows])
-    if request.dimensions not in (None, vectors.width):
-        raise NotSupported(
-            f"The model gives {vectors.width} dimensions, not {request.dimensions}",
-            hint="Leave dimensions out, or ask another model.",
-        )
+    check_width(vectors, request.dimensions)
     usage = read_usage(reply.usage or UsageFacts())
     if not (
         usage.input_tokens or usage.total_tokens

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from multitap.engine.call import Call
+from multitap.runtime.batches import Batches
 from multitap.runtime.media import MediaCalls
 from multitap.testing.kit.subject import NOWHERE, Subject
 from multitap.testing.kit.vector import Ask
@@ -14,7 +15,7 @@ from multitap.testing.worlds import World
 __all__ = ("ask_runtime", "call_of", "items_of")
 
 _CALLS: Mapping[str, Callable[..., Call[Any]]] = {
-    "embed": lambda parts, texts, **asked: parts.embed(texts, None, **asked)[1],
+    "embed": lambda parts, texts, **asked: _first(parts.embed(texts, None, **asked)),
     "rerank": lambda parts, query, texts, **asked: parts.rerank(query, texts, None, **asked)[1],
     "tokenize": lambda parts, text, special=False: parts.tokenize(text, None, special=special),
     "detokenize": lambda parts, ids: parts.detokenize(ids, None),
@@ -41,6 +42,11 @@ _CALLS: Mapping[str, Callable[..., Call[Any]]] = {
 """Each verb but those of chat, and those that are about a whole backend."""
 
 _OF_A_BACKEND = ("models", "running", "validate")
+
+
+def _first(batches: Batches) -> Call[Any]:
+    """The call of the first batch; a question of the kit has no more."""
+    return batches.call(next(iter(batches)))
 
 
 def call_of(subject: Subject, ask: Ask) -> Call[Any]:
