@@ -108,7 +108,7 @@ def test_the_header_says_who_is_tested_and_the_end_how_fast_it_is(run):
         [
             "multitap * (api 1), acme: multitap-acme 1.2.3, TestChat",
             "  declares chat; 8 vectors",
-            "acme: * ns a token, 7 tokens in sentence, read at once",
+            "acme: * ns a token, 13 tokens in sentence, read at once",
         ]
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import ClassVar
 
 import vllm_reader
 from scripted_vllm import ScriptedVllm
@@ -13,6 +14,7 @@ from multitap.testing.kit import (
     CatalogSuite,
     ChatSuite,
     EmbeddingSuite,
+    LifecycleSuite,
     ProviderSuite,
     RerankSuite,
     TokenizeSuite,
@@ -132,6 +134,45 @@ PROVED = Vector(
 )
 
 
+# ---- sleep and adapters, as vLLM's sources have them ---------------------------------------------
+
+LISTED = Recording.load(vllm_reader.RECORDINGS / "models.json")
+
+
+def asleep(state):
+    """What is said when it is asked whether it sleeps."""
+    said = json.dumps({"is_sleeping": state}).encode()
+    ask, path = Ask("running", ()), "GET /is_sleeping"
+    return Vector.by_hand("asleep", ask, path, said, {}).recording
+
+
+def ordered(name, ask, path, *beside, said=b"", status=200, **expect):
+    return Vector.by_hand(name, ask, f"POST {path}", said, expect, status=status, beside=beside)
+
+
+MISSING = json.dumps({"detail": "Not Found"}).encode()
+ORDERS = (
+    ordered(
+        *("sleep", Ask("unload", ("tiny",)), "/sleep"), LISTED, asleep(False), statuses=["unloaded"]
+    ),
+    ordered(
+        *("wake", Ask("load", ("tiny",)), "/wake_up"), LISTED, asleep(True), statuses=["loaded"]
+    ),
+    ordered(
+        *("adapter", Ask("load", ("style=/adapters/style",)), "/v1/load_lora_adapter"),
+        LISTED,
+        statuses=["loaded"],
+    ),
+    ordered(
+        *("no_adapter", Ask("load", ("style=/adapters/style",)), "/v1/load_lora_adapter"),
+        LISTED,
+        said=MISSING,
+        status=404,
+        error="NotSupported",
+    ),
+)
+
+
 class TestVllm(
     ChatSuite,
     EmbeddingSuite,
@@ -139,13 +180,15 @@ class TestVllm(
     TokenizeSuite,
     TranscriptionSuite,
     CatalogSuite,
+    LifecycleSuite,
     ProviderSuite,
 ):
     provider = "vllm"
     model = "tiny"
+    examples: ClassVar = {"lora": {"style": 1}}  # one adapter, in full
     vectors = (
         *map(chat_vector, (*CHATS, *REFUSALS)),
-        *(*TRANSCRIPTS, PROVED),
+        *(*TRANSCRIPTS, *ORDERS, PROVED),
         *load_vectors(vllm_reader.RECORDINGS),  # those that say themselves what they are
     )
 
