@@ -1,0 +1,1 @@
+"""Abacus for Multitap."""
