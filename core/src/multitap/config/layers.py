@@ -29,7 +29,7 @@ def load_config(
     config: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     *,
     overrides: Sequence[str] = (),
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] | None = None,
     directory: str | os.PathLike[str] | None = None,
 ) -> Config:
     """Read the configuration; nothing is imported and nothing is sent for it.
@@ -38,7 +38,7 @@ def load_config(
         config: ``None``: all layers; a path: this one file; a mapping in the shape of
             ``llm.toml``: only this.
         overrides: The words after ``--llm``, such as ``provider=vllm`` or ``vllm.model=phi3:8b``.
-        environ: The environment variables.
+        environ: The environment variables; ``None``: those of this process.
         directory: Where to look for the project's file; the working directory by default.
 
     Raises:
@@ -48,7 +48,7 @@ def load_config(
     'phi3:8b'
     """
     problems = Problems()
-    loaded = _load(config, overrides, environ, directory, problems)
+    loaded = _load(config, overrides, _variables_of(environ), directory, problems)
     problems.raise_if_any()
     return loaded
 
@@ -57,7 +57,7 @@ def read_config(
     config: str | os.PathLike[str] | None = None,
     *,
     overrides: Sequence[str] = (),
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] | None = None,
     directory: str | os.PathLike[str] | None = None,
 ) -> tuple[Config, Sequence[ConfigError]]:
     """What can be read of the configuration, and all that is wrong with the rest.
@@ -65,7 +65,13 @@ def read_config(
     For those who look at an installation; arguments as in ``load_config``.
     """
     problems = Problems()
-    return _load(config, overrides, environ, directory, problems), problems.errors
+    found = _load(config, overrides, _variables_of(environ), directory, problems)
+    return found, problems.errors
+
+
+def _variables_of(environ: Mapping[str, str] | None) -> Mapping[str, str]:
+    """They are no default argument, which every signature would show with all its keys."""
+    return os.environ if environ is None else environ
 
 
 def _load(
@@ -87,9 +93,10 @@ def _load(
 
 
 def config_files(
-    environ: Mapping[str, str] = os.environ, directory: str | os.PathLike[str] | None = None
+    environ: Mapping[str, str] | None = None, directory: str | os.PathLike[str] | None = None
 ) -> Mapping[Path, SourceKind]:
     """The files that are looked for, whether they are there or not, from weak to strong."""
+    environ = _variables_of(environ)
     if environ.get("MULTITAP_CONFIG"):
         return {Path(environ["MULTITAP_CONFIG"]): "file"}
     own: dict[Path, SourceKind] = {SYSTEM_FILE: "system", _user_file(): "user"}

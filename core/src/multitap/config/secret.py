@@ -50,13 +50,13 @@ class Secret:
         self,
         text: str,
         *,
-        environ: Mapping[str, str] = os.environ,
+        environ: Mapping[str, str] | None = None,
         folder: Path | None = None,
         key: str = "api_key",
     ) -> None:
         self._text = text.strip()
         self._key = key
-        self._environ = environ
+        self._environ = os.environ if environ is None else environ
         self._folder = folder or Path()
         self._value: str | None = None
         if self.reference is None:

@@ -130,7 +130,7 @@ class Section:
     entries: tuple[Entry, ...] = attrs.field(default=(), repr=False, eq=False)
     sources: Mapping[str, Source] = attrs.field(factory=dict, repr=False)
     withheld: Source | None = None
-    environ: Mapping[str, str] = attrs.field(default=os.environ, repr=False, eq=False)
+    environ: Mapping[str, str] = attrs.field(factory=lambda: os.environ, repr=False, eq=False)
 
     @property
     def foreign(self) -> Mapping[str, Source]:
@@ -156,7 +156,7 @@ class Config:
     plugins: Plugins = attrs.field(factory=Plugins)
     sections: Mapping[str, Section] = attrs.field(factory=dict)
     entries: tuple[Entry, ...] = attrs.field(default=(), repr=False, eq=False)
-    environ: Mapping[str, str] = attrs.field(default=os.environ, repr=False, eq=False)
+    environ: Mapping[str, str] = attrs.field(factory=lambda: os.environ, repr=False, eq=False)
 
 
 def config_of(entries: Sequence[Entry], environ: Mapping[str, str], problems: Problems) -> Config:

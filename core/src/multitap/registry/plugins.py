@@ -58,7 +58,8 @@ class Registry:
         deny: Distributions that may not.
         choose: For a provider that several distributions claim, the one to use.
         environ: Where ``MULTITAP_PLUGINS`` is read: ``none``, ``a,b`` (only these) or ``-c`` (all
-            but this). It limits further; it never allows what the arguments deny.
+            but this); ``None``: from this process. It limits further; it never allows what the
+            arguments deny.
     """
 
     def __init__(
@@ -67,9 +68,9 @@ class Registry:
         allow: Iterable[str] | None = None,
         deny: Iterable[str] = (),
         choose: Mapping[str, str] | None = None,
-        environ: Mapping[str, str] = os.environ,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
-        variable = environ.get("MULTITAP_PLUGINS", "")
+        variable = (os.environ if environ is None else environ).get("MULTITAP_PLUGINS", "")
         self._policy = Policy.of(allow, deny, choose or {}, variable)
         self._lock = threading.RLock()
         self._snapshot = Snapshot()

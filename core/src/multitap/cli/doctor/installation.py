@@ -69,7 +69,7 @@ class Installation:
     own_file: Path
     files: Sequence[Path] = ()
     only: str | None = None
-    environ: Mapping[str, str] = os.environ
+    environ: Mapping[str, str] = attrs.field(factory=lambda: os.environ)
     replies: Mapping[str, Reply] | None = None
     proven: Collection[tuple[str, str]] = ()
     checks: Mapping[tuple[str, str], Check] | None = None
