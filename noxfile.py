@@ -19,9 +19,12 @@ TEST_TOOLS = [
     "numpy",
     "ollama",
     "pytest-timeout",
+    "pytest-xdist",
     "socksio",
     "uvloop; sys_platform != 'win32'",
 ]
+EVERY_CORE = ["-n", "auto", "--dist", "loadfile"]  # a file's tests share what is slow to set up
+SLOWEST = ["--ignore", "core/tests/kit/test_liars.py"]  # it is the same on every Python
 TYPE_TOOLS = ["basedpyright", "mypy>=2.0", "tomli", "types-jsonschema"]
 OTHER_PYTHONS = ["3.10", "3.13"]
 
@@ -51,7 +54,7 @@ def tests(session: nox.Session) -> None:
     session.install(*distributions(editable=True), *TEST_TOOLS)
     with ThreadPoolExecutor(1) as beside:
         others = [beside.submit(on_python, session, version) for version in OTHER_PYTHONS]
-        session.run("pytest", *session.posargs)
+        session.run("pytest", *EVERY_CORE, *session.posargs)
     for version, told in zip(OTHER_PYTHONS, others, strict=True):
         code, text = told.result()
         session.log(f"Python {version}:\n{text}")
@@ -69,7 +72,7 @@ def on_python(session: nox.Session, version: str) -> tuple[int, str]:
     for words in (
         [python, "-m", "venv", folder],
         [folder / "bin/pip", "install", "-q", *names],
-        [folder / "bin/pytest", "-q", "core/tests", "plugins/echo/tests"],
+        [folder / "bin/pytest", "-q", *SLOWEST, "core/tests", "plugins/echo/tests"],
     ):
         done = subprocess.run(words, capture_output=True, text=True, cwd=HERE)
         if done.returncode:

@@ -13,18 +13,31 @@ RESULT = pytest.StashKey()
 def pytest_configure(config):
     config.addinivalue_line("markers", "cell(line, plugin, part): what a test of the matrix proves")
     config.stash[RESULT] = {}
+    config.pluginmanager.register(Cells(config.stash[RESULT]))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
-    for mark in item.iter_markers("cell"):
-        states = item.config.stash[RESULT]
-        if not report.passed:
-            states[mark.args] = "FAILED"
-        elif report.when == "call":
-            states.setdefault(mark.args, "n/a" if cell_of(*mark.args) in ABSENT else "ok")
+    report.user_properties += [("cell", mark.args) for mark in item.iter_markers("cell")]
     return report
+
+
+class Cells:
+    """Gathers the states of cells, in whichever process their tests run."""
+
+    def __init__(self, states):
+        self.states = states
+
+    def pytest_runtest_logreport(self, report):
+        for name, cell in report.user_properties:
+            if name != "cell":
+                continue
+            if report.failed:
+                self.states[tuple(cell)] = "FAILED"
+            elif report.when == "call":
+                state = "n/a" if cell_of(*cell) in ABSENT else "ok"
+                self.states.setdefault(tuple(cell), state)
 
 
 def pytest_terminal_summary(terminalreporter, config):
