@@ -14,11 +14,15 @@ from multitap.engine.kept import Plan
 __all__ = ("Pull", "container_plan")
 
 Pull = Literal["missing", "never", "always"]
-LONGEST_WAIT = 30.0  # seconds between the engine's SIGTERM and our SIGKILL to its client
 
 
 def container_plan(
-    engine: str, container: Container, port: int, pull: Pull, environ: Mapping[str, str]
+    engine: str,
+    container: Container,
+    port: int,
+    pull: Pull,
+    environ: Mapping[str, str],
+    grace: float,
 ) -> Plan:
     """Ask the engine whether it is there, run the image, remove the container at the end.
 
@@ -30,6 +34,7 @@ def container_plan(
         port: Of this machine, on the loopback alone.
         pull: When the image is fetched.
         environ: The client's environment; of it the container gets what ``container`` names.
+        grace: Seconds that the container has to end by itself.
     """
     name = f"multitap-{secrets.token_hex(6)}"
     run = (
@@ -44,7 +49,7 @@ def container_plan(
         steps=((engine, "info"), run),
         after=(engine, "rm", "--force", name),
         environ={**environ, **container.environ},
-        grace=LONGEST_WAIT,
+        grace=grace,
     )
 
 

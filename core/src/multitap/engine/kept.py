@@ -18,9 +18,8 @@ import attrs
 
 from multitap.errors import LocalError, NotSupported
 
-__all__ = ("GRACE", "Kept", "Outcome", "Plan")
+__all__ = ("Kept", "Outcome", "Plan")
 
-GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 LONGEST_LOG = 200  # lines
 LONGEST_LINE = 2000  # bytes
 LAST_WORDS = 2.0  # seconds to read the rest of the log, which somebody else may hold open
@@ -36,12 +35,13 @@ class Plan:
         steps: Programs, one after the other; the last one is the server.
         after: What is run when it is over, however it ended.
         environ: The whole environment of all of them.
+        grace: Seconds between SIGTERM and SIGKILL.
     """
 
     steps: tuple[tuple[str, ...], ...]
     environ: Mapping[str, str] = attrs.field(repr=False)
     after: tuple[str, ...] = ()
-    grace: float = GRACE
+    grace: float
 
     def to_line(self) -> bytes:
         """As the keeper reads it."""
@@ -175,15 +175,19 @@ class Kept:
                 if text:
                     self._lines.append(text)
                     self._unread.append(text)
+        process.wait()  # so that it is not called forgotten while it ends
+        self._told(process)
 
     def _told(self, process: subprocess.Popen[bytes]) -> Outcome:
+        """What the keeper reported, once it is over; what was written last is in the log then."""
+        reader = self._reader
+        if reader is not None and reader is not threading.current_thread():
+            reader.join(LAST_WORDS)
         with self._lock:
             if self._outcome is None:
                 assert process.stdout is not None
                 with process.stdout as report:
                     self._outcome = _outcome(report.read())
-                if self._reader is not None:  # what it wrote last is part of it
-                    self._reader.join(LAST_WORDS)
             return self._outcome
 
 

@@ -83,7 +83,8 @@ class Launches(MediaVerbs):
                 machine), ``tag`` of its image, ``pull`` (``"missing"``, ``"never"`` or
                 ``"always"``), ``executable`` (in place of the plugin's own, a text or a list of
                 words), ``port`` (0: a free one), ``tool_parser``, ``options`` (more flags, by
-                name; ``None`` takes a default away), ``timeout`` (seconds until it is ready, 480).
+                name; ``None`` takes a default away), ``timeout`` (seconds until it is ready, 480),
+                ``grace`` (seconds that it has to end by itself, 10).
 
         Raises:
             LocalError: There is no such executable, or the container engine does not answer.

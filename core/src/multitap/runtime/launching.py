@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Union, cast
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -28,6 +29,7 @@ __all__ = ("READY_SECONDS", "Engine", "Launched", "Launching", "Words")
 Engine = Literal["docker", "podman"]
 Words = Union[str, Sequence[str]]
 READY_SECONDS = 480.0
+GRACE = 10.0
 _ENGINES: Mapping[str, str] = MappingProxyType(
     {"docker": "https://docs.docker.com/engine/install", "podman": "https://podman.io"}
 )
@@ -60,6 +62,7 @@ class Launching(MediaCalls):
         executable: Words | None = None,
         port: int = 0,
         timeout: float = READY_SECONDS,
+        grace: float = GRACE,
         **wishes: Any,
     ) -> Launched:
         """Put a launch together; nothing is started yet. The backend is known from here on."""
@@ -70,7 +73,7 @@ class Launching(MediaCalls):
         request = _request(target.model, port, container, **wishes)
         launch = self._described(plugin, request, target.backend)
         section = self._section(target, launch, port)
-        plan = self._plan(launch, container, port, pull, executable, section)
+        plan = self._plan(launch, section, container, pull=pull, executable=executable, grace=grace)
         return self._launched(section, launch, plan, timeout)
 
     def forget(self, launched: Launched) -> None:
@@ -139,29 +142,36 @@ class Launching(MediaCalls):
     def _plan(
         self,
         launch: Launch,
+        section: Section,
         engine: Engine | None,
-        port: int,
+        *,
         pull: Pull,
         executable: Words | None,
-        section: Section,
+        grace: float,
     ) -> Plan:
         environ = dict(section.environ)
-        if isinstance(launch, Container):
-            from multitap.engine.containers import container_plan
+        if engine is None or isinstance(launch, Process):
+            return _process_plan(cast(Process, launch), executable, environ, grace)
+        from multitap.engine.containers import container_plan
 
-            assert engine is not None
-            key = self.providers[section.provider].key.variable
-            passed = {key: environ[key]} if key in environ else {}
-            held = attrs.evolve(launch, environ={**passed, **launch.environ})
-            return container_plan(engine, held, port, pull, environ)
-        return _process_plan(launch, executable, environ)
+        key = self.providers[section.provider].key.variable
+        passed = {key: environ[key]} if key in environ else {}
+        held = attrs.evolve(launch, environ={**passed, **launch.environ})
+        port = urlsplit(section.endpoint or "").port or 0
+        return container_plan(engine, held, port, pull, environ, grace)
 
 
-def _process_plan(process: Process, executable: Words | None, environ: Mapping[str, str]) -> Plan:
+def _process_plan(
+    process: Process, executable: Words | None, environ: Mapping[str, str], grace: float
+) -> Plan:
     from multitap.engine.kept import Plan
 
     words = (executable,) if isinstance(executable, str) else tuple(executable or process.argv[:1])
-    return Plan(steps=((*words, *process.argv[1:]),), environ={**environ, **process.environ})
+    return Plan(
+        steps=((*words, *process.argv[1:]),),
+        environ={**environ, **process.environ},
+        grace=grace,
+    )
 
 
 def _request(
