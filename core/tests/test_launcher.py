@@ -15,6 +15,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from command_line import run_here
 
 from multitap import AsyncRuntime, Runtime
 from multitap.capabilities.launcher import Container, Process, options_as_flags
@@ -511,3 +512,58 @@ def test_options_are_flags():
     given = {"max_len": 8, "eager": True, "off": False, "none": None, "many": ["a", 2], "temp": 0}
     found = ("--max-len", "8", "--eager", "--many", "a", "2", "--temp", "0")
     assert options_as_flags(given) == found
+
+
+# ---- on the command line -------------------------------------------------------------------------
+
+COMMAND = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import test_launcher as t
+from multitap.cli import main
+plugins = t.registry_of(t.Stand(Path(sys.argv[2])))
+sys.exit(main(sys.argv[3:], registry=plugins))
+"""
+
+
+@pytest.mark.parametrize("ending", ["ctrl-c", "by itself"])
+def test_the_command_prints_the_address_and_serves_until_it_is_interrupted(ending, tmp_path):
+    words = [sys.executable, "-c", COMMAND, str(HERE), str(tmp_path), "launch", "stand:plain"]
+    with subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "MULTITAP_CONFIG": os.devnull},
+    ) as command:
+        address = command.stdout.readline()
+        server = pid_of(tmp_path)
+        if ending == "ctrl-c":
+            command.send_signal(signal.SIGINT)
+        else:
+            os.kill(server, signal.SIGKILL)
+        rest, said = command.communicate(timeout=CEILING)
+    assert address.startswith("http://127.0.0.1:")
+    assert rest == ""
+    assert "multitap: loading the weights\n" in said
+    assert command.returncode == (130 if ending == "ctrl-c" else 1)
+    assert ("ended by itself" in said) == (ending == "by itself")
+    assert is_gone(server)
+
+
+def test_the_command_tells_why_a_server_does_not_start(plugin):
+    ran = run_here("launch", "stand:failing", plugins=registry_of(plugin))
+    assert (ran.code, ran.out) == (1, "")
+    assert "Error: no such model" in ran.err
+
+
+def test_options_of_the_command_reach_the_launcher(plugin, tmp_path):
+    words = ["--option", "max_len=8", "--option", "eager=true", "--option", "graphs=false"]
+    words += ["--tool-parser", "hermes", "--executable", str(tmp_path / "nothing")]
+    ran = run_here("launch", "stand:plain", *words, plugins=registry_of(plugin))
+    assert (ran.code, "Install it." in ran.err) == (1, True)
+    (asked,) = plugin.asked
+    assert asked.options == {"max_len": "8", "eager": True, "graphs": False}
+    assert asked.tool_parser == "hermes"
+    assert run_here("launch", "stand:plain", "--option", "x", plugins=registry_of(plugin)).code == 2

@@ -90,7 +90,7 @@ class AsyncRuntime(AsyncLaunches):
         self.close()
 
     def close(self) -> None:
-        """End every stream and launched server, and close every connection."""
+        """End every stream and launched server; close every connection of the running loop."""
         for server in tuple(self._servers):
             server.close()
         for stream in tuple(self._streams):

@@ -77,9 +77,10 @@ class Composition:
     @property
     def view(self) -> View:
         """Configuration and plugins as of the registry's last look."""
-        if self._view is None or self._view.generation != self.registry.generation:
-            self._view = View(self.config, self.registry, self.launched)
-        return self._view
+        view = self._view
+        if view is None or not view.is_of(self.registry.generation, self.launched):
+            self._view = view = View(self.config, self.registry, self.launched)
+        return view
 
     @property
     def providers(self) -> Mapping[str, ProviderInfo]:

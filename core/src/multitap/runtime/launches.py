@@ -60,6 +60,10 @@ class Server(Running):
         self.close()
         self._kept.wait()
 
+    def wait(self) -> None:
+        """Block until it has ended, by itself or by ``close`` in another thread."""
+        self._kept.wait()
+
     def __iter__(self) -> Iterator[Loading]:
         return iter(self._steps)
 

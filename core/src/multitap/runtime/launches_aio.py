@@ -57,6 +57,10 @@ class AsyncServer(Running):
         self.close()
         await asyncio.shield(asyncio.to_thread(self._kept.wait))
 
+    async def wait(self) -> None:
+        """Wait until it has ended, by itself or by ``close``."""
+        await asyncio.to_thread(self._kept.wait)
+
     def __aiter__(self) -> AsyncIterator[Loading]:
         return self._steps
 

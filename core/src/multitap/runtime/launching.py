@@ -51,7 +51,7 @@ class Launched:
 class Launching(MediaCalls):
     """A composition, with the launching of servers."""
 
-    _launches = threading.Lock()
+    _launches = threading.RLock()  # a server that is collected meanwhile is forgotten here too
 
     def launch(
         self,
@@ -80,7 +80,7 @@ class Launching(MediaCalls):
         """Take the backend away again; calls to it get a ``ConfigError`` from now on."""
         with self._launches:
             others = {n: s for n, s in self.launched.items() if n != launched.backend}
-            self.launched, self._view = MappingProxyType(others), None
+            self.launched = MappingProxyType(others)
         self.registry.forget(launched.backend)
         self._retries.pop(launched.backend, None)
         self._catalogs.pop(launched.backend, None)
@@ -111,7 +111,6 @@ class Launching(MediaCalls):
 
         with self._launches:
             self.launched = MappingProxyType({**self.launched, section.name: section})
-            self._view = None
         kept = Kept(plan)
         wait = becoming_ready(kept, launch.ready, seconds, _install(launch, plan))
         target = ResolvedModel(

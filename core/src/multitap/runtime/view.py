@@ -35,8 +35,12 @@ class View:
         self.providers: Mapping[str, ProviderInfo] = {i.name: i for i in registry.providers()}
         self.rows: Sequence[Row] = registry.capabilities()
         self._config = config
-        self._launched = launched
+        self.launched = launched
         self._built: dict[str, Backend] = {}
+
+    def is_of(self, generation: int, launched: Mapping[str, Section]) -> bool:
+        """Is it what is there now?"""
+        return self.generation == generation and self.launched is launched
 
     @cached_property
     def configured(self) -> Mapping[str, Section]:
@@ -46,7 +50,7 @@ class View:
     @cached_property
     def sections(self) -> Mapping[str, Section]:
         """Those, and the ones that were launched."""
-        return MappingProxyType({**self.configured, **self._launched})
+        return MappingProxyType({**self.configured, **self.launched})
 
     def backend(self, name: str) -> Backend:
         """A configured or default backend."""
