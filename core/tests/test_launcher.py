@@ -273,7 +273,16 @@ def test_what_a_plugin_gets_wrong_names_it(rt):
             rt.launch(f"stand:{mode}")
 
 
-@pytest.mark.parametrize("wrong", [{"container": "lxc"}, {"pull": "often"}], ids=str)
+WRONG = [
+    {"container": "lxc"},
+    {"pull": "often"},
+    {"port": 70000},
+    {"timeout": "long"},
+    {"grace": -1},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
 def test_a_wrong_argument_is_told_before_anything_is_started(rt, wrong, plugin):
     with pytest.raises(ConfigError):
         rt.launch("stand:plain", **wrong)

@@ -40,7 +40,6 @@ from multitap.runtime.base import (
 )
 from multitap.runtime.composition import ConfigSource
 from multitap.runtime.launches_aio import AsyncLaunches, AsyncServer
-from multitap.runtime.launching import Launched
 from multitap.runtime.media_verbs_aio import AsyncMediaHandle
 from multitap.work import Backend
 
@@ -241,10 +240,10 @@ class AsyncRuntime(AsyncLaunches):
 
         return AsyncDirectCarrier(backend.endpoint)
 
-    def _ended(self, launched: Launched) -> None:
-        self._parts.forget(launched)
+    def _ended(self, backend: str) -> None:
+        self._parts.forget(backend)
         for carriers in tuple(self._carriers.values()):
-            for way in [way for way in carriers if way[0] == launched.backend]:
+            for way in [way for way in carriers if way[0] == backend]:
                 carriers.pop(way).close()
 
     def _stream(self, call: Call[T]) -> AsyncStream[T]:

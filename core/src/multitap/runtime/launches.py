@@ -31,7 +31,7 @@ class Server(Running):
         self,
         launched: Launched,
         steps: Stream[Loading],
-        forget: Callable[[Launched], None],
+        forget: Callable[[str], None],
         *,
         waits: bool,
     ) -> None:
@@ -108,7 +108,7 @@ class Launches(MediaVerbs):
         self._servers.add(server)
         return server
 
-    def _ended(self, launched: Launched) -> None:
+    def _ended(self, backend: str) -> None:
         raise NotImplementedError
 
     def _stream(self, call: Call[T]) -> Stream[T]:

@@ -28,7 +28,7 @@ class AsyncServer(Running):
         self,
         launched: Launched,
         steps: AsyncStream[Loading],
-        forget: Callable[[Launched], None],
+        forget: Callable[[str], None],
         *,
         waits: bool,
     ) -> None:
@@ -84,7 +84,7 @@ class AsyncLaunches(AsyncMediaVerbs):
         self._servers.add(server)
         return server
 
-    def _ended(self, launched: Launched) -> None:
+    def _ended(self, backend: str) -> None:
         raise NotImplementedError
 
     def _stream(self, call: Call[T]) -> AsyncStream[T]:

@@ -66,7 +66,7 @@ class Launching(MediaCalls):
         **wishes: Any,
     ) -> Launched:
         """Put a launch together; nothing is started yet. The backend is known from here on."""
-        _check(container, pull)
+        _check(container, pull, port, timeout, grace)
         target = self.resolve(model)
         plugin = cast(Launcher, self._plugin("launcher", target.backend))
         port = port or _free_port()
@@ -76,14 +76,14 @@ class Launching(MediaCalls):
         plan = self._plan(launch, section, container, pull=pull, executable=executable, grace=grace)
         return self._launched(section, launch, plan, timeout)
 
-    def forget(self, launched: Launched) -> None:
-        """Take the backend away again; calls to it get a ``ConfigError`` from now on."""
+    def forget(self, backend: str) -> None:
+        """Take a launched backend away; calls to it get a ``ConfigError`` from now on."""
         with self._launches:
-            others = {n: s for n, s in self.launched.items() if n != launched.backend}
+            others = {name: s for name, s in self.launched.items() if name != backend}
             self.launched = MappingProxyType(others)
-        self.registry.forget(launched.backend)
-        self._retries.pop(launched.backend, None)
-        self._catalogs.pop(launched.backend, None)
+        self.registry.forget(backend)
+        self._retries.pop(backend, None)
+        self._catalogs.pop(backend, None)
 
     # ---- how it is done ------------------------------------------------------------------------
 
@@ -117,7 +117,11 @@ class Launching(MediaCalls):
             backend=section.name, model=section.model or "", reference=None, how="it was launched"
         )
         once = Retry(RetryPolicy(attempts=1))
-        call = self._call("launcher", target, lambda: wait, seconds * 2, retry=once)
+        try:
+            call = self._call("launcher", target, lambda: wait, seconds * 2, retry=once)
+        except BaseException:
+            self.forget(section.name)
+            raise
         url = section.endpoint or ""
         return Launched(backend=section.name, model=target.model, url=url, kept=kept, call=call)
 
@@ -192,13 +196,18 @@ def _request(
     )
 
 
-def _check(container: str | None, pull: str) -> None:
+def _check(container: str | None, pull: str, port: Any, timeout: Any, grace: Any) -> None:
     if container not in (None, *_ENGINES):
         raise ConfigError(
             f"container is {container!r}", hint=f"Use one of {', '.join(_ENGINES)}, or None."
         )
     if pull not in _PULLS:
         raise ConfigError(f"pull is {pull!r}", hint=f"Use one of {', '.join(_PULLS)}.")
+    if not isinstance(port, int) or not 0 <= port < 2**16:
+        raise ConfigError(f"port is {port!r}", hint="Use a number below 65536; 0: a free one.")
+    for name, seconds in {"timeout": timeout, "grace": grace}.items():
+        if not isinstance(seconds, (int, float)) or not 0 <= seconds < threading.TIMEOUT_MAX:
+            raise ConfigError(f"{name} is {seconds!r}", hint="Use a number of seconds.")
 
 
 def _install(launch: Launch, plan: Plan) -> str:

@@ -26,15 +26,12 @@ class Running:
         url: Its address.
     """
 
-    def __init__(
-        self, launched: Launched, steps: _Closable, forget: Callable[[Launched], None]
-    ) -> None:
+    def __init__(self, launched: Launched, steps: _Closable, forget: Callable[[str], None]) -> None:
         self.backend = launched.backend
         self.model = launched.model
         self.ref = f"{launched.backend}:{launched.model}"
         self.url = launched.url
         self._kept = launched.kept
-        self._launched = launched
         self._waiting = steps
         self._forget = forget
         self._closed = False
@@ -60,7 +57,7 @@ class Running:
         self._closed = True
         self._waiting.close()
         self._kept.stop()
-        self._forget(self._launched)
+        self._forget(self.backend)
 
     def __del__(self) -> None:
         if not self._closed:

@@ -45,7 +45,6 @@ from multitap.runtime.base import (
 )
 from multitap.runtime.composition import ConfigSource
 from multitap.runtime.launches import Launches, Server
-from multitap.runtime.launching import Launched
 from multitap.runtime.media_verbs import MediaHandle
 from multitap.work import Backend
 
@@ -267,10 +266,10 @@ class Runtime(Launches):
 
         return DirectCarrier(backend.endpoint)
 
-    def _ended(self, launched: Launched) -> None:
-        self._parts.forget(launched)
+    def _ended(self, backend: str) -> None:
+        self._parts.forget(backend)
         for way in tuple(self._carriers):
-            if way[0] == launched.backend:
+            if way[0] == backend:
                 self._carriers.pop(way).close()
 
     def _stream(self, call: Call[T]) -> Stream[T]:
