@@ -472,7 +472,7 @@ def test_an_engine_that_does_not_answer_is_asked_and_not_believed(rt, engine, tm
         rt.launch("stand:any", container=engine),
     ):
         pass
-    assert [call[1] for call in calls(tmp_path)] == ["info", "rm"]
+    assert [call[1] for call in calls(tmp_path)] == ["info"]
 
 
 def test_an_engine_that_is_not_there_says_where_it_is_to_be_had(rt, monkeypatch, tmp_path):

@@ -9,7 +9,8 @@ What the program writes goes to standard error; standard output has one line of 
 
 Each step has to succeed before the next one begins; the last one is the program. What is left of a
 step gets SIGTERM, and SIGKILL after ``grace`` seconds: its process group, and on Linux also what
-has left the group, because orphans become children of this process there.
+has left the group, because orphans become children of this process there. ``after`` is run at the
+end if the last step was begun.
 """
 
 from __future__ import annotations
@@ -160,7 +161,7 @@ def main() -> None:
         outcome = {"step": number, **keeper.run(argv)}
         if keeper.stopping or outcome["code"] != 0:
             break
-    if told["after"]:
+    if told["after"] and outcome["step"] == len(told["steps"]) - 1:
         _clean_up(told["after"])
     with suppress(OSError):  # nobody is left to be told
         os.write(1, json.dumps(outcome).encode())

@@ -33,7 +33,7 @@ class Plan:
 
     Attributes:
         steps: Programs, one after the other; the last one is the server.
-        after: What is run when it is over, however it ended.
+        after: What is run when the server is over, however it ended.
         environ: The whole environment of all of them.
         grace: Seconds between SIGTERM and SIGKILL.
     """
