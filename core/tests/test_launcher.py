@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import attrs
@@ -180,6 +181,16 @@ def test_two_servers_at_once_do_not_meet(rt, tmp_path):
         one.close()
         assert waited(lambda: not one.running)
         assert len(rt.models(other.backend)) == 1
+
+
+def test_threads_can_launch_at_once(rt):
+    def launched(_):
+        with rt.launch("stand:plain") as server:
+            return [model.ref for model in rt.models(server.backend)] == [server.ref]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(launched, range(4)))
+    assert [backend.id for backend in rt.backends()] == ["stand"]
 
 
 def test_a_launched_server_is_never_the_default_backend(rt):
@@ -359,6 +370,14 @@ def test_what_is_deaf_to_sigterm_is_killed(rt, tmp_path):
     with rt.launch("stand:deaf", grace=0.2):
         pass
     assert is_gone(pid_of(tmp_path))
+
+
+def test_a_keeper_that_is_killed_itself_is_told_of(rt, tmp_path):
+    server = rt.launch("stand:plain").__enter__()
+    os.kill(server._kept._process.pid, signal.SIGKILL)
+    with pytest.raises(LocalError, match="may still be there: its keeper was killed"):
+        server.__exit__(None, None, None)
+    os.kill(pid_of(tmp_path), signal.SIGKILL)
 
 
 def children(notes):

@@ -7,6 +7,7 @@ afterwards. `MULTITAP_VLLM_PYTHON` names the Python of one that is there already
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -26,7 +27,7 @@ import numpy as np
 import pytest
 from vllm_here import vllm_config, vllm_registry
 
-from multitap import Runtime
+from multitap import AsyncRuntime, Runtime
 from multitap.errors import (
     AuthenticationError,
     ContextOverflow,
@@ -504,6 +505,30 @@ def test_a_vllm_that_fails_in_start_tells_why_and_leaves_no_process(python, tmp_
     assert processes_with(f"--model {missing}") == []
 
 
+def test_a_vllm_whose_launch_is_cancelled_leaves_no_process(python, checkpoint, monkeypatch):
+    for name, value in QUIET.items():
+        monkeypatch.setenv(name, value)
+
+    async def main():
+        async with AsyncRuntime({}, registry=vllm_registry()) as rt:
+            task = asyncio.create_task(launch(rt, python, checkpoint).__aenter__())
+            leader = await asyncio.to_thread(leader_with_children, checkpoint)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert task.cancelled()
+            return members(leader)
+
+    assert asyncio.run(main()) == []
+
+
+def leader_with_children(checkpoint):
+    """The server's first process, once the engine's own one has begun."""
+    assert waited(lambda: processes_with(f"--model {checkpoint}"))
+    leader = min(processes_with(f"--model {checkpoint}"), key=int)
+    assert waited(lambda: len(members(leader)) > 1)
+    return leader
+
+
 APPLICATION = """
 import sys
 from multitap import Runtime
@@ -524,9 +549,6 @@ def test_a_killed_application_leaves_no_vllm(when, python, checkpoint):
     ) as application:
         if when == "ready":
             assert application.stdout.readline() == b"ready\n"
-        assert waited(lambda: processes_with(f"--model {checkpoint}"))
-        leader = min(processes_with(f"--model {checkpoint}"), key=int)
-        if when == "in start":  # the engine's own process is about to begin
-            assert waited(lambda: len(members(leader)) > 1)
+        leader = leader_with_children(checkpoint)
         application.kill()
     assert waited(lambda: members(leader) == [])

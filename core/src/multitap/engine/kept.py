@@ -142,10 +142,12 @@ class Kept:
         if process is None:
             return
         process.wait()
-        if self._told(process).left:
+        outcome = self._told(process)
+        if outcome.left:
+            program, why = self.plan.steps[-1][0], outcome.error or "not even SIGKILL ends it"
             raise LocalError(
-                f"A process of {self.plan.steps[-1][0]} cannot be ended, not even by SIGKILL",
-                hint="Look for it with `ps`; a device driver may hold it.",
+                f"A process of {program} may still be there: {why}",
+                hint="Look for it with `ps`, and end it.",
             )
 
     def let_go(self) -> None:
