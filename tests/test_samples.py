@@ -210,7 +210,8 @@ def test_the_echo_and_a_sample_have_every_hook():
     groups = {f"multitap.{name}" for name in CAPABILITIES} | BESIDE
     assert groups == set(project("everything")["entry-points"])
     rows = Registry(allow=["multitap-echo"]).capabilities()
-    assert {row.capability for row in rows if row.provider == "echo"} >= set(CAPABILITIES)
+    echoed = {row.capability for row in rows if row.provider == "echo"}
+    assert echoed >= {*CAPABILITIES} - {"launcher"}  # an echo has no server to be started
 
 
 def test_chat(atlas):
@@ -295,6 +296,12 @@ def test_provider(atlas):
     assert (found.server, found.account, found.remaining) == ("Atlas 3", "Ada", 0)
     with pytest.raises(ModelNotFound, match="no globe"):
         atlas.validate("atlas", model="globe")
+
+
+def test_launcher(atlas):
+    with atlas.launch("atlas:map") as server:
+        assert (server.model, server.running) == ("map", True)
+    assert not server.running
 
 
 def test_observer(atlas, caplog):
@@ -396,6 +403,9 @@ REQUIRED = {
     "Model": ["id"],
     "Progress": ["status"],
     "Validation": [],
+    "LaunchRequest": ["model", "port"],
+    "Process": ["argv", "install"],
+    "Container": ["image", "argv", "port"],
 }
 METHODS = {
     "chat": {"chat"},
@@ -409,6 +419,7 @@ METHODS = {
     "catalog": {"models"},
     "lifecycle": {"pull", "load", "unload"},
     "provider": {"validate"},
+    "launcher": {"launch"},
 }
 
 

@@ -478,3 +478,53 @@ def test_after_a_broken_off_stream_the_runtime_goes_on(world, server):
     here = world(server)
     here.stream("Tell a story.", most=1, **ENDLESS)
     assert here.call("chat", CAPITAL, temperature=0).text == "The capital of France is Paris."
+
+
+# ---- launched by the runtime ---------------------------------------------------------------------
+
+COMMAND = [sys.executable, str(HERE / "llama_server_command.py")]
+
+
+def launched(runtime):
+    """A launch of the tiny model; the executable is one that takes llama-server's words."""
+    model = f"llamaserver:{MODELS / 'tiny-llama.gguf'}"
+    return runtime.launch(model, executable=COMMAND, options={"ctx_size": 256}, timeout=120)
+
+
+def commands():
+    """The ids of the processes that were launched."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid,args"], capture_output=True, text=True).stdout
+    mine = f"{COMMAND[1]} --model"
+    return {int(line.split()[0]) for line in listed.splitlines() if mine in line}
+
+
+def test_a_launched_llama_server_answers_and_leaves_no_process():
+    with Runtime({}, registry=llamaserver_registry()) as rt:
+        before = commands()
+        with launched(rt) as server:
+            assert (server.model, len(commands() - before)) == ("tiny-llama", 1)
+            answer = rt.chat(CAPITAL, model=server.ref, max_tokens=8, temperature=0)
+            assert answer.usage.output_tokens > 0
+            assert rt.models(server.backend)[0].ref == server.ref
+        assert commands() == before
+
+
+def test_a_cancelled_task_leaves_no_llama_server():
+    async def main():
+        ready = asyncio.Event()
+        async with AsyncRuntime({}, registry=llamaserver_registry()) as rt:
+
+            async def serve():
+                async with launched(rt) as server:
+                    await rt.chat(CAPITAL, model=server.ref, max_tokens=4)
+                    ready.set()
+                    await asyncio.Event().wait()
+
+            task = asyncio.create_task(serve())
+            await ready.wait()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    before = commands()
+    asyncio.run(main())
+    assert commands() == before

@@ -7,6 +7,7 @@ afterwards. `MULTITAP_VLLM_PYTHON` names the Python of one that is there already
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import secrets
 import signal
 import socket
 import subprocess
+import sys
 import time
 import venv
 from contextlib import contextmanager
@@ -26,8 +28,14 @@ import pytest
 from same_vectors import TEXTS, assert_same_vectors
 from vllm_here import vllm_config, vllm_registry
 
-from multitap import Runtime
-from multitap.errors import AuthenticationError, ContextOverflow, ModelNotFound, NotSupported
+from multitap import AsyncRuntime, Runtime
+from multitap.errors import (
+    AuthenticationError,
+    ContextOverflow,
+    EngineError,
+    ModelNotFound,
+    NotSupported,
+)
 from multitap.events import Reasoning, Text
 from multitap.testing import WORLDS, assert_stream_grammar
 
@@ -518,3 +526,127 @@ def test_an_embedder_ranks_by_cosine(world, embedder):
     assert (found[0].index, round(found[0].score, 3)) == (1, 1.0)
     assert {0, 1, 2} == {row.index for row in found}
     assert len(here.call("rerank", "the little cat", documents, top_n=2).results) == 2
+
+
+# ---- launched by the runtime ---------------------------------------------------------------------
+
+CONVERT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from vllm_server import convert
+convert(Path(sys.argv[2]), Path(sys.argv[3]))
+"""
+
+
+@pytest.fixture(scope="module")
+def checkpoint(python, tmp_path_factory):
+    """The model in the form that vLLM reads, and a Python that has vLLM."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    command = [python, "-c", CONVERT, str(HERE), str(GGUF), str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+def launch(runtime, python, checkpoint, **more):
+    return runtime.launch(
+        f"vllm:{checkpoint}",
+        executable=[python, str(HERE / "vllm_command.py")],
+        options={"max_model_len": 256, "served_model_name": "tiny"},
+        timeout=CEILING,
+        **more,
+    )
+
+
+def processes_with(text):
+    """The ids of all processes whose command line, or title, has this text."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if text in place.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"):
+                found.append(place.parent.name)
+        except OSError:
+            continue
+    return found
+
+
+def members(group):
+    """The processes of a group and of its sessions, as the system tells them."""
+    listed = subprocess.run(["ps", "-eo", "pid,sid,pgid"], capture_output=True, text=True)
+    rows = [line.split() for line in listed.stdout.splitlines()[1:]]
+    return [pid for pid, sid, pgid in rows if str(group) in (sid, pgid)]
+
+
+def test_a_launched_vllm_answers_and_leaves_no_process(python, checkpoint, monkeypatch):
+    for name, value in QUIET.items():
+        monkeypatch.setenv(name, value)
+    with Runtime({}, registry=vllm_registry()) as rt:
+        with launch(rt, python, checkpoint, tool_parser="hermes") as server:
+            leader = min(processes_with(f"--model {checkpoint}"), key=int)
+            assert len(members(leader)) > 1  # its engine is a process of its own
+            answer = rt.chat(CAPITAL, model=f"{server.backend}:tiny", max_tokens=8)
+            assert answer.usage.output_tokens > 0
+            assert server.log
+        assert members(leader) == []
+
+
+def test_a_vllm_that_fails_in_start_tells_why_and_leaves_no_process(python, tmp_path, monkeypatch):
+    for name, value in QUIET.items():
+        monkeypatch.setenv(name, value)
+    missing = tmp_path / "no-model-here"
+    with (
+        Runtime({}, registry=vllm_registry()) as rt,
+        pytest.raises(EngineError, match="no-model-here"),
+        launch(rt, python, missing),
+    ):
+        pass
+    assert processes_with(f"--model {missing}") == []
+
+
+def test_a_vllm_whose_launch_is_cancelled_leaves_no_process(python, checkpoint, monkeypatch):
+    for name, value in QUIET.items():
+        monkeypatch.setenv(name, value)
+
+    async def main():
+        async with AsyncRuntime({}, registry=vllm_registry()) as rt:
+            task = asyncio.create_task(launch(rt, python, checkpoint).__aenter__())
+            leader = await asyncio.to_thread(leader_with_children, checkpoint)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert task.cancelled()
+            return members(leader)
+
+    assert asyncio.run(main()) == []
+
+
+def leader_with_children(checkpoint):
+    """The server's first process, once the engine's own one has begun."""
+    assert waited(lambda: processes_with(f"--model {checkpoint}"))
+    leader = min(processes_with(f"--model {checkpoint}"), key=int)
+    assert waited(lambda: len(members(leader)) > 1)
+    return leader
+
+
+APPLICATION = """
+import sys
+from multitap import Runtime
+with Runtime({}) as rt, rt.launch(f"vllm:{sys.argv[2]}",
+    executable=[sys.argv[1], sys.argv[3]],
+    options={"max_model_len": 256}) as server:
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("when", ["in start", "ready"])
+def test_a_killed_application_leaves_no_vllm(when, python, checkpoint):
+    script = str(HERE / "vllm_command.py")
+    command = [sys.executable, "-c", APPLICATION, python, str(checkpoint), script]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **QUIET}
+    ) as application:
+        if when == "ready":
+            assert application.stdout.readline() == b"ready\n"
+        leader = leader_with_children(checkpoint)
+        application.kill()
+    assert waited(lambda: members(leader) == [])

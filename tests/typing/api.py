@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import attrs
 import click
 
 import multitap
@@ -38,6 +39,14 @@ from multitap.capabilities.embedding import (
     EmbeddingRequest,
     Embeddings,
     Vectors,
+)
+from multitap.capabilities.launcher import (
+    Container,
+    Launch,
+    Launcher,
+    LaunchRequest,
+    Process,
+    options_as_flags,
 )
 from multitap.capabilities.lifecycle import (
     CreateRequest,
@@ -329,6 +338,38 @@ def application(http_config: Mapping[str, Any]) -> None:
     print(so_far, batches, row, score, text, model.ref, warnings, reachable, ok, left, resolved.ref)
     print(progress, running, context)
     print(rows[0].state, backends[0].id, faults)
+
+
+@attrs.frozen
+class AcmeLauncher:
+    def launch(self, request: LaunchRequest, /) -> Launch:
+        argv = ("acme", request.model, "--port", str(request.port))
+        if request.container:
+            return Container(image=f"acme:{request.tag}", argv=argv, port=80)
+        words = options_as_flags(request.options)
+        return Process(argv=(*argv, *words), install="Run `pip install acme`.")
+
+
+@hookimpl
+def multitap_launcher(backend: Backend) -> Launcher:
+    return AcmeLauncher()
+
+
+def launches(rt: Runtime) -> tuple[str, ...]:
+    with rt.launch_stream("acme:m") as server:
+        for step in server:
+            print(step.status, step.completed)
+    with rt.launch("acme:m", container="docker") as server:
+        print(server.backend, server.model, server.ref, server.url, server.running)
+        server.close()
+        return server.log
+
+
+async def async_launches(rt: AsyncRuntime) -> None:
+    async with rt.launch("acme:m", timeout=60) as server:
+        async for step in server:
+            print(step.status)
+        await server.wait()
 
 
 def media(rt: Runtime) -> None:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from multitap.capabilities.chat import ChatModel
     from multitap.capabilities.embedding import EmbeddingModel
     from multitap.capabilities.image import ImageModel
+    from multitap.capabilities.launcher import Launcher
     from multitap.capabilities.lifecycle import Lifecycle
     from multitap.capabilities.moderation import ModerationModel
     from multitap.capabilities.provider import Provider
@@ -124,6 +125,11 @@ class Specs(Protocol):
     @hookspec
     def multitap_provider(self, backend: Backend) -> Provider:
         """Prove that the endpoint and the key are good."""
+        ...
+
+    @hookspec
+    def multitap_launcher(self, backend: Backend) -> Launcher:
+        """Say how a server of this provider is started on this machine."""
         ...
 
     @hookspec

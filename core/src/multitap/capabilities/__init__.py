@@ -25,6 +25,7 @@ PROTOCOLS = {
     "catalog": "Catalog",
     "lifecycle": "Lifecycle",
     "provider": "Provider",
+    "launcher": "Launcher",
 }
 
 CAPABILITIES: tuple[str, ...] = tuple(PROTOCOLS)

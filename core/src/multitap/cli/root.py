@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "pull": ("pulling", "Download a model."),
         "load": ("inventory", "Bring a model into memory."),
         "unload": ("inventory", "Free a model's memory."),
+        "launch": ("launching", "Start a server on this machine, until Ctrl-C."),
         "running": ("management", "List the models that are in memory."),
         "copy": ("management", "Give a model a second name."),
         "delete": ("management", "Remove a model from its backend."),

@@ -39,7 +39,8 @@ from multitap.runtime.base import (
 )
 from multitap.runtime.batches import Batches
 from multitap.runtime.composition import ConfigSource
-from multitap.runtime.media_verbs_aio import AsyncMediaHandle, AsyncMediaVerbs
+from multitap.runtime.launches_aio import AsyncLaunches, AsyncServer
+from multitap.runtime.media_verbs_aio import AsyncMediaHandle
 from multitap.work import Backend
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ A = TypeVar("A", bound="AsyncRuntime")
 S = TypeVar("S", bound=AsyncStream[Any])
 
 
-class AsyncRuntime(AsyncMediaVerbs):
+class AsyncRuntime(AsyncLaunches):
     """``Runtime`` with ``await``. It keeps one set of connections for each running loop.
 
     Args:
@@ -74,6 +75,7 @@ class AsyncRuntime(AsyncMediaVerbs):
             asyncio.AbstractEventLoop, dict[tuple[str, Route], AsyncCarrier]
         ] = WeakKeyDictionary()
         self._streams: WeakSet[AsyncStream[Any]] = WeakSet()
+        self._servers: WeakSet[AsyncServer] = WeakSet()
 
     async def __aenter__(self: A) -> A:
         return self
@@ -87,7 +89,9 @@ class AsyncRuntime(AsyncMediaVerbs):
         self.close()
 
     def close(self) -> None:
-        """End every stream, and close every connection of the running loop."""
+        """End every stream and launched server; close every connection of the running loop."""
+        for server in tuple(self._servers):
+            server.close()
         for stream in tuple(self._streams):
             stream.close()
         for carriers in tuple(self._carriers.values()):
@@ -242,6 +246,12 @@ class AsyncRuntime(AsyncMediaVerbs):
         from multitap.engine.direct.aio import AsyncDirectCarrier
 
         return AsyncDirectCarrier(backend.endpoint)
+
+    def _ended(self, backend: str) -> None:
+        self._parts.forget(backend)
+        for carriers in tuple(self._carriers.values()):
+            for way in [way for way in carriers if way[0] == backend]:
+                carriers.pop(way).close()
 
     def _stream(self, call: Call[T]) -> AsyncStream[T]:
         return self._open(AsyncStream(call, self._carrier(call)))

@@ -21,7 +21,7 @@ from multitap.manifest import ProviderInfo
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel
 from multitap.runtime.composition import ConfigSource
-from multitap.runtime.media import MediaCalls
+from multitap.runtime.launching import Launching
 from multitap.work import Backend
 
 __all__ = (
@@ -96,7 +96,7 @@ class Base:
     """What needs no I/O, and is the same in both runtimes."""
 
     def __init__(self, config: ConfigSource, registry: Registry | None) -> None:
-        self._parts = MediaCalls(config, registry)
+        self._parts = Launching(config, registry)
 
     def capabilities(self) -> Sequence[Row]:
         """What installed distributions declare; nothing is imported for it."""

@@ -56,6 +56,7 @@ T = TypeVar("T")
 ConfigSource = Union[None, str, "os.PathLike[str]", Mapping[str, Any], Config]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+NO_SECTIONS: Mapping[str, Section] = MappingProxyType({})
 WHOLE_CALL = 600.0
 SHORT_CALL_FIRST_BYTE = 60.0
 STREAM_FIRST_BYTE = 120.0
@@ -68,6 +69,7 @@ class Composition:
         self.config = config if isinstance(config, Config) else load_config(config)
         self.registry = registry or Registry.of(self.config.plugins)
         self._view: View | None = None
+        self.launched: Mapping[str, Section] = NO_SECTIONS
         self._retries: dict[str, Retry] = {}
         self._catalogs: dict[str, Sequence[Model]] = {}
         self._limits = BatchLimits()
@@ -78,9 +80,10 @@ class Composition:
     @property
     def view(self) -> View:
         """Configuration and plugins as of the registry's last look."""
-        if self._view is None or self._view.generation != self.registry.generation:
-            self._view = View(self.config, self.registry)
-        return self._view
+        view = self._view
+        if view is None or not view.is_of(self.registry.generation, self.launched):
+            self._view = view = View(self.config, self.registry, self.launched)
+        return view
 
     @property
     def providers(self) -> Mapping[str, ProviderInfo]:
@@ -89,7 +92,7 @@ class Composition:
 
     @property
     def sections(self) -> Mapping[str, Section]:
-        """Configured backends, and one for each installed provider that is not configured."""
+        """Configured and launched backends, and one for each provider that is not configured."""
         return self.view.sections
 
     @property
@@ -126,11 +129,15 @@ class Composition:
 
     def resolve(self, reference: str | None) -> ResolvedModel:
         """The backend and the model that a reference means; no network."""
-        backend, colon, _ = (reference or "").partition(":")
+        backend, colon, model = (reference or "").partition(":")
+        if backend in self.launched:
+            name = model or self.launched[backend].model or ""
+            how = f"{backend!r} was launched"
+            return ResolvedModel(backend=backend, model=name, reference=reference, how=how)
         if colon and backend not in self.sections:
             self.registry.notice(quick=True)
         catalogs = {name: [m.id for m in models] for name, models in self._catalogs.items()}
-        return resolve(reference, self.config, self.sections, catalogs)
+        return resolve(reference, self.config, self.view.configured, catalogs)
 
     def remember(self, backend: str, models: Sequence[Model]) -> None:
         """Keep a catalog, for references without a backend and for the models' limits."""
@@ -272,7 +279,7 @@ class Composition:
     def to_validate(self, backend: str | None, model: str | None) -> ResolvedModel:
         """What is to be validated: a backend, with a model only where one is named or set."""
         if backend is None and model is None and self.config.defaults.model is None:
-            backend = default_backend(self.config, self.sections)
+            backend = default_backend(self.config, self.view.configured)
         if backend is None:
             return self.resolve(model)
         return ResolvedModel(backend=backend, model=model or "", reference=model, how="it is named")

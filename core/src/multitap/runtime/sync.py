@@ -43,7 +43,8 @@ from multitap.runtime.base import (
     single,
 )
 from multitap.runtime.composition import ConfigSource
-from multitap.runtime.media_verbs import MediaHandle, MediaVerbs
+from multitap.runtime.launches import Launches, Server
+from multitap.runtime.media_verbs import MediaHandle
 from multitap.work import Backend
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ R = TypeVar("R", bound="Runtime")
 S = TypeVar("S", bound=Stream[Any])
 
 
-class Runtime(MediaVerbs):
+class Runtime(Launches):
     """Every installed backend, in blocking code; safe to share between threads.
 
     Args:
@@ -77,6 +78,7 @@ class Runtime(MediaVerbs):
         self._http = http
         self._carriers: dict[tuple[str, Route], Carrier] = {}
         self._streams: WeakSet[Stream[Any]] = WeakSet()
+        self._servers: WeakSet[Server] = WeakSet()
 
     def __enter__(self: R) -> R:
         return self
@@ -90,7 +92,9 @@ class Runtime(MediaVerbs):
         self.close()
 
     def close(self) -> None:
-        """End every stream and close every connection."""
+        """End every stream and launched server, and close every connection."""
+        for server in tuple(self._servers):
+            server.close()
         for stream in tuple(self._streams):
             stream.close()
         for carrier in self._carriers.values():
@@ -282,6 +286,12 @@ class Runtime(MediaVerbs):
         from multitap.engine.direct.sync import DirectCarrier
 
         return DirectCarrier(backend.endpoint)
+
+    def _ended(self, backend: str) -> None:
+        self._parts.forget(backend)
+        for way in tuple(self._carriers):
+            if way[0] == backend:
+                self._carriers.pop(way).close()
 
     def _stream(self, call: Call[T]) -> Stream[T]:
         return self._open(Stream(call, self._carrier(call)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from multitap.config import Section, backends, build_backend, not_installed
@@ -18,20 +19,38 @@ if TYPE_CHECKING:
 __all__ = ("View",)
 
 
-class View:
-    """One look at the registry; ``generation`` is the registry's number of it."""
+_NONE: Mapping[str, Section] = MappingProxyType({})
 
-    def __init__(self, config: Config, registry: Registry) -> None:
+
+class View:
+    """One look at the registry; ``generation`` is the registry's number of it.
+
+    Backends that were ``launched`` are found by their names, and are never the default.
+    """
+
+    def __init__(
+        self, config: Config, registry: Registry, launched: Mapping[str, Section] = _NONE
+    ) -> None:
         self.generation = registry.notice()
         self.providers: Mapping[str, ProviderInfo] = {i.name: i for i in registry.providers()}
         self.rows: Sequence[Row] = registry.capabilities()
         self._config = config
+        self.launched = launched
         self._built: dict[str, Backend] = {}
+
+    def is_of(self, generation: int, launched: Mapping[str, Section]) -> bool:
+        """Is it what is there now?"""
+        return self.generation == generation and self.launched is launched
+
+    @cached_property
+    def configured(self) -> Mapping[str, Section]:
+        """Configured backends, and one for each installed provider that is not configured."""
+        return backends(self._config, self.providers)
 
     @cached_property
     def sections(self) -> Mapping[str, Section]:
-        """Configured backends, and one for each installed provider that is not configured."""
-        return backends(self._config, self.providers)
+        """Those, and the ones that were launched."""
+        return MappingProxyType({**self.configured, **self.launched})
 
     def backend(self, name: str) -> Backend:
         """A configured or default backend."""
