@@ -279,6 +279,32 @@ def test_a_file_that_cannot_be_written_is_said(record, tmp_path, capsys):
     assert "tests" in capsys.readouterr().err
 
 
+def test_the_plugin_of_the_project_one_works_in_needs_no_installing(record, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    package = tmp_path / "src" / "multitap_nearby"
+    package.mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "multitap-nearby"\nversion = "1"\n'
+        '[project.entry-points."multitap.chat"]\nnearby = "multitap_nearby"\n'
+    )
+    (package / "__init__.py").write_text(
+        "from multitap.dialects.openai.completions import ChatCompletions\n"
+        "from multitap.dialects.openai.profile import Profile\n"
+        "from multitap.hookspecs import hookimpl\n\n\n"
+        "@hookimpl\n"
+        "def multitap_chat(backend):\n"
+        "    return ChatCompletions(backend, Profile(provider=backend.provider))\n"
+    )
+    folder = tmp_path / "tests"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    with answering(sse([*CHUNKS, LAST, "[DONE]"])) as server:
+        section = f'[mine]\nprovider = "nearby"\nendpoint = "{server.url}"\n'
+        (tmp_path / "llm.toml").write_text(section)
+        assert main(["mine:a1", str(folder / "hello.json"), "hi"]) == 0
+    assert read(folder / "hello.json")["expect"]["text"] == "Hello"
+
+
 def test_it_is_a_command():
     words = [sys.executable, "-m", "multitap.testing.record", "--help"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=3 * CEILING)

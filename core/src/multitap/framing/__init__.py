@@ -1,7 +1,8 @@
-"""Typed decoders on bytes: NDJSON lines, server-sent events, and a whole JSON body.
+"""Decoders on bytes: NDJSON lines, server-sent events, a whole JSON body, and lines of any kind.
 
 A decoder is a ``Stage[bytes, T]``. It cuts the bytes into records, decodes each one into the
-author's ``msgspec.Struct``, and hands it to the author's ``record``, whose results are its outputs.
+author's ``msgspec.Struct``, and hands it to the author's ``record``, whose results are its outputs;
+``LineDecoder`` hands on the bytes of each line.
 Give every field of the struct a default and let it be ``None``; unknown fields are skipped.
 
 A ``BackendError`` that ``record`` raises becomes ``Failed``, and so does what is wrong with the
@@ -14,7 +15,8 @@ decoded record by record, so that the good records before a bad one are never lo
 from __future__ import annotations
 
 from multitap.framing.json_body import JsonDecoder
+from multitap.framing.lines import LineDecoder
 from multitap.framing.ndjson import NdjsonDecoder
 from multitap.framing.sse import SseDecoder
 
-__all__ = ("JsonDecoder", "NdjsonDecoder", "SseDecoder")
+__all__ = ("JsonDecoder", "LineDecoder", "NdjsonDecoder", "SseDecoder")

@@ -2,7 +2,8 @@
 
     python -m multitap.testing.record acme:a1 tests/vectors/hello.json "Say hello."
 
-The backend is the one of ``llm.toml``; its key is used, and starred in what is kept. ``expect`` is
+The backend is the one of ``llm.toml``, its plugin that of the project which the working directory
+is in, or else the installed one. Its key is used, and starred in what is kept. ``expect`` is
 what the plugin makes of the answer today: it is printed, to be read and put right by hand.
 """
 
@@ -34,6 +35,7 @@ from multitap.testing.kit.speech import facts_of_sound
 from multitap.testing.kit.tokenize import facts_of_tokens
 from multitap.testing.kit.transcription import facts_of_transcript
 from multitap.testing.kit.vector import CAPABILITY_OF, Ask
+from multitap.testing.project import project_of, registry_of
 from multitap.testing.recorder import Recorder
 from multitap.testing.worlds import Blocking
 
@@ -140,13 +142,24 @@ def main(argv: Sequence[str] | None = None, registry: Registry | None = None) ->
     try:
         args = [_argument(word, given.file.parent) for word in given.words]
         ask = Ask(given.verb, args, dict(map(_option, given.option)))
-        exchanges = record(given.model, ask, registry)
+        exchanges = record(given.model, ask, registry or _registry_here(given.model))
         _keep(given.file, exchanges)
     except (MultitapError, OSError) as error:
         sys.stderr.write(f"record: {error}\n")
         return 2
     sys.stdout.write(json.dumps(exchanges[0]["expect"], indent=1, ensure_ascii=False) + "\n")
     return 0
+
+
+def _registry_here(model: str) -> Registry | None:
+    """What the project in the working directory declares, where the model's provider is of it."""
+    backend = model.partition(":")[0]
+    section = load_config(None).sections.get(backend)
+    folder = project_of(Path.cwd() / "pyproject.toml", section.provider if section else backend)
+    if folder is None:
+        return None
+    sys.path[:0] = [str(folder / "src"), str(folder)]
+    return registry_of(folder)
 
 
 def _parser() -> argparse.ArgumentParser:

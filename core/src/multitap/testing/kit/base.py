@@ -13,6 +13,7 @@ import pytest
 
 from multitap.policy.retry import Retry, RetryPolicy
 from multitap.registry import Registry
+from multitap.testing.kit.body import plain_values
 from multitap.testing.kit.replay import replay
 from multitap.testing.kit.rule import Rule
 from multitap.testing.kit.subject import Subject
@@ -68,6 +69,17 @@ class Base:
         ``None``: what the vectors recorded is said again, whatever is asked.
         """
         return None
+
+    def read_request(self, body: bytes) -> object:
+        """The values in a request's body, as a server reads them.
+
+        Override it where bodies are no JSON: give a mapping, a list, or whatever they are made of,
+        with texts as they were before they were written into the request.
+
+        Args:
+            body: The bytes that were sent; there are some.
+        """
+        return plain_values(body)
 
     # ---- for its tests ---------------------------------------------------------------------------
 

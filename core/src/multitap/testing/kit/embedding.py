@@ -133,7 +133,7 @@ class EmbeddingSuite(Suite):
         for texts in (TEXTS, TEXTS[:1], _texts(vector)):
             ask = attrs.evolve(vector.ask, args=(list(texts),))
             played = replayed(self, attrs.evolve(vector, ask=ask))
-            assert_sends(played, texts, f"embed({list(texts)!r})")
+            assert_sends(self, played, texts, f"embed({list(texts)!r})")
 
     @rule(
         "embedding/options",

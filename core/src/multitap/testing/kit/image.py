@@ -98,7 +98,7 @@ class ImageSuite(Suite):
     def test_image_texts(self, vector: Vector) -> None:
         ask = attrs.evolve(vector.ask, args=(PROMPT,))
         played = replayed(self, attrs.evolve(vector, ask=ask))
-        assert_sends(played, [PROMPT], f"draw({PROMPT!r})")
+        assert_sends(self, played, [PROMPT], f"draw({PROMPT!r})")
 
     @rule(
         "image/options",

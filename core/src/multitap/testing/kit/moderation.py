@@ -123,4 +123,4 @@ class ModerationSuite(Suite):
     def test_moderation_texts(self, vector: Vector) -> None:
         ask = attrs.evolve(vector.ask, args=(list(TEXTS),))
         played = replayed(self, attrs.evolve(vector, ask=ask))
-        assert_sends(played, TEXTS, f"moderate({list(TEXTS)!r})")
+        assert_sends(self, played, TEXTS, f"moderate({list(TEXTS)!r})")

@@ -143,7 +143,7 @@ class RerankSuite(Suite):
     def test_rerank_texts(self, vector: Vector) -> None:
         ask = attrs.evolve(vector.ask, args=(QUERY, list(DOCUMENTS)))
         played = replayed(self, attrs.evolve(vector, ask=ask))
-        assert_sends(played, (QUERY, *DOCUMENTS), f"rerank({QUERY!r}, {list(DOCUMENTS)!r})")
+        assert_sends(self, played, (QUERY, *DOCUMENTS), f"rerank({QUERY!r}, {list(DOCUMENTS)!r})")
 
     def _is_finite(self, vector: Vector, body: bytes, smallest: str) -> None:
         with self.answering(Blocking, vector.answered_with(body)) as (here, _):

@@ -20,22 +20,23 @@ from multitap.work import File, HttpCall, Json, Multipart
 __all__ = ("assert_option_is_heard", "assert_sends", "assert_sends_file")
 
 
-def assert_sends(played: Played, texts: Iterable[str], smallest: object) -> None:
+def assert_sends(suite: Suite, played: Played, texts: Iterable[str], smallest: object) -> None:
     """A ``Finding`` names the text that is in none of the requests, as it is."""
-    values = list(_values(played.calls))
+    values = list(_values(suite, played.calls))
     for text in texts:
         if not any(text in value for value in values):
             came = [value[:200] for value in values]
             raise Finding(came, expected=f"{text!r} in a request", smallest=smallest)
 
 
-def assert_sends_file(played: Played, content: bytes, smallest: object) -> None:
+def assert_sends_file(suite: Suite, played: Played, content: bytes, smallest: object) -> None:
     """A ``Finding`` unless a request has these bytes, in a form, alone, or as base64."""
     from base64 import b64encode
 
     encoded = b64encode(content).decode("ascii")
     files = list(_files(played.calls))
-    if content not in files and not any(encoded in value for value in _values(played.calls)):
+    values = _values(suite, played.calls)
+    if content not in files and not any(encoded in value for value in values):
         came = [f"{len(file)} bytes: {file[:40]!r}" for file in files] or "no file"
         raise Finding(came, expected=f"the {len(content)} bytes of the file", smallest=smallest)
 
@@ -50,7 +51,7 @@ def assert_option_is_heard(suite: Suite, vector: Vector, name: str, value: Any) 
     options = {known: asked for known, asked in vector.ask.options.items() if known != name}
     ask = attrs.evolve(vector.ask, options=options)
     without = replayed(suite, attrs.evolve(vector, ask=ask))
-    sent, plain = list(_values(came.calls)), list(_values(without.calls))
+    sent, plain = list(_values(suite, came.calls)), list(_values(suite, without.calls))
     if not (refused or told) and sent == plain:
         raise Finding(
             "the requests are the same with it and without it"
@@ -63,7 +64,7 @@ def assert_option_is_heard(suite: Suite, vector: Vector, name: str, value: Any) 
 # ---- what is in a request ------------------------------------------------------------------------
 
 
-def _values(calls: Sequence[HttpCall]) -> Iterator[str]:
+def _values(suite: Suite, calls: Sequence[HttpCall]) -> Iterator[str]:
     """Every text and number, as text; names of fields are none of them."""
     for call in calls:
         yield unquote(call.path)
@@ -73,7 +74,7 @@ def _values(calls: Sequence[HttpCall]) -> Iterator[str]:
         elif isinstance(body, Multipart):
             yield from body.fields.values()
         elif isinstance(body, bytes):
-            yield body.decode("utf-8", "replace")
+            yield from _texts(suite.read_request(body) if body else None)
 
 
 def _texts(value: object) -> Iterator[str]:

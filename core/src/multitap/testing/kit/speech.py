@@ -157,7 +157,7 @@ class SpeechSuite(Suite):
             return
         ask = attrs.evolve(vector.ask, args=(TEXT,))
         played = replayed(self, attrs.evolve(vector, ask=ask))
-        assert_sends(played, [TEXT], f"speak({TEXT!r})")
+        assert_sends(self, played, [TEXT], f"speak({TEXT!r})")
 
     @rule(
         "speech/options",

@@ -144,7 +144,7 @@ class TokenizeSuite(Suite):
         ask = attrs.evolve(vector.ask, args=(TEXT if texts else list(IDS),))
         played = replayed(self, attrs.evolve(vector, ask=ask))
         wanted = (TEXT,) if texts else map(str, IDS)
-        assert_sends(played, wanted, f"{ask.verb}({ask.args[0]!r})")
+        assert_sends(self, played, wanted, f"{ask.verb}({ask.args[0]!r})")
 
     def _joined(self, vector: Vector, ids: list[int]) -> Played | None:
         """What becomes of ids; ``None``: that was not recorded."""

@@ -145,7 +145,7 @@ class TranscriptionSuite(Suite):
             ask = attrs.evolve(vector.ask, args=(audio,))
             played = replayed(self, attrs.evolve(vector, ask=ask))
             smallest = "a path" if isinstance(audio, Path) else f"{len(sound)} bytes"
-            assert_sends_file(played, sound, f"{ask.verb}({smallest})")
+            assert_sends_file(self, played, sound, f"{ask.verb}({smallest})")
 
     @rule(
         "transcription/options",

@@ -111,13 +111,13 @@ class Answering(ChatBase):
         answers = {prompt: known[place % len(known)] for place, prompt in enumerate(prompts)}
 
         def answer(connection: Connection) -> Script:
-            asked = sent_by(connection.request).text
+            asked = sent_by(connection.request, self.read_request).text
             fitting = [vector for prompt, vector in answers.items() if prompt in asked]
             return fitting[0].recording.answer() if fitting else respond(404)
 
         with self.answering(Blocking, script=repeat(request, answer)) as (here, server):
             found = _at_once(prompts, lambda p: here.stream(p, **answers[p].ask.options)[1].answer)
-            sent = [sent_by(each).text for each in server.requests]
+            sent = [sent_by(each, self.read_request).text for each in server.requests]
         for prompt in prompts:
             if sum(prompt in each for each in sent) != 1:
                 raise Finding(
@@ -161,8 +161,9 @@ class Answering(ChatBase):
                 came = asked.headers.get(info.header.lower())
                 if came != wanted:
                     raise Finding(f"{info.header}: {came}", expected=f"{info.header}: {wanted}")
-                if KEY in sent_by(asked).text:
-                    raise Finding(sent_by(asked).text, expected="the key in its header alone")
+                text = sent_by(asked, self.read_request).text
+                if KEY in text or KEY.encode() in asked.body:
+                    raise Finding(text, expected="the key in its header alone")
         for value in shown:
             if any(KEY in text for text in told(value)):
                 text = next(text for text in told(value) if KEY in text)

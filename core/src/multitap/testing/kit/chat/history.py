@@ -56,7 +56,8 @@ class History(Asking):
     @rule(
         "chat/said",
         "Every message reaches the server, in order; no text can pretend to be another message.",
-        mend="Send each message as a value of its own, never joined into one text.",
+        mend="Send each message as a value of its own, never joined into one text. Where bodies "
+        "are no JSON, say with `read_request` what is in one.",
         wire=True,
     )
     def test_every_message_reaches_the_server(self) -> None:

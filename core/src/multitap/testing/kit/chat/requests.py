@@ -1,16 +1,17 @@
-"""What a server was sent, as text and as the leaves of its JSON, so that two can be compared."""
+"""What a server was sent, as text and as the leaves of its values, so that two can be compared."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import attrs
 
 from multitap.testing.received import ReceivedRequest
 
-__all__ = ("Sent", "added", "changed", "leaves_of", "sent_by")
+__all__ = ("Sent", "added", "changed", "holds", "leaves_of", "sent_by")
 
 ENGINES = frozenset({"host", "content-length", "user-agent", "accept", "accept-encoding"})
 """Headers that are the engine's own."""
@@ -25,26 +26,21 @@ class Sent:
     Attributes:
         text: Its body, with every character as itself; the target, where there is none.
         leaves: Every value in it, by its place: ``body.options.seed``, ``header.x-region``.
-        body: Its JSON value; ``None`` where it is none.
     """
 
     text: str
     leaves: Leaves = attrs.field(repr=False)
-    body: Any = attrs.field(repr=False)
 
 
-def sent_by(request: ReceivedRequest) -> Sent:
-    """A request, taken apart."""
+def sent_by(request: ReceivedRequest, read: Callable[[bytes], object]) -> Sent:
+    """A request, taken apart; ``read`` gives the values of a body, as a suite's own does."""
     headers = {f"header.{n}": v for n, v in request.headers.items() if n not in ENGINES}
-    try:
-        value = json.loads(request.body)
-    except ValueError:
-        text = request.body.decode("utf-8", "replace")
-        leaves = {"body": text} if text else {}
-        return Sent(text or request.target, {"target": request.target, **headers, **leaves}, None)
-    found = dict(leaves_of(value, "body"))
-    shown = json.dumps(value, ensure_ascii=False)
-    return Sent(shown, {"target": request.target, **headers, **found}, value)
+    leaves = {"target": request.target, **headers}
+    if not request.body:
+        return Sent(request.target, leaves)
+    value = read(request.body)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return Sent(text, {**leaves, **dict(leaves_of(value, "body"))})
 
 
 def leaves_of(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
@@ -77,6 +73,18 @@ def changed(before: Leaves, after: Leaves) -> dict[str, Any]:
 def added(before: Leaves, after: Leaves) -> dict[str, Any]:
     """What stands in a request at a place that the other has not."""
     return {place: value for place, value in after.items() if place not in before}
+
+
+def holds(value: Any, before: Leaves, after: Leaves) -> bool:
+    """Is a value among what changed: as it is, or as a word of a new line where all is one text?
+
+    >>> holds(17, {"body": "user: hi"}, {"body": "limit: 17\\nuser: hi"})
+    True
+    """
+    lines = str(before.get("body", "")).splitlines()
+    new = [line for line in str(after.get("body", "")).splitlines() if line not in lines]
+    word = rf"(?<![\w.]){re.escape(str(value))}(?![\w.])"
+    return value in changed(before, after).values() or any(re.search(word, line) for line in new)
 
 
 def _differ(one: Any, two: Any) -> bool:
