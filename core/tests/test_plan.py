@@ -217,3 +217,18 @@ def test_what_is_no_hint_for_the_cache_is_told(given):
     with pytest.raises(ConfigError, match="cache is") as caught:
         chat_request("tiny", "hi", cache=given)
     assert "conversation" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ([{"role": "user", "content": "hi"}], "messages="),
+        ([Message("user", "hi")], "messages="),
+        (["hi", 7], "7"),
+        ([object()], "no text and no part"),
+    ],
+)
+def test_what_is_no_part_of_a_prompt_is_told(prompt, said):
+    with pytest.raises(ConfigError) as caught:
+        chat_request("tiny", prompt)
+    assert said in str(caught.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Union
+from typing import Any, Union, get_args
 
 import attrs
 
@@ -77,7 +77,7 @@ def _turns(
 ) -> tuple[Message, ...]:
     if (prompt is None) == (messages is None):
         raise ConfigError("Pass either a prompt or messages=", hint="One of the two is needed.")
-    turns = [Message("user", prompt)] if prompt is not None else []
+    turns = [Message("user", _parts(prompt))] if prompt is not None else []
     turns += [m if isinstance(m, Message) else Message.from_dict(m) for m in messages or ()]
     if not any(turn.parts for turn in turns):
         raise ConfigError("There is nothing to ask: the prompt is empty")
@@ -86,6 +86,23 @@ def _turns(
         raise ConfigError(f"system is {system!r}, which is not a text")
     opening = [Message("system", system)] if system and system.strip() else []
     return (*opening, *turns)
+
+
+def _parts(prompt: Prompt) -> Prompt:
+    """A prompt of texts and parts; turns of a conversation are told apart from them."""
+    if isinstance(prompt, str) or not isinstance(prompt, Sequence):
+        return prompt
+    for part in prompt:
+        if isinstance(part, (Message, Mapping)):
+            raise ConfigError(
+                "The prompt holds turns of a conversation", hint="Pass them as messages=[…]."
+            )
+        if not isinstance(part, (str, *get_args(Part))):
+            raise ConfigError(
+                f"The prompt holds {part!r}, which is no text and no part of a message",
+                hint="Pass texts, and parts such as Image.",
+            )
+    return prompt
 
 
 def _tool(tool: Tool | Mapping[str, Any]) -> Tool:

@@ -7,6 +7,7 @@ suite.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -183,5 +184,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for suite in _suites(getattr(session, "items", ())):
         speed = getattr(suite, "speed", None)
         if speed is not None and not config.getoption("--multitap-live"):
-            for line in speed():
-                terminalreporter.write_line(line)
+            with suppress(AssertionError):  # a rule has told what is wrong with the decoder
+                for line in speed():
+                    terminalreporter.write_line(line)

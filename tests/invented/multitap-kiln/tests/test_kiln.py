@@ -13,7 +13,7 @@ from multitap.events import Loading, Stop, Text
 from multitap.hookspecs import Backend
 from multitap.messages import Message
 from multitap.testing import WORLDS, Server, broken_rules, json, repeat, request, when
-from multitap.testing.kit import CatalogSuite, EmbeddingSuite, Vector
+from multitap.testing.kit import CatalogSuite, ChatSuite, EmbeddingSuite, Vector
 from multitap.work import HttpCall, HttpReply, Out, Sleep
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -24,13 +24,9 @@ named = pytest.mark.parametrize("vector", ANSWERS, ids=lambda vector: vector.nam
 worlds = pytest.mark.parametrize("world", WORLDS)
 
 
-class TestKiln(EmbeddingSuite, CatalogSuite):
+class TestKiln(ChatSuite, EmbeddingSuite, CatalogSuite):
     provider = "kiln"
     vectors = VECTORS
-    deviations = {
-        "plugin/suites": "chat is an Operation, and the rules of chat are about an Exchange",
-        "plugin/two_backends": "a question takes several requests, and the rule counts one",
-    }
 
 
 def asked(text, **options):

@@ -14,7 +14,15 @@ from multitap.testing.worlds import World
 
 __all__ = ("ask_runtime", "call_of", "items_of")
 
+
+def _chat(stream: bool) -> Callable[..., Call[Any]]:
+    fixed = {"stream": stream, "timeout": None, "strict": False}
+    return lambda parts, prompt=None, **asked: parts.chat(prompt, None, **{**fixed, **asked})
+
+
 _CALLS: Mapping[str, Callable[..., Call[Any]]] = {
+    "chat": _chat(stream=False),
+    "stream": _chat(stream=True),
     "embed": lambda parts, texts, **asked: _first(parts.embed(texts, None, **asked)),
     "rerank": lambda parts, query, texts, **asked: parts.rerank(query, texts, None, **asked)[1],
     "tokenize": lambda parts, text, special=False: parts.tokenize(text, None, special=special),

@@ -20,7 +20,7 @@ from multitap.events import Failed
 from multitap.testing.chunking import outputs_of
 from multitap.testing.finding import Finding
 from multitap.testing.kit.calls import call_of
-from multitap.testing.kit.replay import Replies
+from multitap.testing.kit.replay import Replies, asked_by
 from multitap.testing.kit.subject import Subject
 from multitap.testing.kit.vector import Ask, Vector
 from multitap.testing.recording import Recording
@@ -37,7 +37,7 @@ from multitap.work import (
     Work,
 )
 
-__all__ = ("Answer", "Played", "Question", "Said", "in_pieces", "recorded")
+__all__ = ("Answer", "Played", "Question", "Said", "in_pieces", "last_exchange", "recorded")
 
 MOST_STEPS = 10_000
 BY_THE_RULES = "a failure in band, Failed(error); or a BackendError that is raised"
@@ -150,6 +150,37 @@ class Question:
         for stage in self.call.filters():
             played.outputs = [*stage.feed(played.outputs), *stage.finish()]
         return played
+
+
+def last_exchange(question: Question, vector: Vector, work: Operation[Any]) -> Exchange[Any]:
+    """The last request of an operation as an exchange of its own; those before it are as recorded.
+
+    What its decoder reads is what the server says last.
+    """
+    method, path = asked_by(vector.recording)
+    return Exchange(
+        call=HttpCall(method=method, path=path),
+        decoder=lambda head: _Last(question, vector, head),
+        explain=work.explain,
+    )
+
+
+class _Last:
+    """Collects an answer, and does the whole work with it at its end."""
+
+    def __init__(self, question: Question, vector: Vector, head: Head) -> None:
+        self._question, self._vector, self._head = question, vector, head
+        self._pieces: list[bytes] = []
+
+    def feed(self, data: bytes) -> Sequence[Any]:
+        """Nothing is said yet."""
+        self._pieces.append(data)
+        return ()
+
+    def finish(self) -> Sequence[Any]:
+        """All that the work gives."""
+        said = Said(self._head, self._pieces)
+        return self._question.play(recorded(self._vector, lambda _: said)).outputs
 
 
 def _do(work: Work[Any], answer: Answer, played: Played) -> None:

@@ -17,8 +17,8 @@ __all__ = ("Replies", "asked_by", "replay")
 class Replies:
     """Which recording answers which request: by method and path, and by whether it is streamed.
 
-    Of several that one vector has for the same request, each is said once, in order; the last one
-    is said again from there on, as to a question that is asked until something is done.
+    Of several that one vector has for the same request, each is said once, as they were made; the
+    last one is said again from there on, as to a question that is asked until something is done.
     """
 
     def __init__(self, vectors: Iterable[Vector]) -> None:
@@ -52,9 +52,10 @@ def replay(vectors: Iterable[Vector], cuts: Sequence[int] | None = None) -> Scri
 
     Args:
         vectors: Where several have the same path, a streamed request is answered with a stream.
-        cuts: Positions in the answer to cut at; ``None``: as it was recorded.
+        cuts: Positions in their own answers to cut at; ``None``: as they were recorded.
     """
     known = list(vectors)
+    own = {id(vector.recording) for vector in known}
     replies = Replies(known)
 
     async def serve(connection: Connection) -> None:
@@ -62,7 +63,7 @@ def replay(vectors: Iterable[Vector], cuts: Sequence[int] | None = None) -> Scri
             asked = await connection.take_request()
             found = replies.to(asked.method, asked.path, asked.body)
             if found is not None:
-                await play(connection, found.answer(cuts))
+                await play(connection, found.answer(cuts if id(found) in own else None))
             else:
                 status, reason = replies.refusal(asked.method, asked.path)
                 await play(connection, json({"error": {"message": reason}}, status))

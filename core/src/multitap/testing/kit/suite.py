@@ -216,13 +216,14 @@ class Suite(Base):
                     asked = {**vector.ask.options, "model": f"{backend}:{self.model}"}
                     here.stream(*vector.ask.args, **asked)
         for server, key, foreign in ((first, "one", "two"), (second, "two", "one")):
-            sent = [request.raw for request in server.requests]
-            bodies = [request.body for request in server.requests]
-            if any(f"key-{foreign}".encode() in raw for raw in sent):
+            if any(f"key-{foreign}".encode() in request.raw for request in server.requests):
                 raise Finding(f"the server of key-{key} was sent key-{foreign}")
-            if len(sent) != 2 or bodies[0] != bodies[1]:
+            # how often it is asked whether a job is done is the server's affair
+            orders = [each for each in server.requests if each.method != "GET"]
+            bodies = [request.body for request in orders]
+            if not bodies or bodies[: len(bodies) // 2] != bodies[len(bodies) // 2 :]:
                 raise Finding(
-                    "\n".join(map(repr, bodies)),
+                    "\n".join(f"{each.method} {each.target} {each.body!r}" for each in orders),
                     expected="two equal requests",
                     smallest="two backends, asked in turn: one, other, one, other",
                 )

@@ -150,8 +150,8 @@ class Vector:
 
     @property
     def recordings(self) -> Sequence[Recording]:
-        """All exchanges, its own first."""
-        return (self.recording, *self.beside)
+        """All exchanges, in the order in which they were made: its own came last."""
+        return (*self.beside, self.recording)
 
     def answered_with(self, body: bytes) -> Vector:
         """The same question, to which the server says something else with the same status."""

@@ -86,6 +86,11 @@ class Outcome:
         """The leaves of what was sent."""
         return self.sent.leaves if self.sent else {}
 
+    @property
+    def refused(self) -> bool:
+        """Was the question itself more than the plugin can send?"""
+        return self.sent is None and isinstance(self.error, NotSupported)
+
     def warned_of(self, option: str) -> bool:
         """Is there a warning of this option?"""
         return any(notice.option == option for notice in self.warnings)

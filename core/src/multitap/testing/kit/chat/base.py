@@ -10,9 +10,10 @@ from multitap.events import Event
 from multitap.plan import chat_request
 from multitap.testing.chunking import outputs_of
 from multitap.testing.finding import Finding
+from multitap.testing.kit.playing import Question, last_exchange
 from multitap.testing.kit.suite import Suite
 from multitap.testing.kit.vector import Ask, Vector
-from multitap.work import Exchange, Stage
+from multitap.work import Exchange, Explain, LocalExchange, Operation, Stage
 
 __all__ = ("ChatBase",)
 
@@ -31,16 +32,27 @@ class ChatBase(Suite):
         return model.chat(chat_request("model", "hi"))
 
     def exchange(self, vector: Vector) -> Exchange[Event]:
-        """What the plugin makes of the vector's question."""
+        """What the plugin makes of the vector's question; of several requests, the last one."""
         streamed = vector.ask.streamed
-        return self.wired(vector, *vector.ask.args, **vector.ask.options, stream=streamed)
-
-    def wired(self, asked: object, *args: Any, **options: Any) -> Exchange[Event]:
-        """The work of a question, which has to be one exchange."""
-        work = self.subject().chat(*args, **options)
+        work = self.subject().chat(*vector.ask.args, **vector.ask.options, stream=streamed)
+        if isinstance(work, Operation):
+            return last_exchange(Question(self.subject(), vector.ask), vector, work)
         if not isinstance(work, Exchange):
-            raise Finding(work, expected="an Exchange", smallest=asked)
+            raise Finding(work, expected="an Exchange, or an Operation", smallest=vector)
         return work
+
+    @property
+    def explain(self) -> Explain:
+        """How the plugin reads a refusal."""
+        work = self.subject().chat("hi")
+        if isinstance(work, LocalExchange):
+            raise Finding(work, expected="work over a wire")
+        return work.explain
+
+    @property
+    def polls(self) -> bool:
+        """Does an answer take several requests?"""
+        return isinstance(self.subject().chat("hi"), Operation)
 
     def decoder(self, vector: Vector) -> Stage[bytes, Any]:
         """A fresh decoder for the vector's answer."""

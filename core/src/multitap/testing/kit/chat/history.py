@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from multitap.messages import Message, TextPart, Thought, ToolCall, ToolResult
 from multitap.testing.finding import Finding
 from multitap.testing.kit.chat.asking import Asking, Outcome
@@ -63,6 +65,8 @@ class History(Asking):
     def test_every_message_reaches_the_server(self) -> None:
         with self.questioning() as ask:
             found = ask(messages=TALK)
+        if found.refused:
+            pytest.skip(f"it takes no conversation: {found.error}")
         places = [self._place(message.text, found) for message in TALK]
         if places[1:] != sorted(places[1:]):
             raise Finding(found, expected="the messages in their order", smallest=_shown(TALK))
@@ -92,6 +96,8 @@ class History(Asking):
         answer = Message("assistant", [Thought(THOUGHT), TextPart(ANSWER)])
         with self.questioning() as ask:
             found = ask(messages=[Message("user", FIRST), answer, Message("user", "kit: sure?")])
+        if found.refused:
+            pytest.skip(f"it takes no conversation: {found.error}")
         if found.sent is None or THOUGHT in found.sent.text:
             raise Finding(
                 found, expected=f"a request without {THOUGHT!r}", smallest=_shown([answer])

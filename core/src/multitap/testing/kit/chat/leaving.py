@@ -36,6 +36,8 @@ class Leaving(ChatBase):
         wire=True,
     )
     def test_an_answer_that_breaks_off_is_an_error(self, world: Any, vector: Vector) -> None:
+        if self.polls:
+            pytest.skip("what is polled does not come as a stream that could break off")
         whole = self.folded(self.read(vector)).text
         known = {
             f"{vector}, of which {size} bytes come, then {words}": script

@@ -68,7 +68,7 @@ class Refusing(ChatBase):
         wire=True,
     )
     def test_a_status_is_the_error_that_it_means(self) -> None:
-        explain = self.wired("hi", "hi").explain
+        explain = self.explain
         for status, meant in MEANING.items():
             for words, body in BODIES.items():
                 headers = {"retry-after": str(WAIT), "content-type": "application/json"}
