@@ -14,8 +14,8 @@ from multitap.capabilities.chat import (
     think_level,
 )
 from multitap.errors import ConfigError, NotSupported
-from multitap.messages import Message, Tool
-from multitap.plan import chat_request, fit_to_model, honoured
+from multitap.messages import Message, Thought, Tool, ToolCall, ToolResult
+from multitap.plan import chat_request, fit_to_model, honoured, texts_of
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}
@@ -24,6 +24,26 @@ WEATHER = {"type": "function", "function": {"name": "weather", "parameters": SCH
 def test_a_prompt_is_the_users_turn_after_the_system_text():
     request = chat_request("tiny", "hi", system="Be brief.")
     assert request.messages == (Message("system", "Be brief."), Message("user", "hi"))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"prompt": "a\ud800b"},
+        {"prompt": "hi", "system": "a\ud800b"},
+        {"messages": [Message("assistant", [Thought("a\ud800b")])]},
+        {"messages": [Message("assistant", [ToolCall("1", "add", "a\ud800b")])]},
+        {"messages": [Message("tool", [ToolResult("1", "a\ud800b")])]},
+    ],
+)
+def test_half_a_character_is_refused_before_any_plugin_sees_it(asked):
+    with pytest.raises(ConfigError, match=r"a lone surrogate, '\\ud800', at 1"):
+        chat_request("tiny", **asked)
+
+
+def test_half_a_character_in_a_list_of_texts_is_refused():
+    with pytest.raises(ConfigError, match=r"Number 1 of the texts has a lone surrogate"):
+        texts_of(["\U0001f9ee", "\udc00"], "texts")
 
 
 @pytest.mark.parametrize("blank", [None, "", "  \n"])

@@ -22,6 +22,7 @@ from multitap.errors import (
     TruncatedStream,
 )
 from multitap.events import Stop, Text
+from multitap.registry import Registry
 from multitap.runtime import AsyncRuntime, Runtime
 from multitap.testing import CEILING, WORLDS, Server, client_closed, close, hold, request, send
 
@@ -158,6 +159,28 @@ def test_a_plugin_that_raises_is_named(world):
     with pytest.raises(PluginError) as caught:
         world(Typist("?")).stream("hi")
     assert caught.value.distribution == "multitap-acme"
+    assert "pip install --upgrade multitap-acme`" in caught.value.hint
+
+
+@pytest.mark.parametrize("make", WORLDS)
+def test_a_plugin_that_was_added_and_raises_is_not_to_be_upgraded(make):
+    registry = Registry(allow=())
+    registry.add(Typist("?"), "acme", ["chat"])
+    config = {"defaults": {"model": "acme:tiny"}, "acme": {"endpoint": "http://127.0.0.1:9"}}
+    with make(config, registry) as here, pytest.raises(PluginError) as caught:
+        here.stream("hi")
+    assert caught.value.hint == "Correct what was added as acme."
+
+
+@pytest.mark.parametrize("make", WORLDS)
+def test_a_backend_without_an_endpoint_is_named_with_its_key(make):
+    config = {"defaults": {"model": "acme:tiny"}}
+    with (
+        make(config, letters.registry(acme=OverHttp())) as here,
+        pytest.raises(ConfigError, match=r"\[acme\] has no endpoint.*in \[acme\]") as caught,
+    ):
+        here.call("chat", "hi")
+    assert caught.value.key == "acme.endpoint"
 
 
 # ---- ends that the application makes -------------------------------------------------------------

@@ -19,6 +19,7 @@ from multitap.errors import ConfigError, NotSupported
 from multitap.events import Notice
 from multitap.media import check_media
 from multitap.messages import Message, Part, Tool
+from multitap.surrogates import check_messages, check_text
 
 __all__ = (
     "Prompt",
@@ -85,6 +86,7 @@ def _turns(
     if not isinstance(system, (str, type(None))):
         raise ConfigError(f"system is {system!r}, which is not a text")
     opening = [Message("system", system)] if system and system.strip() else []
+    check_messages((*opening, *turns))
     return (*opening, *turns)
 
 
@@ -311,4 +313,5 @@ def texts_of(texts: str | Iterable[str], what: str) -> tuple[str, ...]:
     for place, row in enumerate(rows):
         if not row or type(row) is not str:
             raise ConfigError(f"Number {place} of the {what} is {row!r}, not a text")
+        check_text(row, f"Number {place} of the {what}")
     return rows

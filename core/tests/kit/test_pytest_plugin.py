@@ -147,18 +147,29 @@ def test_without_a_model_to_ask_it_is_said_what_is_missing(run, tmp_path, monkey
     )
 
 
-def test_a_plugin_that_is_not_installed_is_told_by_its_name(run):
+def test_a_plugin_that_is_not_installed_is_told_by_its_name(run, pytester):
+    pytester.makepyprojecttoml('[project.entry-points."multitap.chat"]\nacme = "acme"\n')
     result = run("type('TestIt', (honest.ACME,), {'provider': 'acmee'})", "valid or idle or io")
     result.stdout.fnmatch_lines(
         [
-            "  came:     no installed distribution has an entry point named 'acmee'",
-            "  came:     ConfigError: No installed plugin declares the provider 'acmee'*",
+            "  came:     no installed distribution has an entry point named 'acmee'; *acme",
         ]
     )
+    result.assert_outcomes(failed=1, skipped=result.parseoutcomes()["skipped"])
+    assert result.ret == 1
+
+
+def test_a_plugin_that_cannot_be_loaded_is_told_once(run):
+    result = run("honest.chat_suite(boom)", "Test")
+    result.stdout.fnmatch_lines(
+        ["plugin/manifest is broken by acme*", "  came:     PluginError: *"]
+    )
+    result.assert_outcomes(failed=1, skipped=result.parseoutcomes()["skipped"])
+    assert result.ret == 1
 
 
 def test_a_hook_that_raises_is_told_with_its_place(run):
-    result = run("honest.chat_suite(boom)", "cut")
+    result = run("honest.chat_suite(boom)", "valid or cut")
     result.stdout.fnmatch_lines(
         ["  came:     PluginError: *no key in the drawer*", "*test_it.py:*, in boom: *"]
     )

@@ -172,11 +172,11 @@ def rows(**states):
 
 def routed(verb, order, *lists, statuses, **more):
     """What a router is told to do with the model ``a``, and how its list changes."""
-    first, *later = lists
-    done = [told(order, b'{"success": true}'), *later]
+    *earlier, last = lists
+    beside = [*earlier, told(order, b'{"success": true}')]
     expect = {"statuses": statuses, **more}
     ask = Ask(verb, ("a",))
-    return Vector(name=f"router_{verb}", ask=ask, recording=first, expect=expect, beside=done)
+    return Vector(name=f"router_{verb}", ask=ask, recording=last, expect=expect, beside=beside)
 
 
 ORDERS = (

@@ -95,7 +95,9 @@ class Call(Generic[T]):
         return PluginError(
             f"The plugin of {self.backend.provider!r} failed with {text}",
             distribution=self.distribution,
-            hint=f"Update it: `pip install --upgrade {self.distribution}`; or report the fault.",
+            hint=f"Update it: `pip install --upgrade {self.distribution}`; or report the fault."
+            if self.distribution
+            else f"Correct what was added as {self.backend.provider}.",
         )
 
     def _redacted(self, text: str) -> str:

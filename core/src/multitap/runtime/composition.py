@@ -107,7 +107,17 @@ class Composition:
         return self.view.backend(name)
 
     def route(self, backend: Backend, client: object | None) -> Route:
-        """The carrier and the proxy of a backend, where an application may bring its own client."""
+        """The carrier and the proxy of a backend, where an application may bring its own client.
+
+        Raises:
+            ConfigError: Its plugin sends requests, and nothing says where to.
+        """
+        if not backend.endpoint:
+            raise ConfigError(
+                f"[{backend.id}] has no endpoint to send a request to",
+                hint=f'Set endpoint = "http://host:port" in [{backend.id}] of llm.toml.',
+                key=f"{backend.id}.endpoint",
+            )
         section = self.sections.get(backend.id) or Section(name=backend.id, provider="")
         return route_of(section, backend.endpoint) if client is None else client_route(section)
 

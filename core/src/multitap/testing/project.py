@@ -11,7 +11,7 @@ from multitap.config.values import parse_toml
 from multitap.manifest import ProviderInfo, provider_from_table
 from multitap.registry import Registry
 
-__all__ = ("project_of", "registry_of", "write_metadata")
+__all__ = ("project_of", "providers_above", "registry_of", "write_metadata")
 
 GROUPS = "multitap."
 
@@ -23,6 +23,15 @@ def project_of(path: Path, provider: str) -> Path | None:
         if file.is_file() and any(name == provider for _, name, _ in _entry_points(_read(file))):
             return folder
     return None
+
+
+def providers_above(path: Path) -> list[str]:
+    """The providers that the nearest project above a file declares; none: it is in no project."""
+    for folder in path.resolve().parents:
+        file = folder / "pyproject.toml"
+        if file.is_file() and (found := {name for _, name, _ in _entry_points(_read(file))}):
+            return sorted(found)
+    return []
 
 
 def registry_of(folder: Path) -> Registry:

@@ -79,6 +79,8 @@ def _suite_of(cls: Any) -> type[Suite] | None:
 def why_skipped(suite: type[Suite], rule: Rule, live: bool = False) -> str:
     """Why a rule is not checked of this plugin; empty where it is."""
     subject, capability = suite.subject(), rule.id.partition("/")[0]
+    if not (live or subject.failure is None or rule.id == "plugin/manifest"):
+        return f"{suite.provider} cannot be used; plugin/manifest says why"
     if capability != "plugin" and capability not in subject.capabilities:
         return f"{suite.provider} does not declare {capability}"
     if live and not rule.live:
@@ -87,7 +89,7 @@ def why_skipped(suite: type[Suite], rule: Rule, live: bool = False) -> str:
         return f"{suite.provider} works in this process: there are no bytes on a wire"
     asks_itself = (live or subject.in_process) and suite.asks_itself(rule)
     if rule.vectors and not asks_itself and not _asked_of(suite, rule, live):
-        return f"no vector is one of {' or '.join(rule.vectors.split())}"
+        return f"no vector of {capability} is one of {' or '.join(rule.vectors.split())}"
     return ""
 
 
@@ -182,8 +184,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """How fast the decoders are; there is no bound."""
     session = getattr(terminalreporter, "_session", None)
     for suite in _suites(getattr(session, "items", ())):
-        speed = getattr(suite, "speed", None)
-        if speed is not None and not config.getoption("--multitap-live"):
-            with suppress(AssertionError):  # a rule has told what is wrong with the decoder
-                for line in speed():
-                    terminalreporter.write_line(line)
+        if hasattr(suite, "speed") and not config.getoption("--multitap-live"):
+            for line in _speed(suite):
+                terminalreporter.write_line(line)
+
+
+def _speed(suite: Any) -> Iterator[str]:
+    with suppress(Exception):  # of a plugin that raises, its rules have told already
+        yield from suite.speed()

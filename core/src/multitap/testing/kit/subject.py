@@ -117,6 +117,16 @@ class Subject:
         return work
 
     @cached_property
+    def failure(self) -> Exception | None:
+        """What keeps its hooks from being used: there is none, or one raises."""
+        try:
+            for capability in sorted(self.capabilities) or ["chat"]:
+                self.built(capability)
+        except Exception as error:
+            return error
+        return None
+
+    @cached_property
     def in_process(self) -> bool:
         """Does it work here, so that no byte of it goes over a wire?"""
         if not self.capabilities or self.info.endpoint:

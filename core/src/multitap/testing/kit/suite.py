@@ -12,8 +12,10 @@ A plugin's test is a class of suites, one for each capability that it declares::
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +28,7 @@ from multitap.testing.kit.listing import Unlisted, imported_by_listing
 from multitap.testing.kit.rule import Broken, Rule, rule, rules_of
 from multitap.testing.kit.vector import Vector
 from multitap.testing.kit.watch import input_output
+from multitap.testing.project import providers_above
 from multitap.testing.worlds import Blocking
 
 __all__ = ("Suite",)
@@ -42,10 +45,14 @@ class Suite(Base):
     def test_what_the_distribution_says_is_valid(self) -> None:
         subject = self.subject()
         if not subject.rows:
+            names = ", ".join(providers_above(Path(inspect.getfile(type(self)))))
+            here = f"; the project of this test declares {names}" if names else ""
             raise Finding(
-                f"no installed distribution has an entry point named {self.provider!r}",
+                f"no installed distribution has an entry point named {self.provider!r}{here}",
                 expected=f'[project.entry-points."multitap.chat"] {self.provider} = "a.module"',
             )
+        if subject.failure is not None and subject.failure.__cause__ is not None:
+            raise subject.failure  # the plugin's own code did, and its place is told
         problems = [*self._states(), *self._facts()]
         if problems:
             raise Finding("\n".join(problems), expected="nothing to complain about")

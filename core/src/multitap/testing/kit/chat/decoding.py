@@ -21,7 +21,8 @@ from multitap.testing.grammar import broken_rules
 from multitap.testing.kit.chat.base import ChatBase
 from multitap.testing.kit.facts import USAGE, assert_says, facts_of_answer
 from multitap.testing.kit.garbage import garbage_of, records_of, survive
-from multitap.testing.kit.rule import rule
+from multitap.testing.kit.rule import Broken, rule
+from multitap.testing.kit.suite import Suite
 from multitap.testing.kit.vector import Vector
 from multitap.testing.worlds import Blocking
 
@@ -59,6 +60,7 @@ class Decoding(ChatBase):
     def test_where_the_bytes_are_cut_makes_no_difference(self, vector: Vector) -> None:
         made, recorded = self.exchange(vector), vector.recording
         _found_in(
+            self,
             vector,
             assert_chunking_invariant,
             lambda: made.decoder(recorded.head),
@@ -75,6 +77,7 @@ class Decoding(ChatBase):
     def test_no_beginning_is_taken_for_the_whole(self, vector: Vector) -> None:
         made, recorded = self.exchange(vector), vector.recording
         _found_in(
+            self,
             vector,
             assert_truncation_is_seen,
             lambda: made.decoder(recorded.head),
@@ -201,12 +204,20 @@ def _complaint(events: list[Any]) -> str:
     return ""
 
 
-def _found_in(vector: Vector, check: Any, *args: Any) -> None:
-    """What a check of ``multitap.testing`` finds, as a finding with the vector's name."""
+def _found_in(suite: Suite, vector: Vector, check: Any, *args: Any) -> None:
+    """What a check of ``multitap.testing`` finds, as a finding with the vector's name.
+
+    Where a stage raises, and not because of a cut, it is chat/garbage that it breaks.
+    """
     try:
         check(*args)
     except AssertionError as found:
-        raise _taken_apart(str(found), vector) from None
+        text, finding = str(found), _taken_apart(str(found), vector)
+        uncut = check is assert_truncation_is_seen or text.startswith("Fed whole")
+        if uncut and ", the stage raises " in text:
+            broken: Any = Decoding.test_garbage_ends_in_a_typed_failure
+            raise Broken(broken.rule, finding, suite.provider) from None
+        raise finding from None
 
 
 def _taken_apart(text: str, vector: Vector) -> Finding:
