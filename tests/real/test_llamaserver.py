@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -28,6 +31,8 @@ from multitap.errors import (
 )
 from multitap.events import Reasoning, Stop, Text, UsageReport
 
+HERE = Path(__file__).parent
+MODELS = HERE.parents[1] / "plugins/llamacpp/tests/models"
 CAPITAL = "What is the capital of France?"
 ENDLESS = {"temperature": 0, "extra": {"ignore_eos": True}}
 WEATHER = {

@@ -543,7 +543,7 @@ convert(Path(sys.argv[2]), Path(sys.argv[3]))
 def checkpoint(python, tmp_path_factory):
     """The model in the form that vLLM reads, and a Python that has vLLM."""
     folder = tmp_path_factory.mktemp("checkpoint")
-    command = [python, "-c", CONVERT, str(HERE), str(GGUF), str(folder)]
+    command = [python, "-c", CONVERT, str(HERE), str(MODELS / "tiny-llama.gguf"), str(folder)]
     subprocess.run(command, check=True, capture_output=True)
     return folder
 

@@ -16,7 +16,7 @@ import attrs
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.lifecycle import Progress
 from multitap.dialects.asking import ask
-from multitap.errors import BadRequest, EngineError, NotSupported
+from multitap.errors import BadRequest, EngineError, NotSupported, ProtocolError
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import HttpCall, Json, Operation, Out, Sleep, Steps, fetch
 from multitap_llamaserver.catalog import find_row, seen
@@ -121,6 +121,9 @@ class LlamaServerLifecycle:
             row = next((r for r in rows.named if r.is_called(model)), None)
             if row is None:
                 raise _failed("download", Row(id=model))
+            if not row.status or not row.status.value:
+                message = f"The router does not say any more how {model} is"
+                raise ProtocolError(message, kind="bad_payload", phase="parse")
             if row.state not in states:
                 return row
             yield Out(progress_of(row))
