@@ -10,7 +10,7 @@ import struct
 import wave
 import zlib
 
-from multitap_acme import media, shelf, texts
+from multitap_acme import media, shelf, starting, texts
 
 from multitap.hookspecs import hookimpl
 from multitap.manifest import provider_from_table
@@ -29,6 +29,7 @@ SUITES = {
     "catalog": (kit.CatalogSuite, shelf.AcmeCatalog),
     "lifecycle": (kit.LifecycleSuite, shelf.AcmeLifecycle),
     "provider": (kit.ProviderSuite, shelf.AcmeProvider),
+    "launcher": (kit.LauncherSuite, starting.AcmeLauncher),
 }
 FACTS = {"title": "Acme", "api": 1, "endpoint": "http://127.0.0.1:4711"}
 
@@ -330,6 +331,7 @@ VECTORS = {
         ),
         broke(Ask("validate", ()), "GET", "/hello"),
     ),
+    "launcher": (),
 }
 
 HONEST = {capability: suite_of(capability) for capability in SUITES}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 from liars_any import liars, of
 from multitap_acme.shelf import AcmeCatalog, AcmeLifecycle, AcmeProvider
+from multitap_acme.starting import AcmeLauncher
 
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.lifecycle import Progress
@@ -117,6 +118,45 @@ class TellsTheKey(AcmeProvider):
         return [attrs.evolve(found, account=account) for found in super().read(model, hello)]
 
 
+# ---- launcher ------------------------------------------------------------------------------------
+
+
+class CountsItsWords(AcmeLauncher):
+    def words(self, *args):
+        words = super().words(*args)
+        return [*words, "--words", len(words)]
+
+
+class AlwaysTheSamePort(AcmeLauncher):
+    def port(self, request):
+        return 4711
+
+
+class WritesSmall(AcmeLauncher):
+    def model(self, request):
+        return super().model(request).lower()
+
+
+class OpenToAll(AcmeLauncher):
+    host = "0.0.0.0"
+
+
+class ShowsTheKey(AcmeLauncher):
+    def words(self, *args):
+        auth = self.backend.auth
+        headers = auth(HttpCall(method="GET", path="/hello"), b"") if auth else {}
+        return [*super().words(*args), *(f"--key={key}" for key in headers.values())]
+
+
+class KeepsItsDefaults(AcmeLauncher):
+    def options(self, options):
+        return super().options({name: each for name, each in options.items() if each is not None})
+
+
+class AsksAUrl(AcmeLauncher):
+    ready = ("http://127.0.0.1:4711/hello",)
+
+
 LIARS = {
     **liars("catalog", Model(id="guess")),
     **of(
@@ -145,5 +185,15 @@ LIARS = {
         stranger=AllAreAcme,
         model=AnyModel,
         keys=TellsTheKey,
+    ),
+    **of(
+        "launcher",
+        data=CountsItsWords,
+        port=AlwaysTheSamePort,
+        model=WritesSmall,
+        loopback=OpenToAll,
+        secrets=ShowsTheKey,
+        options=KeepsItsDefaults,
+        ready=AsksAUrl,
     ),
 }

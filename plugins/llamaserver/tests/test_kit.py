@@ -22,6 +22,7 @@ from multitap.testing.kit import (
     CatalogSuite,
     ChatSuite,
     EmbeddingSuite,
+    LauncherSuite,
     LifecycleSuite,
     ProviderSuite,
     RerankSuite,
@@ -203,6 +204,7 @@ class TestLlamaServer(
     CatalogSuite,
     LifecycleSuite,
     ProviderSuite,
+    LauncherSuite,
 ):
     provider = "llamaserver"
     model = "tiny"

@@ -14,6 +14,7 @@ from multitap.testing.kit import (
     CatalogSuite,
     ChatSuite,
     EmbeddingSuite,
+    LauncherSuite,
     LifecycleSuite,
     ProviderSuite,
     RerankSuite,
@@ -182,6 +183,7 @@ class TestVllm(
     CatalogSuite,
     LifecycleSuite,
     ProviderSuite,
+    LauncherSuite,
 ):
     provider = "vllm"
     model = "tiny"

@@ -9,6 +9,7 @@ from multitap.testing.kit.catalog import CatalogSuite
 from multitap.testing.kit.chat import ChatSuite
 from multitap.testing.kit.embedding import EmbeddingSuite
 from multitap.testing.kit.image import ImageSuite
+from multitap.testing.kit.launcher import LauncherSuite
 from multitap.testing.kit.lifecycle import LifecycleSuite
 from multitap.testing.kit.moderation import ModerationSuite
 from multitap.testing.kit.provider import ProviderSuite
@@ -28,6 +29,7 @@ __all__ = (
     "ChatSuite",
     "EmbeddingSuite",
     "ImageSuite",
+    "LauncherSuite",
     "LifecycleSuite",
     "ModerationSuite",
     "ProviderSuite",

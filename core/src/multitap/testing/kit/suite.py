@@ -26,7 +26,7 @@ from multitap.testing.finding import Finding
 from multitap.testing.kit.base import Base
 from multitap.testing.kit.listing import Unlisted, imported_by_listing
 from multitap.testing.kit.rule import Broken, Rule, rule, rules_of
-from multitap.testing.kit.vector import Vector
+from multitap.testing.kit.vector import CAPABILITY_OF, Vector
 from multitap.testing.kit.watch import input_output
 from multitap.testing.project import providers_above
 from multitap.testing.worlds import Blocking
@@ -106,7 +106,8 @@ class Suite(Base):
         vectors = [*self.known_vectors(), *(self.rest.known_vectors() if self.rest else ())]
         known = [(vector.ask.capability, vector.kind) for vector in vectors]
         whole = {capability for capability, kind in known if kind in ("answers", "streams")}
-        missing = sorted(self.subject().capabilities - whole, key=CAPABILITIES.index)
+        asked = self.subject().capabilities & {*CAPABILITY_OF.values()}
+        missing = sorted(asked - whole, key=CAPABILITIES.index)
         if "chat" not in missing and "chat" in self.subject().capabilities:
             missing += [] if ("chat", "streams") in known else ["a stream of chat"]
         if missing:
