@@ -10,18 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 
 import multitap
 from multitap.registry import Registry
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from multitap.testing.project import registry_of
 
 FOLDERS = sorted(found.parent for found in Path(__file__).parent.glob("invented/*/pyproject.toml"))
 
@@ -46,14 +41,6 @@ def served(folder: Path) -> Iterator[str]:
             server.kill()
 
 
-def declared(folder: Path) -> Iterator[EntryPoint]:
-    """What the project's entry points name: its hooks, by group."""
-    project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for group, entries in project["entry-points"].items():
-        for name, value in entries.items():
-            yield EntryPoint(name, value, group)
-
-
 def test_there_are_some() -> None:
     assert FOLDERS
 
@@ -69,11 +56,10 @@ def test_the_tests_of_an_invented_plugin_are_green(folder: Path) -> None:
 @each
 def test_an_invented_server_is_chatted_with(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(folder / "src")
-    registry = Registry(allow=())
-    for entry in declared(folder):
-        registry.add(entry.load(), entry.name, [entry.group.removeprefix("multitap.")])
+    registry = registry_of(folder)
+    (provider,) = {row.provider for row in registry.capabilities()}
     with served(folder) as endpoint:
-        answer = ask(entry.name, endpoint, registry)
+        answer = ask(provider, endpoint, registry)
     assert answer.text
     assert answer.stop_reason == "complete"
 

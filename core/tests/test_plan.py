@@ -11,10 +11,11 @@ from multitap.capabilities.chat import (
     adjusted_think,
     clamp_max_output_tokens,
     nearest_think,
+    only_text,
     think_level,
 )
 from multitap.errors import ConfigError, NotSupported
-from multitap.messages import Message, Thought, Tool, ToolCall, ToolResult
+from multitap.messages import Image, Message, Thought, Tool, ToolCall, ToolResult
 from multitap.plan import chat_request, fit_to_model, honoured, texts_of
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
@@ -39,6 +40,15 @@ def test_a_prompt_is_the_users_turn_after_the_system_text():
 def test_half_a_character_is_refused_before_any_plugin_sees_it(asked):
     with pytest.raises(ConfigError, match=r"a lone surrogate, '\\ud800', at 1"):
         chat_request("tiny", **asked)
+
+
+@pytest.mark.parametrize(
+    "part", [Image(b"png", "image/png"), ToolCall("1", "add"), ToolResult("1", "2")]
+)
+def test_a_part_that_is_no_text_is_refused_where_text_alone_is_sent(part):
+    with pytest.raises(NotSupported, match=type(part).__name__.lower()):
+        only_text(Message("user", ["hi", part]))
+    assert only_text(Message("assistant", [Thought("so"), "hi"])) == "hi"
 
 
 def test_half_a_character_in_a_list_of_texts_is_refused():

@@ -222,6 +222,11 @@ class NamesOnly(AcmeChat):
         return {"name": tool.name, "about": tool.description}
 
 
+class LooksAway(AcmeChat):
+    def check(self, part):
+        pass
+
+
 class ThinksAloud(AcmeChat):
     def turns(self, message):
         for turn in super().turns(message):
@@ -261,6 +266,7 @@ LIARS: dict[str, type[Suite]] = {
     "chat/absent": chat_suite(DropsZero),
     "chat/parameters": chat_suite(DropsPatience),
     "chat/schema": chat_suite(NamesOnly),
+    "chat/parts": chat_suite(LooksAway),
     "chat/thoughts": chat_suite(ThinksAloud),
     "chat/meta": chat_suite(PassesOn),
     "chat/calls": chat_suite(FirstCall),

@@ -12,9 +12,9 @@ from typing import Any, Literal, Protocol, Union, get_args
 import attrs
 from attrs.validators import in_, instance_of, optional
 
-from multitap.errors import ConfigError
+from multitap.errors import ConfigError, NotSupported
 from multitap.events import Event, Notice
-from multitap.messages import Message, Tool
+from multitap.messages import Message, TextPart, Thought, Tool
 from multitap.work import Work
 
 __all__ = (
@@ -31,6 +31,7 @@ __all__ = (
     "adjusted_think",
     "clamp_max_output_tokens",
     "nearest_think",
+    "only_text",
     "think_level",
 )
 
@@ -109,6 +110,24 @@ def clamp_max_output_tokens(requested: int, ceiling: int) -> tuple[int, bool]:
     if requested > ceiling > 0:
         return ceiling, True
     return requested, False
+
+
+def only_text(message: Message) -> str:
+    """The text of a message, for a server that takes nothing else; thoughts are left out.
+
+    Raises:
+        NotSupported: The message has another part, which must not be lost in silence.
+
+    >>> only_text(Message("user", "hi"))
+    'hi'
+    """
+    for part in message.parts:
+        if not isinstance(part, (TextPart, Thought)):
+            kind = type(part).__name__.lower()
+            raise NotSupported(
+                f"Only text can be sent here, and a message has a part of kind {kind}"
+            )
+    return message.text
 
 
 def _tag(_: object, attribute: attrs.Attribute[str], tag: object) -> None:

@@ -121,11 +121,11 @@ class LlamaServerLifecycle:
             row = next((r for r in rows.named if r.is_called(model)), None)
             if row is None:
                 raise _failed("download", Row(id=model))
+            if row.state not in states:
+                return row
             if not row.status or not row.status.value:
                 message = f"The router does not say any more how {model} is"
                 raise ProtocolError(message, kind="bad_payload", phase="parse")
-            if row.state not in states:
-                return row
             yield Out(progress_of(row))
             yield Sleep(POLL)
 

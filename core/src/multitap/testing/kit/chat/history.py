@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 
 import pytest
 
-from multitap.messages import Message, TextPart, Thought, ToolCall, ToolResult
+from multitap.errors import BadRequest, NotSupported
+from multitap.messages import (
+    Audio,
+    Document,
+    Image,
+    Message,
+    TextPart,
+    Thought,
+    ToolCall,
+    ToolResult,
+)
 from multitap.testing.finding import Finding
 from multitap.testing.kit.chat.asking import Asking, Outcome
 from multitap.testing.kit.chat.requests import leaves_of
@@ -29,6 +40,11 @@ TALK = (
     Message("user", FIRST),
     Message("assistant", ANSWER),
     Message("user", MARKS),
+)
+FILES = (
+    Image(b"\x89PNG\r\n\x1a\nkit", "image/png"),
+    Audio(b"RIFF\x04\x00\x00\x00WAVEkit", "audio/wav"),
+    Document(b"%PDF-1.7 kit", "application/pdf", "kit.pdf"),
 )
 THOUGHT = "kit-secret-thought"
 FOREIGN = "kit-signature-of-another"
@@ -85,6 +101,25 @@ class History(Asking):
         if len(places) != 1:
             raise Finding(found, expected=f"once {text!r}", smallest=_shown(TALK))
         return places[0]
+
+    @rule(
+        "chat/parts",
+        "Pictures, sounds and documents reach the server, or NotSupported says that they cannot.",
+        mend="Raise NotSupported for every part of a message that you do not send.",
+        wire=True,
+    )
+    def test_every_part_is_sent_or_refused(self) -> None:
+        with self.questioning() as ask:
+            for part in FILES:
+                found = ask([FIRST, part])
+                sent = found.sent.text if found.sent else ""
+                refused = isinstance(found.error, (NotSupported, BadRequest))
+                if not refused and b64encode(part.data or b"").decode() not in sent:
+                    raise Finding(
+                        found,
+                        expected="its bytes in base64, or NotSupported",
+                        smallest=f"rt.stream([{FIRST!r}, {part}])",
+                    )
 
     @rule(
         "chat/thoughts",

@@ -9,7 +9,7 @@ import msgspec
 
 from multitap.capabilities.chat import ChatRequest
 from multitap.dialects.replies import class_for_status, reply_facts, reply_json, reply_text
-from multitap.errors import BackendError, ContextOverflow, EngineError, Overloaded
+from multitap.errors import BackendError, ContextOverflow, EngineError, NotSupported, Overloaded
 from multitap.events import (
     Event,
     Reasoning,
@@ -23,7 +23,7 @@ from multitap.events import (
 )
 from multitap.framing import JsonDecoder, NdjsonDecoder
 from multitap.hookspecs import Backend, hookimpl
-from multitap.messages import Message, Thought, ToolCall, ToolResult
+from multitap.messages import Audio, Document, Image, Message, Part, Thought, ToolCall, ToolResult
 from multitap.work import Exchange, Head, HttpCall, HttpReply, Json, Stage
 
 NAMES = {"max_tokens": "most", "temperature": "heat", "top_p": "nucleus", "seed": "seed"}
@@ -141,11 +141,16 @@ class AcmeChat:
 
     def turns(self, message: Message) -> Iterator[dict[str, Any]]:
         for part in message.parts:
+            self.check(part)
             if isinstance(part, ToolResult):
                 yield {"by": "tool", "of": part.call_id, "text": part.content}
         if message.role != "tool":
             said = {"by": message.role, "text": message.text}
             yield {**said, **self.calls(message), **self.seals(message)}
+
+    def check(self, part: Part) -> None:
+        if isinstance(part, (Image, Audio, Document)):
+            raise NotSupported(f"Acme takes no {type(part).__name__.lower()}")
 
     def calls(self, message: Message) -> dict[str, Any]:
         calls = [{"id": c.id, "name": c.name, "input": c.arguments} for c in message.tool_calls]
