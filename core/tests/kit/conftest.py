@@ -15,7 +15,7 @@ import pytest
 ENTRY = "[multitap.{capability}]\n{provider} = {module}\n"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)  # others look at what is installed as well
 def installed(tmp_path_factory):
     """One distribution imports itself; the others are as they should be, one a capability."""
     quiet = tmp_path_factory.mktemp("quiet")
