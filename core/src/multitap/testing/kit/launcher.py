@@ -156,7 +156,7 @@ class LauncherSuite(Suite):
     )
     def test_launcher_ready(self) -> None:
         for request, launch in self._launches():
-            paths = launch.ready
+            paths: Any = launch.ready
             if not isinstance(paths, tuple) or not paths or not all(map(is_path, paths)):
                 expected = "a tuple of paths, such as ('/health',)"
                 raise Finding(repr(paths), expected=expected, smallest=request)
@@ -204,18 +204,18 @@ def launched(launcher: Launcher, request: LaunchRequest) -> Launch | None:
         return None
 
 
-def assert_data(request: LaunchRequest, launch: Launch) -> None:
+def assert_data(request: LaunchRequest, launch: object) -> None:
     """A ``Finding`` says what is of another type."""
     wanted = Container if request.container else Process
     if not isinstance(launch, wanted):
         raise Finding(repr(launch), expected=f"a {wanted.__name__}", smallest=request)
-    if not isinstance(launch.argv, tuple) or not all(isinstance(w, str) for w in launch.argv):
-        raise Finding(repr(launch.argv), expected="a tuple of texts", smallest=request)
-    first = launch.image if isinstance(launch, Container) else "".join(launch.argv[:1])
-    if not first or not isinstance(first, str):
+    facts = attrs.asdict(launch, recurse=False)
+    argv, named = facts["argv"], [*facts["environ"].items(), *facts.get("volumes", {}).items()]
+    if not isinstance(argv, tuple) or not all(isinstance(word, str) for word in argv):
+        raise Finding(repr(argv), expected="a tuple of texts", smallest=request)
+    if not facts.get("image", "".join(argv[:1])):
         raise Finding(repr(launch), expected="an executable, or an image", smallest=request)
-    volumes = launch.volumes if isinstance(launch, Container) else {}
-    for name, value in (*launch.environ.items(), *volumes.items()):
+    for name, value in named:
         if not isinstance(name, str) or not isinstance(value, str):
             raise Finding(f"{name!r}: {value!r}", expected="texts by name", smallest=request)
 
