@@ -1,6 +1,6 @@
 """Chat: a job for each text, with progress while it is fired."""
 
-from multitap.capabilities.chat import ChatRequest
+from multitap.capabilities.chat import ChatRequest, only_text
 from multitap.errors import NotSupported, ProtocolError
 from multitap.events import Event, Loading, Stop, Text, UsageReport
 from multitap.hookspecs import Backend, hookimpl
@@ -31,7 +31,7 @@ class KilnChat:
         asked = {NAMES[n]: getattr(request, n) for n in request.asked() if n in NAMES}
         body = {
             "model": request.model,
-            "text": request.messages[0].text,
+            "text": only_text(request.messages[0]),
             "options": {**request.extra, **asked},
         }
 
