@@ -9,6 +9,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent.parent
 OTHER_PYTHONS = ("MULTITAP_", "PYTHON", "VIRTUAL_ENV", "XDG_")
+OTHER_OUTPUT = ("CI", "PYTEST_")  # pytest prints longer summaries where it thinks that nobody looks
 
 
 def copy_checkout(target: Path) -> None:
@@ -23,6 +24,7 @@ def copy_checkout(target: Path) -> None:
 
 def kept_environment() -> dict[str, str]:
     """This one's without what belongs to Multitap or to another Python; pip keeps its settings."""
-    kept = {n: v for n, v in os.environ.items() if not n.startswith(OTHER_PYTHONS)}
+    other = (*OTHER_PYTHONS, *OTHER_OUTPUT)
+    kept = {n: v for n, v in os.environ.items() if not n.startswith(other)}
     own = Path.home() / ".config/pip/pip.conf"
     return {**({"PIP_CONFIG_FILE": str(own)} if own.is_file() else {}), **kept}

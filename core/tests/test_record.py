@@ -196,7 +196,7 @@ def test_the_requests_of_one_question_lie_beside_each_other(record):
     assert (code, kept["beside"]) == (0, ["hello.1.json", "hello.2.json"])
     assert kept["expect"]["ids"] == ["a", "b"]
     (vector,) = load_vectors(file.parent)
-    assert [each.scenario for each in vector.recordings] == ["hello", "/names", "/names/a"]
+    assert [each.scenario for each in vector.recordings] == ["/names", "/names/a", "hello"]
     with Server(replay([vector])) as again:
         assert record(again, "--verb", "models")[0] == 0
     assert read(file)["expect"] == kept["expect"]
