@@ -6,6 +6,12 @@ import os
 import signal
 from tempfile import TemporaryDirectory
 
+from hypothesis import settings
+
+# how long an example takes says how busy the machine is
+settings.register_profile("patient", settings(), deadline=None)
+settings.load_profile("patient")
+
 # Where a shell started the tests in the background SIGINT is ignored, and children inherit that;
 # the tests of Ctrl-C need it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
