@@ -36,8 +36,8 @@ class Answers(BaseHTTPRequestHandler):
 
 def note(name, pid):
     """All at once, so that nobody reads half of a number."""
-    (NOTES / f".{name}").write_text(str(pid))
-    (NOTES / f".{name}").rename(NOTES / name)
+    (NOTES / f".{name}-{os.getpid()}").write_text(str(pid))
+    (NOTES / f".{name}-{os.getpid()}").rename(NOTES / name)
 
 
 def main():
