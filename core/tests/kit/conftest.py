@@ -7,8 +7,9 @@ import sys
 
 import honest_rest
 
-# It puts its own finder in the place of Python's; first imported within a run of pytester, at whose
-# end that finder goes again, it would leave nobody to find what is installed.
+# At its end a run of pytester forgets what was first imported within it. The one of these would
+# leave nobody to find what is installed, the other would raise errors that nobody knows any more.
+import httptools  # noqa: F401
 import importlib_metadata  # noqa: F401
 import pytest
 
