@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import warnings
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import SimpleNamespace
@@ -307,6 +309,9 @@ def test_a_wheel_on_the_path_is_a_plugin_too(tmp_path, monkeypatch):
         assert found.build("chat", Backend(id="a", provider="acme"))
     finally:
         sys.modules.pop("acme_plugin", None)
+        with warnings.catch_warnings():  # Python's own importer leaves the wheel open
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
 
 @pytest.mark.parametrize("place", ["acme-1.0.egg/EGG-INFO", "acme.egg-info"])
