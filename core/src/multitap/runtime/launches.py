@@ -7,7 +7,6 @@ from types import TracebackType
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from multitap.engine.call import Call
 from multitap.engine.sync import Stream
 from multitap.events import Loading
 from multitap.runtime.launching import Launched
@@ -16,7 +15,6 @@ from multitap.runtime.running import Running
 
 __all__ = ("Launches", "Server")
 
-T = TypeVar("T")
 S = TypeVar("S", bound="Server")
 
 
@@ -109,7 +107,4 @@ class Launches(MediaVerbs):
         return server
 
     def _ended(self, backend: str) -> None:
-        raise NotImplementedError
-
-    def _stream(self, call: Call[T]) -> Stream[T]:
         raise NotImplementedError

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from multitap.engine.aio import AsyncStream
-from multitap.engine.call import Call
 from multitap.events import Loading
 from multitap.runtime.launching import Launched
 from multitap.runtime.media_verbs_aio import AsyncMediaVerbs
@@ -17,7 +16,6 @@ from multitap.runtime.running import Running
 
 __all__ = ("AsyncLaunches", "AsyncServer")
 
-T = TypeVar("T")
 S = TypeVar("S", bound="AsyncServer")
 
 
@@ -85,7 +83,4 @@ class AsyncLaunches(AsyncMediaVerbs):
         return server
 
     def _ended(self, backend: str) -> None:
-        raise NotImplementedError
-
-    def _stream(self, call: Call[T]) -> AsyncStream[T]:
         raise NotImplementedError
