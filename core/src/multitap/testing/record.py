@@ -22,7 +22,7 @@ from multitap.errors import BackendError, ConfigError, MultitapError, Timeout
 from multitap.policy.retry import Retry, RetryPolicy
 from multitap.registry import Registry
 from multitap.runtime import Runtime
-from multitap.testing.kit.calls import ask_runtime, items_of
+from multitap.testing.kit.calls import OF_A_BACKEND, ask_runtime, items_of
 from multitap.testing.kit.catalog import facts_of_models
 from multitap.testing.kit.embedding import facts_of_embeddings
 from multitap.testing.kit.facts import facts_of_answer
@@ -53,10 +53,8 @@ FACTS: Mapping[str, Callable[[Sequence[Any]], Mapping[str, Any]]] = {
     "lifecycle": facts_of_progress,
     "provider": facts_of_validation,
 }
-OF_A_BACKEND: Mapping[str, tuple[str, ...]] = dict.fromkeys(
-    ("models", "running", "validate", "voices"), ("the backend",)
-)
-"""Verbs that are called with the backend, which the model reference names."""
+NAMED = (*OF_A_BACKEND, "voices")
+"""Verbs whose first argument the model reference names."""
 
 
 def record(model: str, ask: Ask, registry: Registry | None = None) -> Sequence[Mapping[str, Any]]:
@@ -90,7 +88,7 @@ def record(model: str, ask: Ask, registry: Registry | None = None) -> Sequence[M
 def _check_words(ask: Ask) -> None:
     """Refuse what the verb cannot be called with."""
     known = signature(getattr(Runtime, ask.verb))
-    named = OF_A_BACKEND.get(ask.verb, ())
+    named = ("the model reference",) if ask.verb in NAMED else ()
     try:
         known.bind(None, *named, *ask.args, **ask.options)
     except TypeError as error:

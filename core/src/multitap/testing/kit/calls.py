@@ -12,7 +12,7 @@ from multitap.testing.kit.subject import NOWHERE, Subject
 from multitap.testing.kit.vector import Ask
 from multitap.testing.worlds import World
 
-__all__ = ("ask_runtime", "call_of", "items_of")
+__all__ = ("OF_A_BACKEND", "ask_runtime", "call_of", "items_of")
 
 
 def _chat(stream: bool) -> Callable[..., Call[Any]]:
@@ -47,9 +47,10 @@ _CALLS: Mapping[str, Callable[..., Call[Any]]] = {
     "copy": lambda parts, source, name: parts.copy(source, name, None),
     "create": lambda parts, model, **asked: parts.create(model, None, **asked),
 }
-"""Each verb but those of chat, and those that are about a whole backend."""
+"""Each verb but those that are about a whole backend."""
 
-_OF_A_BACKEND = ("models", "running", "validate")
+OF_A_BACKEND = ("models", "running", "validate")
+"""They are called with the backend."""
 
 
 def _first(batches: Batches) -> Call[Any]:
@@ -74,7 +75,7 @@ def call_of(subject: Subject, ask: Ask) -> Call[Any]:
 
 def ask_runtime(world: World, provider: str, ask: Ask) -> Any:
     """What the runtime's verb returns; of a stream, the items that it gives."""
-    if ask.verb in _OF_A_BACKEND:
+    if ask.verb in OF_A_BACKEND:
         return world.call(ask.verb, provider, **ask.options)
     args = () if ask.verb == "voices" else ask.args
     if ask.verb.endswith("stream"):

@@ -97,10 +97,10 @@ class Answering(ChatBase):
     )
     def test_threads_do_not_mix_up_their_questions(self) -> None:
         known = self.streams()
-        polled = not self.subject().in_process and self.polls  # a job does not show its question
-        if known and not self.live and not self.subject().in_process and not polled:
+        on_a_wire = not self.live and not self.subject().in_process
+        if known and on_a_wire and not self.polls:  # a job does not show its question
             self._on_a_wire(known)
-        elif self.live or self.subject().in_process or self.server() is not None:
+        elif not on_a_wire or self.server() is not None:
             self._in_words()
         else:
             pytest.skip("no vector is a stream of chat, or it is polled and there is no server()")
