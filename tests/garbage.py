@@ -15,7 +15,6 @@ from pathlib import Path
 import attrs
 from damage import MUTATIONS, damaged
 from hypothesis import strategies as st
-from installed import registry_of
 from recorded_traffic import read_recording
 
 from multitap.capabilities.embedding import EmbeddingRequest
@@ -24,6 +23,7 @@ from multitap.capabilities.rerank import RerankRequest
 from multitap.capabilities.tokenize import DetokenizeRequest, TokenizeRequest
 from multitap.errors import NotSupported
 from multitap.plan import chat_request
+from multitap.testing.project import registry_of
 from multitap.work import Backend, HttpReply
 
 REPOSITORY = Path(__file__).parents[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from installed import registry_of
+from multitap.testing.project import registry_of
 
 HOME = Path(__file__).parents[1]
 

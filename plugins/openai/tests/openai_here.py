@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from installed import add_project, registry_of
+from multitap.testing.project import add_project, registry_of
 
 HOME = Path(__file__).parents[1]
 

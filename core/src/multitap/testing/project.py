@@ -11,32 +11,28 @@ from multitap.config.values import parse_toml
 from multitap.manifest import ProviderInfo, provider_from_table
 from multitap.registry import Registry
 
-__all__ = ("project_of", "providers_above", "registry_of", "write_metadata")
+__all__ = ("add_project", "project_of", "providers_above", "registry_of", "write_metadata")
 
 GROUPS = "multitap."
 
 
 def project_of(path: Path, provider: str) -> Path | None:
     """The nearest folder above a file whose ``pyproject.toml`` declares this provider."""
-    for folder in path.resolve().parents:
-        file = folder / "pyproject.toml"
-        if file.is_file() and any(name == provider for _, name, _ in _entry_points(_read(file))):
-            return folder
-    return None
+    return next((folder for folder, names in _projects(path) if provider in names), None)
 
 
 def providers_above(path: Path) -> list[str]:
     """The providers that the nearest project above a file declares; none: it is in no project."""
-    for folder in path.resolve().parents:
-        file = folder / "pyproject.toml"
-        if file.is_file() and (found := {name for _, name, _ in _entry_points(_read(file))}):
-            return sorted(found)
-    return []
+    return next((sorted(names) for _, names in _projects(path) if names), [])
 
 
 def registry_of(folder: Path) -> Registry:
     """A registry of what a project declares, alone; its modules have to be importable."""
-    registry = Registry(environ={"MULTITAP_PLUGINS": "none"})
+    return add_project(Registry(environ={"MULTITAP_PLUGINS": "none"}), folder)
+
+
+def add_project(registry: Registry, folder: Path) -> Registry:
+    """The registry, with what a project declares."""
     project = _read(folder / "pyproject.toml")
     for capability, provider, module in _entry_points(project):
         registry.add(
@@ -68,6 +64,14 @@ def write_metadata(folder: Path, into: Path) -> Path:
         groups[capability] = f"{group}{provider} = {module}\n"
     (metadata / "entry_points.txt").write_text("\n".join(groups.values()), "utf-8")
     return metadata
+
+
+def _projects(path: Path) -> Iterator[tuple[Path, set[str]]]:
+    """The folders above a file that have a ``pyproject.toml``, and the providers of each."""
+    for folder in path.resolve().parents:
+        file = folder / "pyproject.toml"
+        if file.is_file():
+            yield folder, {provider for _, provider, _ in _entry_points(_read(file))}
 
 
 def _read(path: Path) -> dict[str, Any]:
