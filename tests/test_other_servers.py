@@ -5,15 +5,16 @@ Each is read as a plain reader reads it, however its bytes are cut, and through 
 
 from __future__ import annotations
 
-import random
+from functools import partial
 
 import plain_reader
 import pytest
 from garbage import REPOSITORY, model_of, registry
+from over_sockets import abort, answer_of, asking, script, three_cuts
 from recorded_traffic import read_recording
 
 from multitap.answer import fold
-from multitap.errors import BackendError, TruncatedStream
+from multitap.errors import TruncatedStream
 from multitap.events import Failed, Stop, UsageReport
 from multitap.plan import chat_request
 from multitap.testing import (
@@ -23,13 +24,10 @@ from multitap.testing import (
     assert_chunking_invariant,
     assert_stream_grammar,
     broken_rules,
-    client_closed,
     outputs_of,
-    request,
 )
 from multitap.work import Head
 
-THREE_CUTS = 3
 LLAMASERVER = "plugins/llamaserver/tests/recordings"
 READ_BY = {
     f"{LLAMASERVER}/llama-cpp-python-0.3.36": ("openai", "lmstudio"),
@@ -129,12 +127,11 @@ def world(request):
 @each(WITH_WORDS)
 def test_it_comes_through_sockets_in_pieces(world, plugin, folder, name):
     recorded, wanted, _ = read(folder, name)
-    cuts = sorted(random.Random(name).sample(range(1, len(recorded.raw)), THREE_CUTS))
+    cuts = three_cuts(name, recorded)
     answer = Recording.load(REPOSITORY / folder / f"{name}.json").answer(cuts)
-    aborted = [request, lambda connection: connection.send(recorded.raw)]
-    script = [request, answer, client_closed] if recorded.whole else aborted
-    with Server(script) as server:
-        found, shown = answer_of(world, plugin, server)
+    ask = asking(partial(config_of, plugin), partial(registry, plugin))
+    with Server(script(answer) if recorded.whole else abort(recorded)) as server:
+        found, shown = answer_of(ask, world, server)
     text, thought = thinking_apart(wanted[0], tagged=plugin == "lmstudio")
     assert (found.text.strip(), found.reasoning.strip()) == (text.strip(), thought.strip())
     calls = [(call.name, call.arguments_text) for call in found.tool_calls]
@@ -151,11 +148,5 @@ def thinking_apart(choice, *, tagged):
     return text, thought
 
 
-def answer_of(world, plugin, server):
-    config = {"defaults": {"model": f"{plugin}:tiny"}, plugin: {"endpoint": server.url}}
-    with world(config, registry(plugin)) as here:
-        try:
-            events, stream = here.stream("hi")
-        except BackendError as error:
-            return error.partial, None
-        return stream.answer, events
+def config_of(plugin, url):
+    return {"defaults": {"model": f"{plugin}:tiny"}, plugin: {"endpoint": url}}

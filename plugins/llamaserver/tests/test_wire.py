@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
-
 import llamaserver_reader as reader
 import pytest
 from llamaserver_here import llamaserver_config, llamaserver_registry
+from over_sockets import abort, three_cuts
 
 from multitap.errors import (
     BackendError,
@@ -28,7 +27,6 @@ from multitap.testing import (
 )
 from multitap.testing import json as json_answer
 
-THREE_CUTS = 3
 ENDS = {"stop": "complete", "length": "max_tokens", "tool_calls": "tool_use"}
 OTHERS = [name for name in reader.names("test_recordings") if name not in reader.CHATS]
 NAMES = [name for name in OTHERS if reader.recorded(name).whole]
@@ -65,7 +63,7 @@ WHOLE = sse([word("Hi", "stop")])
 def test_a_recorded_answer_is_read_however_it_arrives(make, name):
     recorded = reader.recorded(name)
     wanted = reader.expected(recorded)
-    cuts = sorted(random.Random(name).sample(range(1, len(recorded.raw)), THREE_CUTS))
+    cuts = three_cuts(name, recorded)
     with Server([request, recording(name).answer(cuts), client_closed]) as server:
         try:
             events, stream = make(server).stream("hi")
@@ -84,9 +82,8 @@ def test_a_recorded_answer_is_read_however_it_arrives(make, name):
 
 
 def test_a_stream_that_broke_off_has_what_came(make):
-    raw = reader.of_llamaserver("abort_mid_stream").raw
-    script = [request, lambda connection: connection.send(raw)]
-    with Server(script) as server, pytest.raises(TruncatedStream) as caught:
+    recorded = reader.of_llamaserver("abort_mid_stream")
+    with Server(abort(recorded)) as server, pytest.raises(TruncatedStream) as caught:
         make(server).stream("hi")
     assert caught.value.partial.reasoning or caught.value.partial.text
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import random
-
 import ollama_reader
 import pytest
 from ollama_here import ollama_config, ollama_registry
+from over_sockets import abort, answer_of, asking, script, three_cuts
 
 from multitap.errors import (
-    BackendError,
     ConfigError,
     ContextOverflow,
     EngineError,
@@ -31,7 +29,6 @@ from multitap.testing import (
 from multitap.testing import json as json_answer
 
 ENDS = {"stop": "complete", "length": "max_tokens"}
-THREE_CUTS = 3
 
 
 def is_stream(name):
@@ -45,21 +42,13 @@ STREAMS = [name for name in NAMES if name not in ollama_reader.CHATS]
 OK = {"message": {"role": "assistant", "content": "Hi"}, "done": True, "done_reason": "stop"}
 
 
+ask = asking(ollama_config, ollama_registry)
+
+
 @pytest.fixture(scope="module", params=WORLDS, ids=["sync", "async"])
 def world(request):
     """Makes runtimes in blocking code, or on an event loop."""
     return request.param
-
-
-def ask(world, server, *prompt, call="stream", **options):
-    """What comes of one call: its result, or the error."""
-    here = world(ollama_config(server.url), ollama_registry())
-    try:
-        if call == "stream":
-            return here.stream(*(prompt or ("hi",)), **options)
-        return here.call(call, *(prompt or ("hi",)), **options)
-    finally:
-        here.close()
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -67,30 +56,16 @@ def test_a_recorded_stream_is_read_however_it_arrives(world, name):
     recorded = ollama_reader.recorded(name)
     recording = Recording.load(ollama_reader.RECORDINGS / f"{name}.json")
     wanted = ollama_reader.expected(recorded.body)
-    chance = random.Random(name)
-    cuts = sorted(chance.sample(range(1, len(recorded.raw)), THREE_CUTS))
+    cuts = three_cuts(name, recorded)
     aborted = recording.ended.startswith("client closed")
-    script = [request, recording.answer(cuts)] if not aborted else abort(recorded)
-    with Server([*script, client_closed] if recorded.whole else script) as server:
-        answer, shown = answer_of(world, server)
+    steps = [request, recording.answer(cuts)] if not aborted else abort(recorded)
+    with Server([*steps, client_closed] if recorded.whole else steps) as server:
+        answer, shown = answer_of(ask, world, server)
     assert (answer.text, answer.reasoning) == (wanted.text, wanted.reasoning)
     assert [(call.name, call.arguments) for call in answer.tool_calls] == wanted.calls
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == wanted.counts
     assert answer.stop_reason == stop_reason(wanted)
     assert shown is None or broken_rules(shown) == []
-
-
-def abort(recorded):
-    """Where the recording's client hung up, the server does."""
-    return [request, lambda connection: connection.send(recorded.raw)]
-
-
-def answer_of(world, server):
-    try:
-        events, stream = ask(world, server)
-    except BackendError as error:
-        return error.partial, None
-    return stream.answer, [event.to_dict() for event in events]
 
 
 def stop_reason(wanted):
@@ -105,11 +80,6 @@ def stop_reason(wanted):
 def replay(name):
     """A connection that says what was recorded, then waits for the client to leave."""
     return [Recording.load(ollama_reader.RECORDINGS / f"{name}.json").script()]
-
-
-def script(*answers):
-    """One connection that gives these answers, one a request."""
-    return [*(step for answer in answers for step in (request, answer)), client_closed]
 
 
 @pytest.mark.parametrize("end", ["", "/", "/api", "/api/", "/v1", "/v1/"])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
-
 import openai_reader
 import pytest
 from openai_here import openai_config, openai_registry
+from over_sockets import abort, answer_of, asking, script, three_cuts
 
 from multitap.errors import (
     BackendError,
@@ -30,11 +29,13 @@ from multitap.testing import (
 from multitap.testing import json as json_answer
 
 ENDS = {"stop": "complete", "length": "max_tokens", "tool_calls": "tool_use"}
-THREE_CUTS = 3
 STREAMS = [n for n in openai_reader.names("test_recordings") if openai_reader.recorded(n).streamed]
 WHOLE = {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
 HI = {"choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": None}]}
 END = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+
+
+ask = asking(openai_config, openai_registry)
 
 
 @pytest.fixture(scope="module", params=WORLDS, ids=["sync", "async"])
@@ -43,29 +44,17 @@ def world(request):
     return request.param
 
 
-def ask(world, server, *prompt, call="stream", **options):
-    """What comes of one call: its result, or the error."""
-    here = world(openai_config(server.url), openai_registry())
-    try:
-        if call == "stream":
-            return here.stream(*(prompt or ("hi",)), **options)
-        return here.call(call, *(prompt or ("hi",)), **options)
-    finally:
-        here.close()
-
-
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_recorded_stream_is_read_however_it_arrives(world, name):
     recorded = openai_reader.recorded(name)
     recording = Recording.load(openai_reader.RECORDINGS / f"{name}.json")
     choices, usage = openai_reader.expected(recorded)
     (wanted,) = choices.values()
-    chance = random.Random(name)
-    cuts = sorted(chance.sample(range(1, len(recorded.raw)), THREE_CUTS))
+    cuts = three_cuts(name, recorded)
     aborted = recording.ended.startswith("client closed")
-    script = [request, recording.answer(cuts)] if not aborted else abort(recorded)
-    with Server([*script, client_closed] if recorded.whole else script) as server:
-        answer, shown = answer_of(world, server)
+    steps = [request, recording.answer(cuts)] if not aborted else abort(recorded)
+    with Server([*steps, client_closed] if recorded.whole else steps) as server:
+        answer, shown = answer_of(ask, world, server)
     assert (answer.text, answer.reasoning) == (wanted.text, wanted.reasoning)
     calls = [(call.id, call.name, call.arguments_text) for call in answer.tool_calls]
     assert calls == wanted.calls
@@ -73,19 +62,6 @@ def test_a_recorded_stream_is_read_however_it_arrives(world, name):
         assert answer.usage.output_tokens == usage["completion_tokens"]
     assert answer.stop_reason == stop_reason(wanted)
     assert shown is None or broken_rules(shown) == []
-
-
-def abort(recorded):
-    """Where the recording's client hung up, the server does."""
-    return [request, lambda connection: connection.send(recorded.raw)]
-
-
-def answer_of(world, server):
-    try:
-        events, stream = ask(world, server)
-    except BackendError as error:
-        return error.partial, None
-    return stream.answer, [event.to_dict() for event in events]
 
 
 def stop_reason(wanted):
@@ -100,11 +76,6 @@ def stop_reason(wanted):
 def replay(name):
     """A connection that says what was recorded, then waits for the client to leave."""
     return [Recording.load(openai_reader.RECORDINGS / f"{name}.json").script()]
-
-
-def script(*answers):
-    """One connection that gives these answers, one a request."""
-    return [*(step for answer in answers for step in (request, answer)), client_closed]
 
 
 def refusal(status, message, code, **headers):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import random
 
 import pytest
 import tgi_reader
+from over_sockets import abort, answer_of, asking, three_cuts
 from tgi_here import tgi_config, tgi_registry
 
 from multitap.errors import (
     AuthenticationError,
-    BackendError,
     ContextOverflow,
     EngineError,
     NotSupported,
@@ -29,7 +28,6 @@ from multitap.testing import (
 )
 
 ENDS = {"stop": "complete", "length": "max_tokens", "stop_sequence": "stop_sequence"}
-THREE_CUTS = 3
 # an error before the first word is tried again, with a wait: `test_errors` has all of those
 NAMES = [
     name
@@ -43,21 +41,13 @@ USAGE = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1, "t
 WEATHER = {"name": "get_weather"}
 
 
+ask = asking(tgi_config, tgi_registry)
+
+
 @pytest.fixture(scope="module", params=WORLDS, ids=["sync", "async"])
 def world(request):
     """Makes runtimes in blocking code, or on an event loop."""
     return request.param
-
-
-def ask(world, server, *prompt, call="stream", **options):
-    """What comes of one call: its result, or the error."""
-    here = world(tgi_config(server.url), tgi_registry())
-    try:
-        if call == "stream":
-            return here.stream(*(prompt or ("hi",)), **options)
-        return here.call(call, *(prompt or ("hi",)), **options)
-    finally:
-        here.close()
 
 
 def load(name):
@@ -76,11 +66,11 @@ def test_a_recorded_answer_is_read_however_it_arrives(world, name):
     recorded, recording = tgi_reader.recorded(name), load(name)
     options = asked(recorded)
     plain = tgi_reader.expected(recorded.body, stops=options["stop"] or ())
-    cuts = sorted(random.Random(name).sample(range(1, len(recorded.raw)), THREE_CUTS))
+    cuts = three_cuts(name, recorded)
     aborted = recording.ended.startswith("client closed")
-    script = abort(recorded) if aborted else [request, recording.answer(cuts)]
-    with Server([*script, client_closed] if recorded.whole else script) as server:
-        answer, shown = answer_of(world, server, options)
+    steps = abort(recorded) if aborted else [request, recording.answer(cuts)]
+    with Server([*steps, client_closed] if recorded.whole else steps) as server:
+        answer, shown = answer_of(ask, world, server, **options)
     seen = (answer.reasoning.strip(), answer.text.strip()) if answer else ("", "")
     thinking, text = tgi_reader.thinking_apart(plain.text)
     assert seen == (thinking, text.strip())
@@ -88,19 +78,6 @@ def test_a_recorded_answer_is_read_however_it_arrives(world, name):
     if answer:
         assert [(call.name, call.arguments) for call in answer.tool_calls] == plain.calls
         assert answer.stop_reason == stop_reason(plain, answer)
-
-
-def abort(recorded):
-    """Where the recording's client hung up, the server does."""
-    return [request, lambda connection: connection.send(recorded.raw)]
-
-
-def answer_of(world, server, options):
-    try:
-        events, stream = ask(world, server, **options)
-    except BackendError as error:
-        return error.partial, None
-    return stream.answer, [event.to_dict() for event in events]
 
 
 def stop_reason(plain, answer):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from array import array
 
 import pytest
 import vllm_reader
+from over_sockets import abort, asking, script, three_cuts
 from vllm_here import vllm_config, vllm_registry
 
 from multitap.errors import (
@@ -29,8 +29,6 @@ from multitap.testing import (
 )
 from multitap.testing import json as json_answer
 
-THREE_CUTS = 3
-
 
 def is_stream(name):
     return vllm_reader.recorded(name).streamed
@@ -44,27 +42,17 @@ PIECE = {"choices": [{"index": 0, "delta": {"content": "Hi"}, "finish_reason": N
 END = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 
 
+ask = asking(vllm_config, vllm_registry)
+
+
 @pytest.fixture(scope="module", params=WORLDS, ids=["sync", "async"])
 def world(request):
     """Makes runtimes in blocking code, or on an event loop."""
     return request.param
 
 
-def ask(world, server, *prompt, call="stream", section=None, **options):
-    """What comes of one call: its result, or the error."""
-    with world(vllm_config(server.url, **(section or {})), vllm_registry()) as here:
-        if call == "stream":
-            return here.stream(*(prompt or ("hi",)), **options)
-        return here.call(call, *(prompt or ("hi",)), **options)
-
-
 def recording(name):
     return Recording.load(vllm_reader.RECORDINGS / f"{name}.json")
-
-
-def script(*answers):
-    """One connection that gives these answers, one a request."""
-    return [*(step for answer in answers for step in (request, answer)), client_closed]
 
 
 def agrees(answer, wanted):
@@ -82,12 +70,9 @@ def agrees(answer, wanted):
 def test_a_recorded_stream_is_read_however_it_arrives(world, name):
     recorded = vllm_reader.recorded(name)
     wanted, usage = vllm_reader.expected(recorded)
-    chance = random.Random(name)
-    cuts = sorted(chance.sample(range(1, len(recorded.raw)), THREE_CUTS))
-    # where the recording's client hung up, the server does
-    broken = [request, lambda connection: connection.send(recorded.raw)]
+    cuts = three_cuts(name, recorded)
     aborted = vllm_reader.was_aborted(recorded)
-    with Server(broken if aborted else script(recording(name).answer(cuts))) as server:
+    with Server(abort(recorded) if aborted else script(recording(name).answer(cuts))) as server:
         if aborted:
             with pytest.raises(BackendError) as caught:
                 ask(world, server)
@@ -107,8 +92,7 @@ def test_a_recorded_stream_is_read_however_it_arrives(world, name):
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_recorded_answer_is_read_however_it_arrives(world, name):
     recorded = vllm_reader.recorded(name)
-    chance = random.Random(name)
-    cuts = sorted(chance.sample(range(1, len(recorded.raw)), THREE_CUTS))
+    cuts = three_cuts(name, recorded)
     with Server(script(recording(name).answer(cuts))) as server:
         answer = ask(world, server, call="chat")
         assert "stream" not in server.requests[0].json()
