@@ -17,12 +17,13 @@ import httpx
 import pytest
 
 from multitap import errors
-from multitap.engine.carrier import Clocks, Request
+from multitap.engine.carrier import Request
 from multitap.engine.direct.aio import AsyncDirectCarrier
 from multitap.engine.direct.http1 import Response
 from multitap.engine.direct.sync import DirectCarrier
 from multitap.engine.httpx_carrier import AsyncHttpxCarrier, HttpxCarrier
 from multitap.engine.origin import Origin
+from multitap.policy.clocks import Clocks
 from multitap.testing import (
     CEILING,
     Connection,

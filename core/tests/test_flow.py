@@ -6,7 +6,6 @@ import attrs
 import pytest
 from interpreter import BACKEND, OK, Letters, a_call, course, drive, explain, post, text
 
-from multitap.engine.carrier import Clocks
 from multitap.engine.flow import Flow
 from multitap.errors import (
     BadRequest,
@@ -18,6 +17,7 @@ from multitap.errors import (
     TruncatedStream,
 )
 from multitap.events import Notice, Stop, Text
+from multitap.policy.clocks import Clocks
 from multitap.work import (
     Head,
     HttpCall,

@@ -17,11 +17,12 @@ from letters import OverHttp
 
 from multitap.config import Section, load_config
 from multitap.config.routes import Route, client_route, route_of, system_proxy
-from multitap.engine.carrier import Clocks, Request
+from multitap.engine.carrier import Request
 from multitap.engine.direct.aio import AsyncDirectCarrier
 from multitap.engine.direct.sync import DirectCarrier
 from multitap.engine.httpx_carrier import AsyncHttpxCarrier, HttpxCarrier
 from multitap.errors import BackendError, ConfigError, ProviderDown, ProxyFailed, Timeout
+from multitap.policy.clocks import Clocks
 from multitap.runtime import Runtime
 from multitap.testing import (
     WORLDS,

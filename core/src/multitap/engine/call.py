@@ -8,9 +8,9 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from multitap.answer import stop_reason_of
-from multitap.engine.carrier import Clocks
 from multitap.engine.watch import Watch
 from multitap.errors import BackendError, ContextOverflow, MultitapError, PluginError
+from multitap.policy.clocks import Clocks
 from multitap.policy.retry import Retries, Retry
 from multitap.prices import Pricing
 from multitap.work import Backend, Stage, Work

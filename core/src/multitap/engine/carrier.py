@@ -18,22 +18,10 @@ from typing import Protocol
 import attrs
 
 from multitap.engine.blocks import Content
+from multitap.policy.clocks import Clocks, Limits
 from multitap.work import Head, HttpCall
 
-__all__ = ("AsyncCarrier", "AsyncTransfer", "Carrier", "Clocks", "Request", "Transfer")
-
-
-@attrs.frozen(kw_only=True)
-class Clocks:
-    """How long to wait, in seconds; ``deadline`` is a reading of ``time.monotonic()``.
-
-    The values are the policy's own; what an ``HttpCall`` asks for goes before them.
-    """
-
-    connect: float = 5.0
-    first_byte: float = 120.0
-    idle: float = 60.0
-    deadline: float | None = None
+__all__ = ("AsyncCarrier", "AsyncTransfer", "Carrier", "Request", "Transfer")
 
 
 @attrs.frozen(kw_only=True)
@@ -46,6 +34,7 @@ class Request:
     call: HttpCall
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: Content = attrs.field(default=b"", repr=False)
+    limits: Limits = attrs.field(factory=Limits, repr=False)
 
 
 class Transfer(Protocol):

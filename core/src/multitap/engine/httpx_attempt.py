@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     )
 
     from multitap.engine.blocks import Pieces
-    from multitap.engine.carrier import Clocks, Request
+    from multitap.engine.carrier import Request
     from multitap.engine.content import Inflater
     from multitap.engine.origin import Origin
     from multitap.errors import Timeout
+    from multitap.policy.clocks import Clocks
 
 __all__ = ("Attempt", "bell")
 

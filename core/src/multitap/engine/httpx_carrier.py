@@ -31,7 +31,8 @@ from multitap.errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 
-    from multitap.engine.carrier import Clocks, Request
+    from multitap.engine.carrier import Request
+    from multitap.policy.clocks import Clocks
     from multitap.work import Head
 
 __all__ = ("AsyncHttpxCarrier", "AsyncHttpxTransfer", "HttpxCarrier", "HttpxTransfer")

@@ -32,7 +32,6 @@ from multitap.capabilities.tokenize import (
 from multitap.config import Config, Section, check_required, load_config
 from multitap.config.routes import Route, client_route, route_of
 from multitap.engine.call import Call
-from multitap.engine.carrier import Clocks
 from multitap.errors import ConfigError, NotSupported
 from multitap.events import Event
 from multitap.fitting import Fitting
@@ -40,6 +39,7 @@ from multitap.manifest import ProviderInfo
 from multitap.parameters import check_parameters
 from multitap.plan import Prompt, chat_request, fit_to_model, honoured, texts_of, unheard
 from multitap.policy.batches import BatchLimits
+from multitap.policy.clocks import Clocks
 from multitap.policy.retry import Retry, RetryPolicy
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel, backend_of, default_backend, resolve

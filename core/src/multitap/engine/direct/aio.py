@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from multitap.engine.blocks import Pieces
-    from multitap.engine.carrier import Clocks, Request
+    from multitap.engine.carrier import Request
+    from multitap.policy.clocks import Clocks
     from multitap.work import Head
 
 __all__ = ("AsyncDirectCarrier", "AsyncDirectTransfer")

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from multitap.engine.carrier import Clocks, Request
+    from multitap.engine.carrier import Request
+    from multitap.policy.clocks import Clocks
     from multitap.work import Head
 
 __all__ = ("DirectCarrier", "DirectTransfer")

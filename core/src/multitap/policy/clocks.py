@@ -1,0 +1,86 @@
+"""How long to wait for what, and how much to take: the bounds of one call, in seconds and bytes.
+
+==============  =========================================================================  =======
+clock           of what                                                                    seconds
+==============  =========================================================================  =======
+``connect``     one TCP connection                                                               5
+``opening``     name, every address, and TLS                                                    10
+``queue``       a turn, where the backend takes no more calls at once                           30
+``write``       a write of which nothing moves                                                  30
+``first_byte``  the first byte of an answer; listings and embeddings 60, an answer that          120
+                comes whole as long as the call
+``head``        the rest of its status line and headers                                         30
+``idle``        silence within an answer                                                        60
+``progress``    bytes that say nothing: pings, comments                                        300
+==============  =========================================================================  =======
+
+>>> Clocks(idle=5).evolved({"connect": 1}).connect
+1
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import attrs
+
+__all__ = ("Clocks", "Limits")
+
+MIB = 1 << 20
+
+
+@attrs.frozen(kw_only=True)
+class Clocks:
+    """The clocks of one call; ``deadline``, of the whole of it, is a reading of ``now``.
+
+    The values are the policy's own; what an ``HttpCall`` asks for goes before them.
+    """
+
+    connect: float = 5.0
+    opening: float = 10.0
+    queue: float = 30.0
+    write: float = 30.0
+    first_byte: float = 120.0
+    head: float = 30.0
+    idle: float = 60.0
+    progress: float = 300.0
+    deadline: float | None = None
+    now: Callable[[], float] = attrs.field(default=time.monotonic, repr=False)
+
+    def evolved(self, changes: Mapping[str, float]) -> Clocks:
+        """The same with some of them set otherwise."""
+        return attrs.evolve(self, **changes) if changes else self
+
+    def left(self, limit: float) -> float:
+        """The shorter of a clock and what is left until the deadline; none of it: it has passed."""
+        return limit if self.deadline is None else min(limit, self.deadline - self.now())
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """How much of an answer is taken.
+
+    Attributes:
+        head_bytes: Of status line and headers.
+        head_lines: Headers, trailers included.
+        record_bytes: One event of SSE, or one line of NDJSON.
+        body_bytes: An answer that is read whole, decoded; of embeddings 256 MiB.
+        error_bytes: A refusal's body.
+        ratio: Decoded to encoded bytes, after the first MiB.
+        arguments_bytes: One tool call's arguments.
+        tool_calls: Calls in one answer.
+    """
+
+    head_bytes: int = 64 * 1024
+    head_lines: int = 100
+    record_bytes: int = 16 * MIB
+    body_bytes: int = 64 * MIB
+    error_bytes: int = 64 * 1024
+    ratio: int = 200
+    arguments_bytes: int = MIB
+    tool_calls: int = 128
+
+    def evolved(self, changes: Mapping[str, int]) -> Limits:
+        """The same with some of them set otherwise."""
+        return attrs.evolve(self, **changes) if changes else self
