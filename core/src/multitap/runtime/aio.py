@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
@@ -112,7 +112,7 @@ class AsyncRuntime(AsyncLaunches):
         call = self._parts.chat(
             prompt, model, stream=False, timeout=timeout, strict=strict, **options
         )
-        async with self._open(AsyncChatStream(call, self._carrier(call))) as stream:
+        async with self._open(AsyncChatStream(call, self._carrier)) as stream:
             async for _ in stream.batches():
                 pass
         return stream.answer
@@ -130,7 +130,7 @@ class AsyncRuntime(AsyncLaunches):
         call = self._parts.chat(
             prompt, model, stream=True, timeout=timeout, strict=strict, **options
         )
-        return self._open(AsyncChatStream(call, self._carrier(call)))
+        return self._open(AsyncChatStream(call, self._carrier))
 
     async def embed(
         self, texts: str | Iterable[str], *, model: str | None = None, **options: Any
@@ -227,10 +227,7 @@ class AsyncRuntime(AsyncLaunches):
         self._streams.add(stream)
         return stream
 
-    def _carrier(self, call: Call[Any]) -> Callable[[], AsyncCarrier]:
-        return lambda: self._carrier_of(call.backend)
-
-    def _carrier_of(self, backend: Backend) -> AsyncCarrier:
+    def _carrier(self, backend: Backend) -> AsyncCarrier:
         carriers = self._carriers.setdefault(asyncio.get_running_loop(), {})
         route = self._parts.route(backend, self._http)
         way = (backend.id, route)
@@ -254,7 +251,7 @@ class AsyncRuntime(AsyncLaunches):
                 carriers.pop(way).close()
 
     def _stream(self, call: Call[T]) -> AsyncStream[T]:
-        return self._open(AsyncStream(call, self._carrier(call)))
+        return self._open(AsyncStream(call, self._carrier))
 
     async def _collect(self, call: Call[T]) -> list[T]:
         async with self._stream(call) as stream:

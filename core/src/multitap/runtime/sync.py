@@ -128,7 +128,7 @@ class Runtime(Launches):
         call = self._parts.chat(
             prompt, model, stream=False, timeout=timeout, strict=strict, **options
         )
-        with self._open(ChatStream(call, self._carrier(call))) as stream:
+        with self._open(ChatStream(call, self._carrier)) as stream:
             for _ in stream.batches():
                 pass
         return stream.answer
@@ -146,7 +146,7 @@ class Runtime(Launches):
         call = self._parts.chat(
             prompt, model, stream=True, timeout=timeout, strict=strict, **options
         )
-        return self._open(ChatStream(call, self._carrier(call)))
+        return self._open(ChatStream(call, self._carrier))
 
     def embed(
         self, texts: str | Iterable[str], *, model: str | None = None, **options: Any
@@ -268,10 +268,7 @@ class Runtime(Launches):
         self._streams.add(stream)
         return stream
 
-    def _carrier(self, call: Call[Any]) -> Callable[[], Carrier]:
-        return lambda: self._carrier_of(call.backend)
-
-    def _carrier_of(self, backend: Backend) -> Carrier:
+    def _carrier(self, backend: Backend) -> Carrier:
         route = self._parts.route(backend, self._http)
         way = (backend.id, route)
         if way not in self._carriers:
@@ -294,7 +291,7 @@ class Runtime(Launches):
                 self._carriers.pop(way).close()
 
     def _stream(self, call: Call[T]) -> Stream[T]:
-        return self._open(Stream(call, self._carrier(call)))
+        return self._open(Stream(call, self._carrier))
 
     def _collect(self, call: Call[T]) -> list[T]:
         with self._stream(call) as stream:
