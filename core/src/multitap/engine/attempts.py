@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from multitap.engine.call import Call
 from multitap.engine.commands import Drop, Steps, Wait
@@ -35,7 +35,7 @@ class Attempts(Generic[T]):
         ticket: Of the attempt that is being made.
     """
 
-    def __init__(self, call: Call[T], load: Callable[[], Steps[T]]) -> None:
+    def __init__(self, call: Call[T], load: Callable[[Call[Any]], Steps[T]]) -> None:
         self.made: list[Attempt] = []
         self.committed = False
         self.ticket: Ticket | None = None
@@ -132,19 +132,20 @@ class Attempts(Generic[T]):
                 yield _out(LoadingEvent(error.message.rstrip(". ")))
             yield Sleep(pause)
             return
-        if error.kind != "model_unloaded" or self._call.load is None or self._reloaded:
+        load = self._call.load
+        first = error.kind == "model_unloaded" and load is not None and not self._reloaded
+        loading = load() if first and load is not None else None
+        if loading is None:
             raise error
         self._reloaded = True
         yield Drop()
-        yield from self._load()
+        yield from self._load(loading)
 
     # ---- between attempts ------------------------------------------------------------------------
 
     def _delay(self, error: BackendError, number: int, idempotent: bool) -> float | None:
         call = self._call
-        harmless = (
-            idempotent or call.idempotent or call.streamed or error.kind not in MAY_HAVE_RUN
-        )
+        harmless = idempotent or call.idempotent or call.streamed or error.kind not in MAY_HAVE_RUN
         if self.committed or not harmless:
             return None
         return call.retry.delay(error, number, call.clocks.deadline)

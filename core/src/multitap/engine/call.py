@@ -43,7 +43,7 @@ class Call(Generic[T]):
         force: Ask a backend that is known to be down.
         idempotent: It may run twice, so it is tried again though it may have run.
         cost: An estimate of its tokens.
-        load: The call that loads the model, for a server that has unloaded it.
+        load: Makes the call that loads the model, for a server that has unloaded it.
         elsewhere: The same call for another backend, where this one failed with such an error.
         watch: Tells the observers; ``None``: there are none.
         pricing: What the model's tokens cost, where it is known.
@@ -67,7 +67,7 @@ class Call(Generic[T]):
     force: bool = False
     idempotent: bool = False
     cost: Callable[[], float] | None = None
-    load: Callable[[], Call[Any]] | None = None
+    load: Callable[[], Call[Any] | None] | None = None
     elsewhere: Callable[[BackendError], Call[T] | None] | None = None
     retry: Retries = attrs.field(factory=Retry)
     idle: Callable[[], float] | None = None

@@ -140,10 +140,9 @@ class Flow(Generic[T]):
         self._filters = self._call.filters()
         yield from shape(work)
 
-    def _loaded(self) -> Steps[T]:
+    def _loaded(self, loading: Call[Any]) -> Steps[T]:
         """Load the model; what is told of it is not for the caller."""
-        assert self._call.load is not None
-        steps = Flow(self._call.load()).run()
+        steps = Flow(loading).run()
         resume, answer = steps.send, None
         while True:
             try:

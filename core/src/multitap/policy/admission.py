@@ -382,4 +382,3 @@ def _still_spent(error: BackendError) -> QuotaExceeded:
         phase="queue",
         status=error.status,
     )
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
@@ -41,6 +41,7 @@ from multitap.runtime.batches import Batches
 from multitap.runtime.composition import ConfigSource
 from multitap.runtime.launches_aio import AsyncLaunches, AsyncServer
 from multitap.runtime.media_verbs_aio import AsyncMediaHandle
+from multitap.runtime.traffic import Timeouts
 from multitap.work import Backend
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class AsyncRuntime(AsyncLaunches):
         config: As for ``Runtime``.
         registry: Where plugins are found; ``None``: what is installed.
         http: An ``httpx.AsyncClient`` to use in place of the own carrier.
+        clock: Seconds that only grow, by which every deadline and wait is reckoned.
     """
 
     def __init__(
@@ -68,8 +70,9 @@ class AsyncRuntime(AsyncLaunches):
         *,
         registry: Registry | None = None,
         http: httpx.AsyncClient | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(config, registry)
+        super().__init__(config, registry, clock)
         self._http = http
         self._carriers: WeakKeyDictionary[
             asyncio.AbstractEventLoop, dict[tuple[str, Route], AsyncCarrier]
@@ -104,7 +107,7 @@ class AsyncRuntime(AsyncLaunches):
         prompt: Prompt | None = None,
         *,
         model: str | None = None,
-        timeout: float | None = None,
+        timeout: Timeouts = None,
         strict: bool = False,
         **options: Any,
     ) -> Answer:
@@ -122,7 +125,7 @@ class AsyncRuntime(AsyncLaunches):
         prompt: Prompt | None = None,
         *,
         model: str | None = None,
-        timeout: float | None = None,
+        timeout: Timeouts = None,
         strict: bool = False,
         **options: Any,
     ) -> AsyncChatStream:
