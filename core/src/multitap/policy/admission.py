@@ -294,13 +294,13 @@ class Admission:
             self._withdraw(ticket, None)
             return
         lane, now = ticket.lane, self._clock()
-        lane.limiter.in_flight -= 1
         lane.departures.append(now)
         lane.durations.append(now - ticket.began)
         if cancelled:
             self.circuit.gave_up(probe=ticket.probe)
         else:
             self._learn(ticket, error)
+        lane.limiter.in_flight -= 1
         self._serve(lane)
 
     def _learn(self, ticket: Ticket, error: BackendError | None) -> None:
