@@ -15,7 +15,18 @@ from typing import Any, Generic, TypeVar, cast
 from multitap.answer import Answer
 from multitap.engine.call import Call
 from multitap.engine.carrier import Carrier, Transfer
-from multitap.engine.commands import Command, Done, Drop, Read, Send, Start, Switch, Take, Wait
+from multitap.engine.commands import (
+    Command,
+    Done,
+    Drop,
+    Pour,
+    Read,
+    Send,
+    Start,
+    Switch,
+    Take,
+    Wait,
+)
 from multitap.engine.flow import Flow
 from multitap.engine.local import LocalWork, out_of_time, seconds_until
 from multitap.engine.outcome import ChatOutcome, Outcome
@@ -45,6 +56,7 @@ class Stream(Generic[T]):
         self._flow = Flow(call)
         self._commands = self._flow.run()
         self._pending: Command[T] | None = None
+        self._fault: Exception | None = None
         self._transfer: Transfer | None = None
         self._local: LocalWork | None = None
         self._batch: Iterator[T] = iter(())
@@ -107,7 +119,7 @@ class Stream(Generic[T]):
         """Send the request; stop where the answer, or a result, is next."""
         self._started = True
         command = next(self._commands)
-        while not isinstance(command, (Read, Take, Out)):
+        while not isinstance(command, (Pour, Take, Out)):
             command = self._carry_out(command)
         self._pending = command
 
@@ -117,10 +129,37 @@ class Stream(Generic[T]):
         if command is None:
             command = next(self._commands)
         while type(command) is not Out:
-            command = self._carry_out(command)
-        items = cast("Sequence[T]", command.items)  # the flow keeps failures to itself
+            if type(command) is not Pour:
+                command = self._carry_out(command)
+            elif (items := self._poured(command)) is not None:
+                self._pending = command
+                break
+            else:
+                command = self._after_pouring()
+        else:
+            items = cast("Sequence[T]", command.items)  # the flow keeps failures to itself
         self.outcome.add(items)
         return items
+
+    def _poured(self, pour: Pour[T]) -> Sequence[T] | None:
+        """What comes of the next reads; ``None``: the flow is to go on."""
+        try:
+            while not pour.over:
+                idle = None if pour.idle is None else pour.idle()
+                data = self._transfer.read(idle) if self._transfer else b""
+                if not data:
+                    return None
+                if items := pour.feed(data):
+                    return items
+        except Exception as error:
+            self._fault = error
+        return None
+
+    def _after_pouring(self) -> Command[T]:
+        fault, self._fault = self._fault, None
+        if fault is None:
+            return self._commands.send(None)
+        return self._commands.throw(fault)
 
     def _guarded(self, step: Callable[[], Any]) -> Any:
         """One step; at the end of the call, however it ends, nothing is left open."""
