@@ -85,7 +85,6 @@ ABSENT = {
     ),
     ("proxy / trace / abort", "echo", "proxy"): NO_ADDRESS,
     ("proxy / trace / abort", "llamacpp", "proxy"): NO_ADDRESS,
-    ("embeddings", "tgi"): "TGI: there is no embedding route in `router/src/server.rs`",
 }
 """Why something is not there: a line, the plugin, and the part where the line has some."""
 
