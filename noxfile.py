@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 PLUGINS = sorted(path.parent.name for path in HERE.glob("plugins/*/pyproject.toml"))
 REAL_SERVERS = sorted(path.stem.removeprefix("test_") for path in HERE.glob("tests/real/test_*.py"))
 STRANGERS = sorted(path.stem.removeprefix("test_") for path in HERE.glob("tests/strangers/[!_]*"))
-BESIDE = {"openai": ["./plugins/lmstudio", "./plugins/openai"]}  # asked the same as the client
+BESIDE = {"openai": [f"./plugins/{name}" for name in ("lmstudio", "openai", "vllm")]}  # asked alike
 TEST_TOOLS = [
     "jsonschema",
     "numpy",

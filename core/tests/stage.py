@@ -75,6 +75,8 @@ class Chat:
 
 
 class Numbers:
+    options = ("dimensions", "input_type")
+
     def embed(self, request, /):
         rows = [[float(len(text)), 0.5] for text in request.texts]
         return done(Embeddings(vectors=Vectors.from_rows(rows), model=request.model))

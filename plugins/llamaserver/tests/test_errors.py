@@ -165,9 +165,11 @@ OF_PYTHON = {
 WANTED = {
     **{f"llama-server-0.7.0-b11669/{name}": wanted for name, wanted in RECORDED.items()},
     **{f"llama-cpp-python-0.3.36/{name}": wanted for name, wanted in OF_PYTHON.items()},
-    "llama.cpp-b11549/embeddings_error_chat_unsupported": RECORDED[
-        "embeddings_error_chat_unsupported"
-    ],
+    **{
+        f"llama.cpp-b11549/{name}": wanted
+        for name, wanted in RECORDED.items()
+        if name.startswith(("embeddings_", "rerank_"))
+    },
 }
 
 
