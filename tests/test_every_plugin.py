@@ -47,7 +47,7 @@ PLUGINS = {
     "tgi": {"defaults": {"model": "tgi:tgi"}},
     "vllm": {"defaults": {"model": "vllm:tiny"}},
 }
-VERBS = ("pull", "load", "unload", "running", "copy", "delete", "create")
+VERBS = ("pull", "load", "unload", "running", "copy", "delete", "create", "slots")
 ABLE = re.compile(r"^\| `(\w+)` \|" + r" (\w+|—)[^|]*\|" * len(VERBS) + "$", re.MULTILINE)
 MANAGES = {
     row[1]: [verb for verb, able in zip(VERBS, row.groups()[1:], strict=True) if able == "yes"]
@@ -191,6 +191,7 @@ def test_the_documentation_tells_of_each_plugin_which_verbs_it_has():
         ("create", ["{}:second"]),
         ("running", ["{}"]),
         ("pull", ["{}:second"]),
+        ("slots", [None]),
         ("unload", [None]),
         ("load", [None]),
     ],
@@ -198,11 +199,23 @@ def test_the_documentation_tells_of_each_plugin_which_verbs_it_has():
 def test_a_verb_is_carried_out_or_refused_by_name(here, plugin, verb, names):
     names = [name and name.format(plugin) for name in names]
     if verb in MANAGES[plugin]:
-        assert here.call(verb, *names) is None or verb == "running"
+        assert here.call(verb, *names) is None or verb in ("running", "slots")
     else:
         with pytest.raises(NotSupported) as caught:
             here.call(verb, *names)
         assert caught.value.backend == plugin
+
+
+def test_a_slot_is_saved_restored_and_erased_or_the_plugin_is_named(here, plugin):
+    orders = (("save_slot", 0, "story.bin"), ("restore_slot", 0, "story.bin"), ("erase_slot", 0))
+    for verb, *which in orders:
+        if "slots" in MANAGES[plugin]:
+            assert (here.call(verb, *which).id, here.call("slots")[0].id) == (0, 0)
+            continue
+        with pytest.raises(NotSupported) as caught:
+            here.call(verb, *which)
+        assert caught.value.backend == plugin
+        assert caught.value.hint
 
 
 def test_what_runs_is_listed_as_loaded(here, plugin):

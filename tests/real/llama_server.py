@@ -1,7 +1,8 @@
 """A real llama-server: ``python llama_server.py ROLE FOLDER MODEL.gguf [ADAPTER.gguf]``.
 
-Its slots are saved in the folder. The key is in the environment (``LLAMA_KEY``), so that no list of processes shows it. The address is
-printed once the model answers; the server ends with its standard input.
+Its slots are saved in the folder. The key is in the environment (``LLAMA_KEY``), so that no list of
+processes shows it. The address is printed once the model answers; the server ends with its standard
+input.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def parameters(role: str, folder: str, model: str, adapter: str = "") -> xllamac
     made.enable_reasoning = 0
     made.ctx_shift = True  # a generation that nobody ends goes on for ever
     made.verbosity, made.ui = -1, False
-    made.slot_save_path = os.path.join(folder, "")  # the file's name is put right behind it
+    made.slot_save_path = f"{folder}{os.sep}"  # the file's name is put right behind it
     if adapter:
         lora = xllamacpp.CommonAdapterLoraInfo()
         lora.path, lora.scale = adapter, 0.0

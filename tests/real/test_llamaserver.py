@@ -21,6 +21,7 @@ from llama_server_process import CEILING, running
 from llamaserver_here import llamaserver_registry
 
 from multitap import AsyncRuntime, Runtime
+from multitap.capabilities.lifecycle import Slot
 from multitap.errors import (
     AuthenticationError,
     BadRequest,
@@ -34,6 +35,7 @@ from multitap.events import Reasoning, Stop, Text, UsageReport
 HERE = Path(__file__).parent
 MODELS = HERE.parents[1] / "plugins/llamacpp/tests/models"
 CAPITAL = "What is the capital of France?"
+STORY = "Tell a story of a cat in Paris."
 ENDLESS = {"temperature": 0, "extra": {"ignore_eos": True}}
 WEATHER = {
     "type": "function",
@@ -264,6 +266,41 @@ def test_an_adapter_is_named_and_applied(world, adapted):
     assert "The capital of France is Paris." == texts[1] == texts[3] != texts[0] == texts[2]
     with pytest.raises(BadRequest, match="there are: tiny-lora"):
         here.call("chat", CAPITAL, extra={"lora": {"other": 1}})
+
+
+def test_a_slot_is_saved_and_restored_into_another_one(world, server):
+    here = world(server)
+    said = {"temperature": 0, "max_tokens": 8}
+    here.call("erase_slot", 1)
+    first = here.call("chat", STORY, extra={"id_slot": 0}, **said)
+    held = here.call("slots")[0]
+    assert (held.id, held.busy, held.context_length) == (0, False, 512)
+    assert held.tokens >= first.usage.input_tokens
+    saved = here.call("save_slot", 0, "story.bin")
+    restored = here.call("restore_slot", 1, "story.bin")
+    assert (
+        (restored.tokens, restored.size) == (saved.tokens, saved.size) == (held.tokens, saved.size)
+    )
+    again = here.call("chat", STORY, extra={"id_slot": 1}, **said)
+    assert again.usage.cached_tokens == first.usage.input_tokens - 1
+    assert here.call("erase_slot", 0) == Slot(id=0, tokens=0)
+    assert here.call("slots")[0].tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("order", "kind"),
+    [
+        (("save_slot", 2, "a.bin"), "slot_unknown"),
+        (("erase_slot", -1), "slot_unknown"),
+        (("save_slot", 0, "../a.bin"), "slot_name_refused"),
+        (("restore_slot", 0, "never-saved.bin"), "slot_not_restored"),
+    ],
+)
+def test_a_slot_or_a_file_that_is_not_there(world, server, order, kind):
+    with pytest.raises(BadRequest) as caught:
+        world(server).call(*order)
+    assert caught.value.kind == kind
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("streamed", [True, False])

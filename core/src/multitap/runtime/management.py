@@ -10,7 +10,13 @@ from typing import Any, Union, cast
 import attrs
 
 from multitap.capabilities.catalog import Catalog, DescribesModels, Model
-from multitap.capabilities.lifecycle import CreateRequest, CreatesModels, ListsRunning, Progress
+from multitap.capabilities.lifecycle import (
+    CreateRequest,
+    CreatesModels,
+    ListsRunning,
+    Progress,
+    Slot,
+)
 from multitap.engine.call import Call
 from multitap.errors import ConfigError, ModelNotFound, MultitapError, NotSupported
 from multitap.events import Failed
@@ -81,6 +87,12 @@ class Management(Composition):
         call = self._call("lifecycle", target, lambda: plugin.create(request), timeout)
         return self._lasting(call, timeout)
 
+    def slot(
+        self, verb: str, model: str | None, timeout: float | None, *which: int | str
+    ) -> Call[Slot]:
+        """Save, restore or erase a slot, or list them all."""
+        return self._do(verb, self.resolve(model), timeout, *which)
+
     # ---- questions -----------------------------------------------------------------------------
 
     def running(self, backend: str, timeout: float | None, *, patient: bool) -> Call[Model]:
@@ -108,14 +120,19 @@ class Management(Composition):
     # ---- how it is done ------------------------------------------------------------------------
 
     def _do(
-        self, verb: str, target: ResolvedModel, timeout: float | None, *names: str, **rules: Any
-    ) -> Call[Progress]:
+        self,
+        verb: str,
+        target: ResolvedModel,
+        timeout: float | None,
+        *more: int | str,
+        **rules: Any,
+    ) -> Call[Any]:
         self._require(verb, target.backend)
         method = getattr(self._plugin("lifecycle", target.backend), verb)
         return self._call(
             "lifecycle",
             target,
-            lambda: method(target.model, *names),
+            lambda: method(target.model, *more),
             timeout,
             first_byte=WHOLE_CALL if timeout is None else timeout,
             **rules,
