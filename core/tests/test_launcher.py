@@ -599,7 +599,7 @@ def test_the_command_tells_a_program_in_lines_of_json(ending, tmp_path):
     ready = lines[-1]
     assert (ready["backend"], ready["model"]) == ("stand", "tiny")
     assert ready["endpoint"].startswith("http://127.0.0.1:")
-    assert "loading the weights" not in said
+    assert "multitap: loading the weights" not in said
     if ending == "ctrl-c":
         assert (rest, command.returncode) == ("", 130)
     else:
