@@ -206,6 +206,28 @@ def test_a_verb_is_carried_out_or_refused_by_name(here, plugin, verb, names):
         assert caught.value.backend == plugin
 
 
+@pytest.mark.parametrize(
+    ("verb", "more"),
+    [("load", []), ("unload", []), ("delete", []), ("copy", ["second"]), ("slots", [])],
+)
+def test_a_model_that_is_not_there_is_named_whatever_is_to_be_done_with_it(
+    here, plugin, verb, more
+):
+    given = [f"{plugin}:no-such-model", *more]
+    if plugin == "echo":  # it has them all
+        assert here.call(verb, *given) is None or verb == "slots"
+        return
+    with pytest.raises(ModelNotFound if verb in MANAGES[plugin] else NotSupported) as caught:
+        here.call(verb, *given)
+    assert (caught.value.backend, bool(caught.value.hint)) == (plugin, True)
+    assert verb not in MANAGES[plugin] or caught.value.model == "no-such-model"
+
+
+def test_to_unload_what_is_not_loaded_is_no_error(here, plugin):
+    if "unload" in MANAGES[plugin]:
+        assert [here.call("unload"), here.call("unload"), here.call("load")] == [None] * 3
+
+
 def test_a_slot_is_saved_restored_and_erased_or_the_plugin_is_named(here, plugin):
     orders = (("save_slot", 0, "story.bin"), ("restore_slot", 0, "story.bin"), ("erase_slot", 0))
     for verb, *which in orders:

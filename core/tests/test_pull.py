@@ -447,6 +447,29 @@ def test_a_verb_that_the_plugin_lacks(world, verb, arguments):
     assert "acme" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("verb", "given", "options", "shown"),
+    [
+        ("pull", [5], {}, "model is 5"),
+        ("copy", ["acme:tiny", None], {}, "None is no name"),
+        ("create", ["acme:mine"], {"files": ["a.gguf"]}, "files is ['a.gguf']"),
+        ("create", ["acme:mine"], {"parameters": "hot"}, "parameters is 'hot'"),
+        ("erase_slot", [-1], {}, "slot is -1"),
+        ("erase_slot", [True], {}, "slot is True"),
+        ("save_slot", ["0", "a.bin"], {}, "slot is '0'"),
+        ("save_slot", [0, ""], {}, "name is ''"),
+        ("restore_slot", [0, None], {}, "name is None"),
+    ],
+)
+def test_what_is_no_such_thing_is_refused_before_anything_is_sent(
+    world, verb, given, options, shown
+):
+    with pytest.raises(ConfigError) as caught:
+        world().call(verb, *given, **options)
+    assert shown in caught.value.message
+    assert caught.value.hint
+
+
 def test_the_slots_of_a_model(world):
     assert world().call("slots", "acme:tiny") == [Slot(id=0, tokens=5)]
 

@@ -291,7 +291,6 @@ def test_a_slot_is_saved_and_restored_into_another_one(world, server):
     ("order", "kind"),
     [
         (("save_slot", 2, "a.bin"), "slot_unknown"),
-        (("erase_slot", -1), "slot_unknown"),
         (("save_slot", 0, "../a.bin"), "slot_name_refused"),
         (("restore_slot", 0, "never-saved.bin"), "slot_not_restored"),
     ],

@@ -42,11 +42,7 @@ class LlamaServerLifecycle:
 
         def steps() -> Steps[Progress]:
             yield from self._rows("pull")
-            try:
-                yield from _order("/models", model)
-            except BadRequest as error:
-                if "already exists" not in error.message:
-                    raise
+            yield from _order("/models", model, needless="already exists")
             yield from self._watch(model, "downloading")
             yield Out([Progress(status="downloaded")])
 
@@ -58,7 +54,7 @@ class LlamaServerLifecycle:
         def steps() -> Steps[Progress]:
             row = yield from self._row(model)
             if row.state == "unloaded":
-                yield from _order("/models/load", row.id)
+                yield from _order("/models/load", row.id, needless="already running")
             row = yield from self._watch(model, "downloading", "loading")
             if row.state not in ("loaded", "sleeping"):
                 raise _failed("load", row)
@@ -73,7 +69,7 @@ class LlamaServerLifecycle:
             rows = yield from self._rows("unload")
             row = find_row(rows, model, self.backend)
             if row.state != "unloaded":
-                yield from _order("/models/unload", row.id)
+                yield from _order("/models/unload", row.id, needless="not running")
                 yield from self._watch(model, "loaded", "loading", "sleeping", "downloading")
             yield Out([Progress(status="unloaded")])
 
@@ -163,9 +159,14 @@ class LlamaServerLifecycle:
             yield Sleep(POLL)
 
 
-def _order(path: str, model: str | None) -> Doing:
+def _order(path: str, model: str | None, needless: str) -> Doing:
+    """Give an order, which is refused in these words where somebody else was quicker."""
     call = HttpCall(method="POST", path=path, body=Json({"model": model}), idempotent=False)
-    return (yield from fetch(call))
+    try:
+        yield from fetch(call)
+    except BadRequest as error:
+        if needless not in error.message:
+            raise
 
 
 def progress_of(row: Row) -> list[Progress]:
