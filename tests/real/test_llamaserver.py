@@ -12,6 +12,7 @@ import secrets
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -27,6 +28,7 @@ from multitap.errors import (
     BadRequest,
     ContextOverflow,
     DeadlineExceeded,
+    EngineError,
     ModelNotFound,
     NotSupported,
 )
@@ -568,4 +570,44 @@ def test_a_cancelled_task_leaves_no_llama_server():
 
     before = commands()
     asyncio.run(main())
+    assert commands() == before
+
+
+def test_a_llama_server_that_fails_in_start_tells_why_and_leaves_no_process(tmp_path):
+    before, missing = commands(), tmp_path / "no-model-here.gguf"
+    with (
+        Runtime({}, registry=llamaserver_registry()) as rt,
+        pytest.raises(EngineError, match="Failed to init server"),
+        rt.launch(f"llamaserver:{missing}", executable=COMMAND, timeout=120),
+    ):
+        pass
+    assert commands() == before
+
+
+APPLICATION = """
+import sys
+sys.path[:0] = sys.argv[2].split()
+from llamaserver_here import llamaserver_registry
+from multitap import Runtime
+with Runtime({}, registry=llamaserver_registry()) as rt:
+    with rt.launch(f"llamaserver:{sys.argv[1]}", executable=sys.argv[3:], timeout=120) as server:
+        print("ready", flush=True)
+        sys.stdin.read()
+"""
+
+
+def test_a_killed_application_leaves_no_llama_server():
+    before, places = commands(), HERE.parents[1] / "plugins/llamaserver/tests"
+    words = [str(MODELS / "tiny-llama.gguf"), str(places), *COMMAND]
+    with subprocess.Popen(
+        [sys.executable, "-c", APPLICATION, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as application:
+        assert application.stdout.readline() == b"ready\n"
+        assert len(commands() - before) == 1
+        application.kill()
+    give_up = time.monotonic() + CEILING
+    while commands() != before and time.monotonic() < give_up:
+        pass
     assert commands() == before
