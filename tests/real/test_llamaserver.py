@@ -577,7 +577,7 @@ def test_a_llama_server_that_fails_in_start_tells_why_and_leaves_no_process(tmp_
     before, missing = commands(), tmp_path / "no-model-here.gguf"
     with (
         Runtime({}, registry=llamaserver_registry()) as rt,
-        pytest.raises(EngineError, match="Failed to init server"),
+        pytest.raises(EngineError, match="exit code 1 before it was ready; its log"),
         rt.launch(f"llamaserver:{missing}", executable=COMMAND, timeout=120),
     ):
         pass
