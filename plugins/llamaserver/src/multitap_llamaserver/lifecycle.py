@@ -1,9 +1,9 @@
 """Lifecycle of a router's models, and of the slots of any.
 
 A llama-server that was started without a model is a router. It takes an order and does it later,
-so its list is asked until it is done. It has a feed of events too, ``/models/sse``, but what happened
-before somebody listens is not told there, and it has no end. A server that was started with a model has this one, always
-loaded.
+so its list is asked until it is done: its feed of events, ``/models/sse``, has no end, and does not
+tell what happened before somebody listens. A server that was started with a model has this one,
+always loaded.
 """
 
 from __future__ import annotations
