@@ -9,7 +9,7 @@ import letters
 import pytest
 
 from multitap.capabilities.catalog import Model
-from multitap.capabilities.lifecycle import Progress
+from multitap.capabilities.lifecycle import Progress, Slot
 from multitap.errors import (
     ConfigError,
     DeadlineExceeded,
@@ -237,6 +237,9 @@ class Store:
     def running(self):
         return self.at_once([Model(id="tiny", loaded=True)])
 
+    def slots(self, model):
+        return self.at_once([Slot(id=0, tokens=5)])
+
     def at_once(self, results):
         return LocalExchange(lambda emit: emit(results) and None)
 
@@ -434,6 +437,7 @@ def test_the_models_that_run(world):
         ("copy", ["plain:a", "b"]),
         ("delete", ["plain:a"]),
         ("create", ["plain:a"]),
+        ("slots", ["plain:a"]),
     ],
 )
 def test_a_verb_that_the_plugin_lacks(world, verb, arguments):
@@ -441,6 +445,33 @@ def test_a_verb_that_the_plugin_lacks(world, verb, arguments):
         world().call(verb, *arguments)
     assert caught.value.backend == "plain"
     assert "acme" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("verb", "given", "options", "shown"),
+    [
+        ("pull", [5], {}, "model is 5"),
+        ("copy", ["acme:tiny", None], {}, "None is no name"),
+        ("create", ["acme:mine"], {"files": ["a.gguf"]}, "files is ['a.gguf']"),
+        ("create", ["acme:mine"], {"parameters": "hot"}, "parameters is 'hot'"),
+        ("erase_slot", [-1], {}, "slot is -1"),
+        ("erase_slot", [True], {}, "slot is True"),
+        ("save_slot", ["0", "a.bin"], {}, "slot is '0'"),
+        ("save_slot", [0, ""], {}, "name is ''"),
+        ("restore_slot", [0, None], {}, "name is None"),
+    ],
+)
+def test_what_is_no_such_thing_is_refused_before_anything_is_sent(
+    world, verb, given, options, shown
+):
+    with pytest.raises(ConfigError) as caught:
+        world().call(verb, *given, **options)
+    assert shown in caught.value.message
+    assert caught.value.hint
+
+
+def test_the_slots_of_a_model(world):
+    assert world().call("slots", "acme:tiny") == [Slot(id=0, tokens=5)]
 
 
 def test_one_model_is_described_by_way_of_the_list(world):

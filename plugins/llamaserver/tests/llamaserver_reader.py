@@ -37,6 +37,8 @@ CLAIMED = {
     # the native routes say which numbers are right
     "test_texts": lambda r: r.path.endswith(("embedding", "embeddings", "rank", "ranking", "nize")),
     "test_management": lambda r: r.path in ("/v1/models", "/props", "/health", "/v1/health"),
+    "test_adapters": lambda r: r.path == "/lora-adapters",
+    "test_slots": lambda r: r.path.startswith("/slots") and r.status == 200,
 }
 
 

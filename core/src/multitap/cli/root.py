@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "unload": ("inventory", "Free a model's memory."),
         "launch": ("launching", "Start a server on this machine, until Ctrl-C."),
         "running": ("management", "List the models that are in memory."),
+        "slots": ("slots", "List, save, restore or erase a model's slots."),
         "copy": ("management", "Give a model a second name."),
         "delete": ("management", "Remove a model from its backend."),
     },

@@ -143,6 +143,8 @@ class Composition:
 
     def resolve(self, reference: str | None) -> ResolvedModel:
         """The backend and the model that a reference means; no network."""
+        if not isinstance(reference, (str, type(None))):
+            raise ConfigError(f"model is {reference!r}", hint="Write a text: backend:model.")
         backend, colon, model = (reference or "").partition(":")
         if backend in self.launched:
             name = model or self.launched[backend].model or ""
