@@ -26,7 +26,7 @@ from multitap.engine.commands import (
     Wait,
 )
 from multitap.engine.flow import Flow
-from multitap.engine.local import LocalWork, seconds_until
+from multitap.engine.local import LocalWork, seconds_left
 from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
 from multitap.errors import BackendError
@@ -234,7 +234,7 @@ class AsyncStream(Generic[T]):
     async def _take(self) -> Sequence[T] | None:
         assert self._local is not None
         while True:
-            left = seconds_until(self._call.clocks.deadline)
+            left = seconds_left(self._call.clocks)
             self._wake.clear()
             ready, items = self._local.take()
             if ready or self._closed:

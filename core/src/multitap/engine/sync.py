@@ -28,7 +28,7 @@ from multitap.engine.commands import (
     Wait,
 )
 from multitap.engine.flow import Flow
-from multitap.engine.local import LocalWork, out_of_time, seconds_until
+from multitap.engine.local import LocalWork, out_of_time, seconds_left
 from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
 from multitap.errors import BackendError
@@ -249,7 +249,7 @@ class Stream(Generic[T]):
     def _take(self) -> Sequence[T] | None:
         local = self._local
         assert local is not None
-        left = seconds_until(self._call.clocks.deadline)
+        left = seconds_left(self._call.clocks)
         if not local.wait(left):
             raise out_of_time()
         return local.take()[1]
