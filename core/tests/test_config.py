@@ -418,7 +418,7 @@ def test_a_keyring_is_asked_if_there_is_one(monkeypatch):
         ("env:EMPTY", "env:EMPTY is empty"),
         ("env:TWO_LINES", "no key can have"),
         ("file:/nowhere/key", "file:/nowhere/key cannot be read"),
-        ("keyring:acme", "pip install keyring"),
+        ("keyring:acme", r"pip install 'multitap\[keyring\]'"),
     ],
 )
 def test_an_unresolved_reference_is_named_without_its_value(monkeypatch, reference, words):

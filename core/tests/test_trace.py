@@ -199,6 +199,7 @@ BACKEND = Backend(id="a", provider="acme", endpoint="http://h/base", auth=Auth()
 
 class Listener:
     traces = True
+    hears = False
 
     def __init__(self):
         self.told = []

@@ -7,16 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from multitap.config import Secret
+from multitap.redaction import MASK, is_telling
 
 __all__ = ("MASK", "masked", "masked_key")
 
-MASK = "***"
-
-_TELLING = re.compile(
-    r"(^|[_.-])(api[_-]?keys?|keys?|tokens?|secrets?|passwords?|passwd|credentials?|authorization"
-    r"|cookies?)$",
-    re.IGNORECASE,
-)
 _USERINFO = re.compile(r"(?<=://)[^/\s]*@")
 
 
@@ -28,7 +22,7 @@ def masked(name: str, value: Any, *, secret: bool = False) -> Any:
     """
     if isinstance(value, Secret):
         return masked_key(value)
-    secret = secret or bool(_TELLING.search(name))
+    secret = secret or is_telling(name)
     if isinstance(value, Mapping):
         return {key: masked(str(key), inner, secret=secret) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

@@ -14,6 +14,7 @@ from multitap.answer import Answer
 from multitap.engine.call import Call
 from multitap.engine.carrier import AsyncCarrier, AsyncTransfer
 from multitap.engine.flow import Command, Done, Drop, Flow, Read, Send, Start, Take
+from multitap.engine.heard import heard_on_a_loop
 from multitap.engine.local import LocalWork, seconds_until
 from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
@@ -88,9 +89,9 @@ class AsyncStream(Generic[T]):
     def close(self) -> None:
         """End the call and free its connection. Never blocks; any thread; more than once."""
         self._closed = True
+        self._abort()
         if not self._over:
             self.outcome.cancelled()
-        self._abort()
         self._notify()
 
     def __del__(self) -> None:
@@ -175,7 +176,7 @@ class AsyncStream(Generic[T]):
         return None
 
     async def _send(self, command: Send) -> Any:
-        transfer = self._transfer = self._carrier().transfer()
+        transfer = self._transfer = heard_on_a_loop(self._carrier().transfer(), self._call)
         if self._closed:
             transfer.abort()
         return await transfer.send(prepare(self._call, command.call), self._call.clocks)

@@ -327,7 +327,8 @@ class Flow(Generic[T]):
             return _redirect(head)
         body = yield from self._body(LONGEST_ERROR_BODY)
         yield Done()
-        error = explain(HttpReply(head.status, head.headers, bytes(body[:LONGEST_ERROR_BODY])))
+        reply = self._call.shown(HttpReply(head.status, head.headers, bytes(body)))
+        error = explain(attrs.evolve(reply, body=reply.body[:LONGEST_ERROR_BODY]))
         if not isinstance(error, BackendError):
             raise TypeError(f"explain returned {error!r}, which is no BackendError")
         error.status = error.status or head.status

@@ -13,6 +13,7 @@ from multitap.answer import Answer
 from multitap.engine.call import Call
 from multitap.engine.carrier import Carrier, Transfer
 from multitap.engine.flow import Command, Done, Drop, Flow, Read, Send, Start, Take
+from multitap.engine.heard import heard
 from multitap.engine.local import LocalWork, out_of_time, seconds_until
 from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
@@ -84,9 +85,9 @@ class Stream(Generic[T]):
     def close(self) -> None:
         """End the call and free its connection. Never blocks; any thread; more than once."""
         self._closed.set()
+        self._abort()
         if not self._over:
             self.outcome.cancelled()
-        self._abort()
 
     def __del__(self) -> None:
         if self._started and not self._over and not self._closed.is_set():
@@ -169,7 +170,7 @@ class Stream(Generic[T]):
         return None
 
     def _send(self, command: Send) -> Any:
-        transfer = self._transfer = self._carrier().transfer()
+        transfer = self._transfer = heard(self._carrier().transfer(), self._call)
         if self._closed.is_set():
             transfer.abort()
         return transfer.send(prepare(self._call, command.call), self._call.clocks)
