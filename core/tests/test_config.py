@@ -42,7 +42,7 @@ endpoint = "http://127.0.0.1:8000"
 max_input_tokens = 8192
 """
 CALL = HttpCall(method="POST", path="/chat")
-KEY = "sk-very-secret-0123456789"
+KEY = "hush-canary-0123456789"
 ACME = ProviderInfo(
     name="acme",
     endpoint="http://127.0.0.1:8080",

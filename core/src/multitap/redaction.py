@@ -176,12 +176,15 @@ def scrub(error: BaseException, clean: Callable[[str], str] = redact) -> None:
     chain = list(_chain(error))
     fit = {id(each): _fit(each, clean) for each in chain}
     for each in chain:
-        suppressed = each.__suppress_context__
         for place in ("__cause__", "__context__"):
             cause = getattr(each, place)
-            if cause is not None and fit[id(cause)] is not cause:
-                setattr(each, place, fit[id(cause)])
-        each.__suppress_context__ = suppressed
+            if cause is not None and (fit[id(each)], fit[id(cause)]) != (each, cause):
+                _lead(fit[id(each)], place, fit[id(cause)], hidden=each.__suppress_context__)
+
+
+def _lead(error: BaseException, place: str, cause: BaseException, *, hidden: bool) -> None:
+    for name, value in {place: cause, "__suppress_context__": hidden}.items():
+        BaseException.__setattr__(error, name, value)  # its class may refuse
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -36,13 +36,13 @@ def test_python_examples_run_and_print_what_is_shown(server, monkeypatch, capsys
 
 
 def test_the_llm_toml_is_one(server, tmp_path, monkeypatch):
-    monkeypatch.setenv("TGI_API_KEY", "sesame-street-1")
+    monkeypatch.setenv("TGI_API_KEY", "hush-canary-sesame")
     (text,) = [text for language, text in blocks(README) if language == "toml"]
     file = tmp_path / "llm.toml"
     file.write_text(text.replace("http://127.0.0.1:8080", f"{server.url}/v1"), "utf-8")
     with multitap.Runtime(load_config(file), registry=tgi_registry()) as rt:
         assert rt.chat("What is 2 plus 2?").text == "Four."
-    assert server.requests[0].headers["authorization"] == "Bearer sesame-street-1"
+    assert server.requests[0].headers["authorization"] == "Bearer hush-canary-sesame"
 
 
 def test_every_option_has_its_row():
