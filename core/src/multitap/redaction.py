@@ -178,7 +178,7 @@ def scrub(error: BaseException, clean: Callable[[str], str] = redact) -> None:
     for each in chain:
         for place in ("__cause__", "__context__"):
             cause = getattr(each, place)
-            if cause is not None and (fit[id(each)], fit[id(cause)]) != (each, cause):
+            if cause is not None and (fit[id(each)] is not each or fit[id(cause)] is not cause):
                 _lead(fit[id(each)], place, fit[id(cause)], hidden=each.__suppress_context__)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from multitap.config import Secret
+from multitap.config.secret import is_reference
 from multitap.redaction import MASK, is_telling
 
 __all__ = ("MASK", "masked", "masked_key")
@@ -29,7 +30,9 @@ def masked(name: str, value: Any, *, secret: bool = False) -> Any:
         return [masked("", inner, secret=secret) for inner in value]
     if not isinstance(value, str):
         return value
-    return MASK if secret else _USERINFO.sub(f"{MASK}@", value)
+    if secret:
+        return value.strip() if is_reference(value) else MASK
+    return _USERINFO.sub(f"{MASK}@", value)
 
 
 def masked_key(secret: Secret) -> str:
