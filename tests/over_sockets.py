@@ -26,7 +26,7 @@ def asking(config, registry):
 
 
 def answer_of(ask, world, server, **options):
-    """The answer to a streamed question, and its events; of a failure what had come, and ``None``."""
+    """The answer to a streamed question, and its events; of a failure what came, and ``None``."""
     try:
         events, stream = ask(world, server, **options)
     except BackendError as error:
