@@ -12,6 +12,7 @@ from base64 import b64encode, urlsafe_b64encode
 from urllib.parse import quote, quote_plus
 
 import attrs
+import letters
 import msgspec
 import pytest
 from hypothesis import given
@@ -20,9 +21,10 @@ from hypothesis import strategies as st
 from multitap.config import Section, load_config
 from multitap.config.secret import Secret
 from multitap.errors import BackendError, ConfigError, EngineError, MultitapError
-from multitap.events import Failed, Loading, Notice
+from multitap.events import Failed, Loading, Notice, Stop, Text
 from multitap.excerpt import excerpt
 from multitap.headers import request_id
+from multitap.hookspecs import hookimpl
 from multitap.redaction import (
     MOST,
     Scrubbed,
@@ -33,7 +35,8 @@ from multitap.redaction import (
     redact_bytes,
     scrub,
 )
-from multitap.work import Backend, HttpCall
+from multitap.testing import WORLDS
+from multitap.work import Backend, HttpCall, LocalExchange
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
@@ -313,3 +316,62 @@ def test_an_error_of_a_plugin_may_be_put_together_by_hand():
     error = BackendError("fine")
     error.message = "changed"
     assert "changed" in str(error)
+
+
+# ---- what plugins raise --------------------------------------------------------------------------
+
+
+class Loud:
+    """A filter that says the key where it breaks."""
+
+    @hookimpl
+    def multitap_filter(self, call):
+        return self
+
+    def feed(self, events):
+        raise ValueError(f"what is {K}?")
+
+    def finish(self):
+        return []
+
+
+class Careless:
+    """A plugin that raises what it knows, at once, while its answer is read, or while it runs."""
+
+    def __init__(self, moment):
+        self.moment = moment
+
+    @hookimpl
+    def multitap_chat(self, backend):
+        if self.moment == "hook":
+            raise ValueError(K)
+        return self
+
+    def chat(self, request):
+        if self.moment == "chat":
+            raise KeyError(K)
+        if self.moment == "refuse":
+            try:
+                raise KeyError(K)
+            except KeyError as error:
+                raise EngineError("It broke") from error
+        return LocalExchange(self.run)
+
+    def run(self, emit):
+        if self.moment == "run":
+            raise ValueError(K)
+        emit([Text("a"), Stop("complete")])
+
+
+@pytest.mark.parametrize("moment", ["hook", "chat", "refuse", "run", "filter"])
+@pytest.mark.parametrize("make", WORLDS, ids=["sync", "async"])
+def test_what_a_plugin_raises_is_shown_without_it(make, moment):
+    plugins = letters.registry(acme=Careless(moment))
+    plugins.add(Loud(), "loud", ["extension"], distribution="multitap-loud")
+    config = {"defaults": {"model": "acme:tiny"}, "acme": {"api_key": K}}
+    config["plugins"] = {"filters": ["loud"]} if moment == "filter" else {}
+    with make(config, plugins) as world, pytest.raises(MultitapError) as caught:
+        world.call("chat", "hi")
+    told = shown(caught.value) + repr(caught.value) + repr(plugins.failures)
+    assert "hush" not in told
+    assert "***" in told
