@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from multitap.config import Section, load_config
 from multitap.config.secret import Secret
-from multitap.errors import BackendError, ConfigError, EngineError, MultitapError
+from multitap.errors import BackendError, BadRequest, ConfigError, EngineError, MultitapError
 from multitap.events import Failed, Loading, Notice, Stop, Text
 from multitap.excerpt import excerpt
 from multitap.headers import request_id
@@ -35,7 +35,7 @@ from multitap.redaction import (
     redact_bytes,
     scrub,
 )
-from multitap.testing import WORLDS
+from multitap.testing import WORLDS, Server, request, respond
 from multitap.work import Backend, HttpCall, LocalExchange
 
 if sys.version_info < (3, 11):
@@ -375,3 +375,24 @@ def test_what_a_plugin_raises_is_shown_without_it(make, moment):
     told = shown(caught.value) + repr(caught.value) + repr(plugins.failures)
     assert "hush" not in told
     assert "***" in told
+
+
+class Cutting(letters.OverHttp):
+    """It quotes what stands after the first words of a refusal, and so the second half of a key."""
+
+    def chat(self, request):
+        return attrs.evolve(super().chat(request), explain=self.explain)
+
+    def explain(self, reply):
+        return BadRequest(f"{reply.body[4:].decode()} {reply.headers['x-why'][4:]}")
+
+
+@pytest.mark.parametrize("make", WORLDS, ids=["sync", "async"])
+def test_a_refusal_is_clean_before_a_plugin_quotes_it(make):
+    config = {"defaults": {"model": "acme:tiny"}, "acme": {"api_key": K}}
+    with Server([request, respond(401, {"x-why": K}, K)]) as server:
+        config["acme"]["endpoint"] = server.url
+        plugins = letters.registry(acme=Cutting())
+        with make(config, plugins) as world, pytest.raises(BadRequest) as caught:
+            world.call("chat", "hi")
+    assert "canary" not in shown(caught.value)

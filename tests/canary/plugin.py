@@ -84,7 +84,7 @@ def pytest_runtest_makereport(
     """A leak fails the phase of the test in which it came."""
     report = yield
     for name, text in report.sections:
-        if name.endswith(report.when or ""):
+        if name.endswith(report.when):
             listen(name, text)
     if report.failed:
         listen("why it failed", report.longreprtext)
