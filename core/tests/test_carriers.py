@@ -40,7 +40,7 @@ from multitap.testing import (
 )
 from multitap.work import Head, HttpCall
 
-SECRET = "sk-canary-1234567890"
+SECRET = "hush-canary-1234567890"
 CLOCKS = Clocks(connect=CEILING, first_byte=CEILING, idle=CEILING)
 TINY = 0.05
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nhello"

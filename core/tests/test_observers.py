@@ -475,7 +475,7 @@ CALL = CallInfo(
 
 
 class Listener:
-    traces = False
+    traces = hears = False
 
     def __init__(self):
         self.told = []

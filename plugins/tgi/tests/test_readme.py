@@ -45,7 +45,7 @@ def test_python_examples_run_and_print_what_is_shown(server, embedder, monkeypat
 
 
 def test_the_llm_toml_is_one(server, embedder, tmp_path, monkeypatch):
-    monkeypatch.setenv("TGI_API_KEY", "sesame-street-1")
+    monkeypatch.setenv("TGI_API_KEY", "hush-canary-sesame")
     (text,) = [text for language, text in blocks(README) if language == "toml"]
     file = tmp_path / "llm.toml"
     text = text.replace("http://127.0.0.1:8080", f"{server.url}/v1")
@@ -53,7 +53,7 @@ def test_the_llm_toml_is_one(server, embedder, tmp_path, monkeypatch):
     with multitap.Runtime(load_config(file), registry=tgi_registry()) as rt:
         assert len(rt.embed("hi", model="tei:any").vectors) == 1
         assert rt.chat("What is 2 plus 2?").text == "Four."
-    assert server.requests[0].headers["authorization"] == "Bearer sesame-street-1"
+    assert server.requests[0].headers["authorization"] == "Bearer hush-canary-sesame"
 
 
 def test_every_option_has_its_row():

@@ -26,6 +26,7 @@ from multitap.engine.commands import (
     Wait,
 )
 from multitap.engine.flow import Flow
+from multitap.engine.heard import heard_on_a_loop
 from multitap.engine.local import LocalWork, seconds_left
 from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
@@ -101,10 +102,10 @@ class AsyncStream(Generic[T]):
     def close(self) -> None:
         """End the call and free its connection. Never blocks; any thread; more than once."""
         self._closed = True
+        self._abort()
         self._flow.leave()
         if not self._over:
             self.outcome.cancelled()
-        self._abort()
         self._notify()
 
     def __del__(self) -> None:
@@ -220,7 +221,8 @@ class AsyncStream(Generic[T]):
         return None
 
     async def _send(self, command: Send) -> Any:
-        transfer = self._transfer = self._carrier(self._call.backend).transfer()
+        transfer = self._carrier(self._call.backend).transfer()
+        transfer = self._transfer = heard_on_a_loop(transfer, self._call)
         if self._closed:
             transfer.abort()
         return await transfer.send(prepare(self._call, command.call), self._call.clocks)

@@ -12,6 +12,8 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
+import attrs
+
 from multitap.engine.attempts import Attempts
 from multitap.engine.blocks import sha256_of
 from multitap.engine.call import Call, EventFilter
@@ -319,7 +321,8 @@ class Flow(Generic[T]):
         limit = self._call.limits.error_bytes
         body = yield from self._body(limit)
         yield Done()
-        error = explain(HttpReply(head.status, head.headers, bytes(body[:limit])))
+        reply = self._call.shown(HttpReply(head.status, head.headers, bytes(body)))
+        error = explain(attrs.evolve(reply, body=reply.body[:limit]))
         if not isinstance(error, BackendError):
             raise TypeError(f"explain returned {error!r}, which is no BackendError")
         error.status = error.status or head.status

@@ -28,6 +28,7 @@ from multitap.engine.commands import (
     Wait,
 )
 from multitap.engine.flow import Flow
+from multitap.engine.heard import heard
 from multitap.engine.local import LocalWork, out_of_time, seconds_left
 from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
@@ -103,10 +104,10 @@ class Stream(Generic[T]):
         """End the call and free its connection. Never blocks; any thread; more than once."""
         self._closed = True
         self._bell.put(None)
+        self._abort()
         self._flow.leave()
         if not self._over:
             self.outcome.cancelled()
-        self._abort()
 
     def __del__(self) -> None:
         if self._started and not self._over and not self._closed:
@@ -220,7 +221,8 @@ class Stream(Generic[T]):
         return None
 
     def _send(self, command: Send) -> Any:
-        transfer = self._transfer = self._carrier(self._call.backend).transfer()
+        transfer = heard(self._carrier(self._call.backend).transfer(), self._call)
+        self._transfer = transfer
         if self._closed:
             transfer.abort()
         return transfer.send(prepare(self._call, command.call), self._call.clocks)

@@ -37,13 +37,14 @@ __all__ = ("Extensions", "Filter", "Observed")
 class Observed:
     """An observer, and whose it is; its faults are counted, and reach no call.
 
-    ``traces``: it wants to be told of every request.
+    ``traces``: it wants to be told of every request; ``hears``: of every answer.
     """
 
     def __init__(self, observer: Observer, distribution: str) -> None:
         self.distribution = distribution
         self.faults = 0
-        self.traces = _traces(observer)
+        self.traces = len(_roles(observer)) > 1
+        self.hears = len(_roles(observer)) > 2
         self._observer = observer
 
     def tell(self, method: str, *facts: object) -> None:
@@ -155,7 +156,6 @@ class Extensions:
         return tuple(observed for observed in found if observed is not None)
 
     def _observed(self, table: Table, claim: Claim) -> Observed | None:
-        from multitap.extensions import Observer, RequestObserver
         from multitap.registry.loading.loader import call_hook, check_methods
 
         if claim in self._made:
@@ -165,7 +165,7 @@ class Extensions:
             with self._loaded(claim) as hooks:  # one thread at a time
                 if "multitap_observer" in hooks and claim not in self._made:
                     observer: Any = call_hook(hooks["multitap_observer"])
-                    for protocol in (Observer, RequestObserver)[: 1 + _traces(observer)]:
+                    for protocol in _roles(observer):
                         check_methods(observer, "multitap_observer", protocol)
                         _refuse_coroutines(observer, protocol)
                     self._made[claim] = Observed(observer, claim.distribution or claim.module)
@@ -219,8 +219,14 @@ class Extensions:
         return claim
 
 
-def _traces(observer: object) -> bool:
-    return any(hasattr(observer, name) for name in ("request_sent", "response_started"))
+def _roles(observer: object) -> Sequence[type]:
+    """The contracts that it has to keep, by the methods that it has."""
+    from multitap.extensions import AnswerObserver, Observer, RequestObserver
+
+    if hasattr(observer, "response_ended"):
+        return Observer, RequestObserver, AnswerObserver
+    traces = any(hasattr(observer, name) for name in ("request_sent", "response_started"))
+    return (Observer, RequestObserver) if traces else (Observer,)
 
 
 def _refuse_coroutines(observer: object, protocol: type) -> None:

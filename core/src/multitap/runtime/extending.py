@@ -15,7 +15,7 @@ from multitap.engine.watch import Watch
 from multitap.errors import ConfigError
 from multitap.extensions import CallInfo
 from multitap.registry import Registry
-from multitap.registry.extensions import Filter
+from multitap.registry.extensions import Filter, Observed
 
 __all__ = ("configured_filters", "extended")
 
@@ -49,7 +49,7 @@ def extended(
     metadata: Mapping[str, Any] | None = None,
 ) -> Call[T]:
     """The call with those who watch it, and with these filters behind its own."""
-    observers = registry.observers()
+    observers = _observers(registry)
     if not observers and not filters:
         return call
     info = CallInfo(
@@ -64,6 +64,14 @@ def extended(
     )
     watch = Watch(info, observers) if observers else None
     return attrs.evolve(call, watch=watch, filters=_behind(call.filters, filters, info))
+
+
+def _observers(registry: Registry) -> Sequence[Observed]:
+    if "llm" not in os.environ.get("MULTITAP_DEBUG", "").split(","):
+        return registry.observers()
+    from multitap.runtime.debugging import DEBUGGING
+
+    return (*registry.observers(), DEBUGGING)
 
 
 def _behind(
