@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, Union
 
 from multitap.engine.call import Call
-from multitap.engine.carrier import AsyncTransfer, Clocks, Request, Transfer
+from multitap.engine.carrier import AsyncTransfer, Request, Transfer
 from multitap.engine.trace import LONGEST_BODY, SLACK, wire_answer
 from multitap.engine.watch import Watch
+from multitap.policy.clocks import Clocks
 from multitap.work import Backend, Head
 
 __all__ = ("heard", "heard_on_a_loop")
