@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from multitap.answer import Answer, fold, stop_reason_of
 from multitap.engine.call import Call
@@ -75,11 +75,12 @@ class Outcome(Generic[T]):
         self.stopped = stop_reason_of(error)
         if isinstance(error, (BackendError, PluginError)):
             error.attempts = tuple(self.attempts)
-            error.partial = self._partial()
+            error.partial = self._partial(error)
         self._tell(error)
 
-    def _partial(self) -> Answer | None:
-        return None
+    def _partial(self, error: BackendError | PluginError) -> Any:
+        """What the plugin itself has put there."""
+        return error.partial
 
     def _tell(self, error: BaseException | None) -> None:
         """Tell the observers of the end; only the first one counts."""
@@ -103,7 +104,7 @@ class ChatOutcome(Outcome[Event]):
         super().add(items)
         self._events.extend(items)
 
-    def _partial(self) -> Answer:
+    def _partial(self, error: BackendError | PluginError) -> Answer:
         return self.answer()
 
     def _end(self) -> tuple[Usage | None, StopReason | None]:
