@@ -141,7 +141,7 @@ def _numbers(embedding: list[float | None] | str | None) -> Sequence[float | Non
 
 
 class _Numbers(JsonDecoder[V, T]):
-    """JSON with ``NaN`` and ``Infinity`` in it, as Python writes it, which is none: they are null."""
+    """JSON as Python writes it: its ``NaN`` and ``Infinity``, which are none, are read as null."""
 
     def _value(self, data: bytes, *, last: bool = False) -> V:
         try:
