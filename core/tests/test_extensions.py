@@ -324,8 +324,10 @@ def test_an_observer_that_raises_five_times_in_a_row_is_told_of_nothing_more(cap
         " ValueError in call_started last"
     )
     assert caplog.messages[1:] == [
-        ("The observer of dist-n is told of nothing more: it raised 5 times in a row,"
-        " ValueError in call_started last")
+        (
+            "The observer of dist-n is told of nothing more: it raised 5 times in a row,"
+            " ValueError in call_started last"
+        )
     ]
     states = {row.provider: row.state for row in found.entries() if row.capability == "extension"}
     assert (states["noisy"], states["other"]) == ("quarantined", "loaded")
