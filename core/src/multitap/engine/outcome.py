@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from multitap.answer import Answer, fold, stop_reason_of
 from multitap.engine.call import Call
-from multitap.errors import BackendError, PluginError
+from multitap.errors import BackendError, LocalError, PluginError
 from multitap.events import Event, Stop, StopReason, Usage, UsageReport
 from multitap.policy.retry import Attempt
 
@@ -29,11 +30,21 @@ class Outcome(Generic[T]):
         self._began: float | None = None
         self._first: float | None = None
         self._over: float | None = None
+        self._process = os.getpid()
 
     def begin(self) -> None:
-        """The first step of the call is taken."""
+        """A step of the call is taken, perhaps the first.
+
+        Raises:
+            LocalError: The call was begun in the process that this one was forked from.
+        """
         if self._began is None:
-            self._began = time.monotonic()
+            self._began, self._process = time.monotonic(), os.getpid()
+        elif self._process != os.getpid():
+            raise LocalError(
+                "The stream was opened before a fork, in the parent process",
+                hint="Read it there; ask anew here.",
+            )
 
     def end(self) -> None:
         """Nothing more will come."""

@@ -54,9 +54,14 @@ def call_hook(hook: pluggy.HookImpl, **given: object) -> object:
     Raises:
         ContractError: It does not return.
     """
-    function, began = hook.function, time.monotonic()
     arguments = [given[name] for name in hook.argnames]
-    result = _in_time(hook.plugin_name, function, arguments)
+    name = hook.function.__name__
+    return _in_time(hook.plugin_name, name, partial(_timed, hook.function, arguments))
+
+
+def _timed(function: Callable[..., object], arguments: list[object]) -> object:
+    began = time.monotonic()
+    result = function(*arguments)
     seconds = time.monotonic() - began
     if seconds > SLOW_HOOK and function not in _told:
         _told.add(function)
@@ -67,17 +72,17 @@ def call_hook(hook: pluggy.HookImpl, **given: object) -> object:
     return result
 
 
-def _in_time(owner: str, function: Callable[..., object], arguments: list[object]) -> object:
+def _in_time(owner: str, hook: str, step: Callable[[], object]) -> object:
     stuck = [thread for thread in _stuck.pop(owner, ()) if thread.is_alive()]
     if stuck:
         _stuck[owner] = stuck
     if len(stuck) >= MOST_STUCK:
         raise ContractError(f"{len(stuck)} calls of its hooks never returned")
-    call = _Call(partial(function, *arguments))
+    call = _Call(step)
     try:
         call.start()
     except RuntimeError:  # this machine has no thread left, or the process ends
-        return function(*arguments)
+        return step()
     try:
         call.join(PATIENCE)
         while call.is_alive() and _imports(call):
@@ -86,7 +91,7 @@ def _in_time(owner: str, function: Callable[..., object], arguments: list[object
         if call.is_alive():  # it never returns, or the user pressed Ctrl-C
             _stuck.setdefault(owner, []).append(call)
     if call.is_alive():
-        raise ContractError(f"{function.__name__} did not return within {PATIENCE:g} s")
+        raise ContractError(f"{hook} did not return within {PATIENCE:g} s")
     return call.outcome()
 
 
