@@ -172,7 +172,7 @@ class Embeddings:
         attempts: Every try of every request that was made for them; the runtime fills it in.
     """
 
-    vectors: Vectors
+    vectors: Vectors = attrs.field(validator=attrs.validators.instance_of(Vectors))
     usage: Usage = attrs.field(factory=Usage)
     model: str | None = None
     warnings: tuple[Notice, ...] = ()

@@ -85,7 +85,6 @@ class Batches:
     def done(self, part: range, found: Embeddings, attempts: Iterable[Attempt]) -> None:
         """The vectors of a part; a ``BackendError``: they are not those of its texts."""
         self._attempts += attempts
-        _check_contract(found)
         if len(found.vectors) != len(part):
             message = f"The backend gave {len(found.vectors)} vectors for {len(part)} texts"
             error = ProtocolError(message, kind="embedding_invalid")
@@ -183,13 +182,6 @@ class Batches:
             warnings=self._warnings,
             attempts=tuple(self._attempts),
         )
-
-
-def _check_contract(found: object) -> None:
-    vectors = getattr(found, "vectors", None)
-    if not isinstance(found, Embeddings) or not isinstance(vectors, Vectors):
-        given = type(found if vectors is None else vectors).__name__
-        raise PluginError(f"The plugin gave {given} as embeddings, not Embeddings with Vectors")
 
 
 def _runs(places: Sequence[int], alone: Collection[int]) -> Sequence[range]:
