@@ -39,6 +39,13 @@ pythonpath = ["tests"]
 filterwarnings = ["error"]
 """
 
+FEWER_EXAMPLES = """
+
+# each mutant is given the same examples, so that a score can be had again
+settings.register_profile("mutants", settings(), max_examples=30, derandomize=True, database=None)
+settings.load_profile("mutants")
+"""
+
 
 def main() -> int:
     """Mutate what is named, or every package; 1: a score is too low."""
@@ -57,7 +64,9 @@ def mutate(package: str, jobs: str, again: bool) -> float:
     if not again:
         make(project, package)
     done = mutmut(project, "run", "--max-children", jobs)
-    results = re.findall(r"^\s*(\S+): ([a-z ]+)$", mutmut(project, "results", "--all", "true"), re.M)
+    results = re.findall(
+        r"^\s*(\S+): ([a-z ]+)$", mutmut(project, "results", "--all", "true"), re.M
+    )
     if not results:
         raise SystemExit(done)
     for name, outcome in results:
@@ -79,6 +88,8 @@ def make(project: Path, package: str) -> None:
     others = [path.name for path in core.glob("tests/test_*.py") if path.name not in chosen]
     ignored = shutil.ignore_patterns("__pycache__", "kit", "recordings", *others)
     shutil.copytree(core / "tests", project / "tests", ignore=ignored)
+    with (project / "tests" / "conftest.py").open("a", encoding="utf-8") as conftest:
+        conftest.write(FEWER_EXAMPLES)
     there = [f"tests/{name}" for name in TESTS[package] if (project / "tests" / name).exists()]
     (project / "pyproject.toml").write_text(CONFIGURATION.format(package=package, tests=there))
 

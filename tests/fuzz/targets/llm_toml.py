@@ -13,7 +13,17 @@ WORDS = (
     *(b"provider = ", b"model = ", b"endpoint = ", b"api_key = ", b"timeout_ms = ", b"prices = "),
     *(b"proxy = ", b"carrier = ", b"think_tags = ", b"tools = ", b"allow = [", b'"""', b"'''"),
     *(b"max_input_tokens = ", b"max_file_bytes = ", b'"zecret9"', b'"http://me:zecret9@h:1/v1"'),
-    *(b'"env:KEY"', b'"file:k"', b'"none"', b'"direct"', b"true", b"1.5", b"{ ", b" = ", b"\\u00e9"),
+    *(
+        b'"env:KEY"',
+        b'"file:k"',
+        b'"none"',
+        b'"direct"',
+        b"true",
+        b"1.5",
+        b"{ ",
+        b" = ",
+        b"\\u00e9",
+    ),
     *(b"[ollama.prices.x]\n", b"input = 1\n", b"[[a]]\n", b"\r\n", b"\xef\xbb\xbf", b"open = "),
     *(b"prompt = ", b"anywhere = true", b'"{tools}"', b"1979-05-27", b"#", b".", b'"*" = '),
 )
@@ -55,4 +65,6 @@ def is_hidden(text):
 
 def is_a_name(config):
     """A model's alias, or a provider, may be called ``api_key``."""
-    return any(SECRET in name for name in (*config.aliases.values(), *config.plugins.choose.values()))
+    return any(
+        SECRET in name for name in (*config.aliases.values(), *config.plugins.choose.values())
+    )
