@@ -42,7 +42,7 @@ class Inflater:
     cannot fill the memory.
 
     Attributes:
-        fault: What is wrong with the data; it is raised once all that came before it was given.
+        fault: What is wrong with the data behind what was given.
     """
 
     def __init__(self, window_bits: int) -> None:
@@ -60,7 +60,7 @@ class Inflater:
         """Decode what came.
 
         Raises:
-            ProtocolError: It is damaged, or swells beyond the limit; nothing came before that.
+            ProtocolError: It is damaged where it begins, or swells beyond the limit.
         """
         decoded = b"" if self.fault is not None else self._decode(data)
         if self.fault is not None and not decoded:
@@ -80,8 +80,8 @@ class Inflater:
             decoded = _up_to_the_damage(intact, data, allowance + 1)
         self._given += len(decoded)
         if len(decoded) > allowance:
-            self.fault = faults.over_limit(f"it swells to more than {_MAX_RATIO} times its size")
-        elif self._zlib.unused_data:
+            raise faults.over_limit(f"it swells to more than {_MAX_RATIO} times its size")
+        if self._zlib.unused_data:
             self.fault = faults.violation("data after the end of the compressed data")
         return decoded
 
