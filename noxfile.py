@@ -150,6 +150,20 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Inputs that nobody thought of, a minute for each target: `-- --seconds 600 sse think`."""
+    session.install("-e", "./core[testing]", "atheris>=3,<4")
+    session.run("python", "tests/fuzz/run.py", *session.posargs)
+
+
+@nox.session
+def mutate(session: nox.Session) -> None:
+    """The share of small changes of the code that a test notices: `-- framing`."""
+    session.install("-e", "./core[cli,testing]", *TEST_TOOLS, "mutmut>=3.8,<4")
+    session.run("python", "tests/mutate/run.py", *session.posargs)
+
+
+@nox.session
 @nox.parametrize("server", REAL_SERVERS, ids=REAL_SERVERS)
 def real(session: nox.Session, server: str) -> None:
     """End to end against a real server, started here."""
