@@ -1,0 +1,20 @@
+"""Every test here has small clocks; what is pending has to fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fault_bounds import bounded
+from fault_pending import reason
+
+__all__ = ("bounded",)
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        why = reason(item.name) if HERE in item.path.parents else None
+        if why is not None:
+            item.add_marker(pytest.mark.xfail(reason=why, strict=True))
