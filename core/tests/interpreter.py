@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from multitap.engine.call import Call
-from multitap.engine.flow import Read, Send, Take
+from multitap.engine.commands import Read, Send, Take
 from multitap.errors import BadRequest, EngineError, ProviderDown, RateLimited
 from multitap.events import Failed, Stop, Text
 from multitap.policy.retry import Retry, RetryBudget, RetryPolicy

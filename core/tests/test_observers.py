@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from interpreter import OK, a_call, post
 from letters import OverHttp, Poller, Typist
 
-from multitap.engine.flow import Flow, Read, Send
+from multitap.engine.commands import Read, Send
+from multitap.engine.flow import Flow
 from multitap.engine.watch import Watch
 from multitap.errors import (
     BadRequest,

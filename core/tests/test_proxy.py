@@ -240,7 +240,7 @@ def test_a_backend_that_is_not_there_behind_socks_is_tried_again(world, code):
 
 def test_a_socks_proxy_that_says_nothing_is_left(world, monkeypatch):
     monkeypatch.setattr(
-        "multitap.runtime.composition.Clocks", partial(Clocks, connect=0.05), raising=True
+        "multitap.runtime.traffic.Clocks", partial(Clocks, connect=0.05), raising=True
     )
     with Server([took([], GREETING), client_closed]) as proxy:
         here = world("http://box.example:8000", proxy=socks(proxy))

@@ -25,8 +25,9 @@ MultitapError
     ├── TruncatedStream      the answer ended before its end                     retryable
     └── EngineError          an error inside a stream, a crashed engine          retryable
 
-``retryable`` is a class attribute and counts only before the first semantic event. Facts are
-attributes; ``str(error)`` ends with what to do next. No error shows a key.
+``retryable`` is as the class says, unless the server itself said otherwise (``x-should-retry``),
+and counts only before the first semantic event. Facts are attributes; ``str(error)`` ends with what
+to do next. No error shows a key.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class MultitapError(Exception):
         hint: What to do next, one sentence; each class has one of its own.
     """
 
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
     default_hint: ClassVar[str] = "See the documentation of this call."
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:

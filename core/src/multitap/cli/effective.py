@@ -11,7 +11,7 @@ from multitap.cli.masks import MASK, masked, masked_key
 from multitap.cli.toml import toml_key
 from multitap.config import KeyHeader, Secret, Source, backends, build_backend, keys_of
 from multitap.config.by_model import written
-from multitap.runtime.composition import WHOLE_CALL
+from multitap.runtime.traffic import WHOLE_CALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,6 +104,11 @@ def _section(name: str, section: Section, info: ProviderInfo | None) -> Iterator
         "endpoint": section.endpoint or (info and info.endpoint) or None,
         "model": section.model,
         "timeout_ms": section.timeout_ms or round(WHOLE_CALL * 1000),
+        "timeouts": dict(section.timeouts) or None,
+        "limits": dict(section.limits) or None,
+        "max_in_flight": section.max_in_flight,
+        "requests_per_second": section.requests_per_second,
+        "fallback": list(section.fallback) or None,
         "max_input_tokens": section.max_input_tokens,
         "max_file_bytes": section.max_file_bytes,
         "carrier": None if section.carrier == "auto" else section.carrier,

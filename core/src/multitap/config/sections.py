@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from multitap.config.bounds import limits_of, timeouts_of
 from multitap.config.by_model import by_model
 from multitap.config.packages import canonical, did_you_mean
 from multitap.config.secret import Secret, is_reference
@@ -53,6 +54,11 @@ SECTION_KEYS: Mapping[str, str] = {
     "api_key": "text",
     "model": "text",
     "timeout_ms": "integer",
+    "timeouts": "table",
+    "limits": "table",
+    "max_in_flight": "integer",
+    "requests_per_second": "number",
+    "fallback": "list",
     "max_input_tokens": "integer",
     "max_file_bytes": "integer",
     "prices": "table",
@@ -99,6 +105,11 @@ class Section:
         name: The backend's id.
         provider: The kind of backend; the section's name unless it says otherwise.
         timeout_ms: For the whole call, in milliseconds.
+        timeouts: The clocks that are set, by name, in seconds; see ``multitap.policy.clocks``.
+        limits: The limits that are set, by name, likewise.
+        max_in_flight: Calls of one model at a time; ``None``: as many as the server bears.
+        requests_per_second: Of one model; ``None``: any number.
+        fallback: References of the models that are asked where this backend fails, in order.
         max_file_bytes: Of a sound or picture that is sent; ``None``: 64 MiB.
         carrier: ``auto``, ``direct`` or ``httpx``.
         proxy: A URL, ``system`` or ``none``; see ``multitap.config.routes``.
@@ -117,6 +128,11 @@ class Section:
     api_key: Secret | None = None
     model: str | None = None
     timeout_ms: int | None = None
+    timeouts: Mapping[str, float] = attrs.field(factory=dict)
+    limits: Mapping[str, int] = attrs.field(factory=dict)
+    max_in_flight: int | None = None
+    requests_per_second: float | None = None
+    fallback: tuple[str, ...] = ()
     max_input_tokens: int | None = None
     max_file_bytes: int | None = None
     prices: Mapping[str, Pricing] = attrs.field(factory=dict, repr=False)
@@ -320,6 +336,15 @@ def _unknown(entry: Entry, known: Iterable[str]) -> ConfigError:
     )
 
 
+def _references(values: Sequence[Any]) -> tuple[str, ...]:
+    if not all(isinstance(value, str) and value.strip() for value in values):
+        raise ValueError("has to be a list of model references")
+    return tuple(values)
+
+
+_BOUNDS: Mapping[str, Any] = {"timeouts": timeouts_of, "limits": limits_of, "fallback": _references}
+
+
 def _checked(entry: Entry, kinds: Mapping[str, str]) -> Any:
     if entry.key not in kinds:
         return entry.value
@@ -330,6 +355,8 @@ def _checked(entry: Entry, kinds: Mapping[str, str]) -> Any:
         from multitap.prices import Pricing  # most sections have none
 
         return {model: Pricing.from_dict(table, model) for model, table in value.items()}
+    if kinds is SECTION_KEYS and entry.key in _BOUNDS:
+        return _BOUNDS[entry.key](value)
     if isinstance(value, str) and not value.strip():
         raise ValueError("is empty")
     if entry.key == "endpoint" and kinds is SECTION_KEYS:
@@ -338,6 +365,6 @@ def _checked(entry: Entry, kinds: Mapping[str, str]) -> Any:
         check_proxy(value)
     if entry.key == "carrier" and kinds is SECTION_KEYS and value not in CARRIERS:
         raise ValueError(f"has to be one of {', '.join(CARRIERS)}")
-    if isinstance(value, int) and value <= 0:
+    if isinstance(value, (int, float)) and value <= 0:
         raise ValueError("has to be more than 0")
     return value

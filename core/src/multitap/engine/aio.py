@@ -13,14 +13,15 @@ from typing import Any, Generic, TypeVar, cast
 from multitap.answer import Answer
 from multitap.engine.call import Call
 from multitap.engine.carrier import AsyncCarrier, AsyncTransfer
-from multitap.engine.flow import Command, Done, Drop, Flow, Read, Send, Start, Take
+from multitap.engine.commands import Command, Done, Drop, Read, Send, Start, Switch, Take, Wait
+from multitap.engine.flow import Flow
 from multitap.engine.local import LocalWork, seconds_until
 from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
 from multitap.errors import BackendError
 from multitap.events import Event
 from multitap.sinks import AsyncStreamSink, StreamSink, deliveries
-from multitap.work import Out, Sleep
+from multitap.work import Backend, Out, Sleep
 
 __all__ = ("AsyncChatStream", "AsyncStream")
 
@@ -36,7 +37,7 @@ class AsyncStream(Generic[T]):
     ends. A cancelled task closes the stream.
     """
 
-    def __init__(self, call: Call[T], carrier: Callable[[], AsyncCarrier]) -> None:
+    def __init__(self, call: Call[T], carrier: Callable[[Backend], AsyncCarrier]) -> None:
         self.outcome: Outcome[T] = Outcome(call)
         self._call = call
         self._carrier = carrier
@@ -88,6 +89,7 @@ class AsyncStream(Generic[T]):
     def close(self) -> None:
         """End the call and free its connection. Never blocks; any thread; more than once."""
         self._closed = True
+        self._flow.leave()
         if not self._over:
             self.outcome.cancelled()
         self._abort()
@@ -168,6 +170,10 @@ class AsyncStream(Generic[T]):
             self._start(LocalWork(command.run, notify=self._notify))
         elif isinstance(command, Sleep):
             await self._sleep(command.seconds)
+        elif isinstance(command, Wait):
+            await self._wait(command)
+        elif isinstance(command, Switch):
+            self._call = self.outcome.call = command.call
         elif isinstance(command, Done):
             await self._finish()
         elif isinstance(command, Drop):
@@ -175,7 +181,7 @@ class AsyncStream(Generic[T]):
         return None
 
     async def _send(self, command: Send) -> Any:
-        transfer = self._transfer = self._carrier().transfer()
+        transfer = self._transfer = self._carrier(self._call.backend).transfer()
         if self._closed:
             transfer.abort()
         return await transfer.send(prepare(self._call, command.call), self._call.clocks)
@@ -198,9 +204,17 @@ class AsyncStream(Generic[T]):
 
     async def _sleep(self, seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
+        until = self._loop.time() + seconds
+        while not self._closed and (left := until - self._loop.time()) > 0:
+            self._wake.clear()
+            await self._woken(left)
+
+    async def _wait(self, command: Wait) -> None:
+        self._loop = asyncio.get_running_loop()
         self._wake.clear()
-        if not self._closed:
-            await self._woken(seconds)
+        command.ticket.called = self._notify
+        if not (command.ticket.decided or self._closed):
+            await self._woken(command.seconds)
 
     async def _woken(self, timeout: float | None) -> None:
         """Wait to be notified, or for the time to pass.
@@ -240,7 +254,7 @@ class AsyncStream(Generic[T]):
 class AsyncChatStream(AsyncStream[Event]):
     """The events of one answer. ``answer`` is the answer so far, and whole after the end."""
 
-    def __init__(self, call: Call[Event], carrier: Callable[[], AsyncCarrier]) -> None:
+    def __init__(self, call: Call[Event], carrier: Callable[[Backend], AsyncCarrier]) -> None:
         super().__init__(call, carrier)
         self.outcome = self._said = ChatOutcome(call)
 

@@ -10,7 +10,9 @@ import attrs
 from multitap.answer import stop_reason_of
 from multitap.engine.watch import Watch
 from multitap.errors import BackendError, ContextOverflow, MultitapError, PluginError
-from multitap.policy.clocks import Clocks
+from multitap.framing.decoder import Decoder
+from multitap.policy.admission import Admission
+from multitap.policy.clocks import Clocks, Limits
 from multitap.policy.retry import Retries, Retry
 from multitap.prices import Pricing
 from multitap.work import Backend, Stage, Work
@@ -37,6 +39,12 @@ class Call(Generic[T]):
         shorter: What to do, once, in place of work whose prompt the server finds too long, and what
             to give before it; ``None``: nothing can be done.
         noticed: Told of the error of each attempt.
+        admission: Says whose turn it is; ``None``: this call waits for nobody.
+        force: Ask a backend that is known to be down.
+        idempotent: It may run twice, so it is tried again though it may have run.
+        cost: An estimate of its tokens.
+        load: Makes the call that loads the model, for a server that has unloaded it.
+        elsewhere: The same call for another backend, where this one failed with such an error.
         watch: Tells the observers; ``None``: there are none.
         pricing: What the model's tokens cost, where it is known.
         schema: The JSON Schema that the answer is to keep to.
@@ -54,12 +62,26 @@ class Call(Generic[T]):
     pricing: Pricing | None = None
     schema: Mapping[str, Any] | None = None
     clocks: Clocks = attrs.field(factory=Clocks)
+    limits: Limits = attrs.field(factory=Limits)
+    admission: Admission | None = None
+    force: bool = False
+    idempotent: bool = False
+    cost: Callable[[], float] | None = None
+    load: Callable[[], Call[Any] | None] | None = None
+    elsewhere: Callable[[BackendError], Call[T] | None] | None = None
     retry: Retries = attrs.field(factory=Retry)
     idle: Callable[[], float] | None = None
     retrying: Callable[[BackendError, float], Sequence[T]] | None = None
     shorter: Callable[[ContextOverflow], tuple[Work[T], Sequence[T]] | None] | None = None
     noticed: Callable[[BackendError], None] | None = None
     watch: Watch | None = None
+
+    def bounded(self, decoder: Stage[bytes, T]) -> Stage[bytes, T]:
+        """The decoder of an attempt, with the limits that were asked for."""
+        record, body = self.limits.record_bytes, self.limits.body_bytes
+        if (record or body) and isinstance(decoder, Decoder):
+            decoder.bound(record=record, body=body)
+        return decoder
 
     def described(self, describe: Callable[[], Work[T]]) -> Call[T]:
         """This call with the work that the plugin describes; what it raises there is located."""

@@ -1,49 +1,37 @@
-"""The one loop of a call, pure: attempts, commit, error mapping, operations and filters.
+"""The one loop of a call, pure: commit, error mapping, operations, filters, and other backends.
 
-``Flow.run`` is a generator of commands. An interpreter carries each out and sends the result back,
-or throws the error that came of it; ``sync.py`` and ``aio.py`` are two, and the tests have a third
-that needs no socket.
-
-==========  ==========================================  ==============================
-command     what to do                                  what to send back
-==========  ==========================================  ==============================
-``Send``    connect, send, wait for the head            ``Head``
-``Read``    wait for bytes                              ``bytes``; ``b""`` at the end
-``Start``   begin local work
-``Take``    wait for results of the local work          the results; ``None`` at the end
-``Done``    drain what is left, keep the connection
-``Drop``    abort the connection, or the local work
-``Sleep``   wait
-``Out``     give the results to the caller
-==========  ==========================================  ==============================
+``Flow.run`` is a generator of commands (``commands.py``). An interpreter carries each out and sends
+the result back, or throws the error that came of it; ``sync.py`` and ``aio.py`` are two, and the
+tests have a third that needs no socket. What is tried how often is said in ``attempts.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import count
-from typing import Any, Generic, TypeVar, Union
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
-import attrs
-
+from multitap.engine.attempts import Attempts
 from multitap.engine.blocks import sha256_of
 from multitap.engine.call import Call, EventFilter
+from multitap.engine.commands import Done, Drop, Read, Send, Start, Steps, Switch, Take
 from multitap.engine.trace import shown_headers
 from multitap.errors import (
     BackendError,
     ContextOverflow,
     MultitapError,
     ProtocolError,
+    QuotaExceeded,
+    Timeout,
     TruncatedStream,
 )
-from multitap.events import Failed, Stop
-from multitap.headers import request_id, retry_after
+from multitap.events import Failed, Stop, ToolCallChunk, ToolCallEnd, ToolCallStart
+from multitap.headers import allowances, request_id, retry_after, should_retry
 from multitap.policy.retry import Attempt
+from multitap.policy.tools import ToolLimits
 from multitap.work import (
     Digest,
-    Emit,
     Exchange,
     Explain,
     Head,
@@ -56,59 +44,18 @@ from multitap.work import (
     Work,
 )
 
-__all__ = ("Command", "Done", "Drop", "Flow", "Read", "Send", "Start", "Take")
+__all__ = ("Flow",)
 
 T = TypeVar("T")
 
-LONGEST_ERROR_BODY = 64 * 1024
 LONGEST_REPLY = 64 * 1024 * 1024
-MAY_HAVE_RUN = frozenset({"first_byte_timeout", "connection_lost", "gateway_timeout"})
-
-
-@attrs.frozen
-class Send:
-    """Send a request."""
-
-    call: HttpCall
-
-
-@attrs.frozen
-class Read:
-    """Read some of the answer; ``idle``: the seconds of silence to bear, if not the clocks'."""
-
-    idle: float | None = None
-
-
-@attrs.frozen
-class Start(Generic[T]):
-    """Begin local work."""
-
-    run: Callable[[Emit[T]], None]
-
-
-@attrs.frozen
-class Take:
-    """Take results of the local work."""
-
-
-@attrs.frozen
-class Done:
-    """The answer is whole."""
-
-
-@attrs.frozen
-class Drop:
-    """Give up this attempt."""
-
 
 _READ, _TAKE, _DONE, _DROP = Read(), Take(), Done(), Drop()
-
-Command = Union[Send, Read, Start[T], Take, Done, Drop, Sleep, Out[T]]
-Steps = Generator[Command[T], Any, Any]
+_OF_TOOLS = frozenset({ToolCallStart, ToolCallChunk, ToolCallEnd})
 
 
 class Flow(Generic[T]):
-    """The course of one call; ``attempts`` grows as they are made.
+    """The course of one call.
 
     ``request_id`` is the server's own name of the last request that it answered.
     """
@@ -117,23 +64,50 @@ class Flow(Generic[T]):
         self._call = call
         self._watch = call.watch
         self._filters: Sequence[EventFilter] = ()
-        self._committed = False
+        self._tries: Attempts[T] = Attempts(call, self._loaded)
+        self._tools = ToolLimits(call.limits)
+        self._quiet_since: float | None = None
         self._complete = call.last is None
-        self.attempts: list[Attempt] = []
         self.request_id: str | None = None
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """What was tried so far."""
+        return self._tries.made
+
+    def leave(self) -> None:
+        """Let others have this call's turn; any thread, more than once."""
+        self._tries.leave()
 
     def run(self) -> Steps[T]:
         """Commands until the call is over; its failure is raised after the last ``Out``."""
         if self._watch is not None:
             self._watch.call_started()
-        if self._call.notices:
-            yield Out(self._call.notices)
         try:
-            yield from self._fitting(self._call.work)
+            while (other := (yield from self._here())) is not None:
+                yield Switch(other)
+                self._call = other
+                self._tries.begin(other)
         except MultitapError:
             raise
         except Exception as error:
             raise self._call.broken(error) from error
+
+    def _here(self) -> Steps[T]:
+        """The call at one backend; returns that at another one, where it is to go on there."""
+        call = self._call
+        if call.notices:
+            yield Out(call.notices)
+        try:
+            yield from self._fitting(call.work)
+        except BackendError as error:
+            other = None
+            if call.elsewhere is not None and not self._tries.committed:
+                other = call.elsewhere(call.located(error))
+            if other is None:
+                raise
+            return other
+        return None
 
     def _fitting(self, work: Work[T]) -> Steps[T]:
         """The work, or once a shorter one in its place."""
@@ -141,7 +115,7 @@ class Flow(Generic[T]):
             yield from self._work(work)
         except ContextOverflow as error:
             shorter = self._call.shorter
-            found = shorter(error) if shorter is not None and not self._committed else None
+            found = shorter(error) if shorter is not None and not self._tries.committed else None
             if found is None:
                 raise
         else:
@@ -154,53 +128,33 @@ class Flow(Generic[T]):
             yield from self._afresh(self._operation, work)
         elif isinstance(work, LocalExchange):
             attempt = partial(self._afresh, self._local, work)
-            yield from self._retried(attempt, idempotent=True)
+            yield from self._tries.run(attempt, idempotent=True)
         elif isinstance(work, Exchange):
             attempt = partial(self._afresh, self._exchange, work)
-            yield from self._retried(attempt, _idempotent(work.call))
+            yield from self._tries.run(attempt, idempotent=_idempotent(work.call))
         else:
             raise TypeError(f"{type(work).__name__} is no work")
-
-    # ---- attempts ------------------------------------------------------------------------------
 
     def _afresh(self, shape: Callable[[Any], Steps[T]], work: Work[T]) -> Steps[T]:
         """With filters that have seen nothing; an operation has the same ones to its end."""
         self._filters = self._call.filters()
         yield from shape(work)
 
-    def _retried(self, attempt: Callable[[], Steps[T]], idempotent: bool) -> Steps[T]:
-        for number in count(1):
-            if self._watch is not None:
-                self._watch.attempt_started(number)
+    def _loaded(self, loading: Call[Any]) -> Steps[T]:
+        """Load the model; what is told of it is not for the caller."""
+        steps = Flow(loading).run()
+        resume, answer = steps.send, None
+        while True:
             try:
-                result = yield from attempt()
-            except BackendError as error:
-                self._call.located(error)
-                if self._call.noticed is not None:
-                    self._call.noticed(error)
-                yield Drop()
-                delay = self._delay(error, number, idempotent)
-                self._ended(Attempt(number, error, delay))
-                if delay is None:
-                    raise
-                if self._call.retrying is not None:
-                    yield Out(self._call.retrying(error, delay))
-                yield Sleep(delay)
-            else:
-                self._call.retry.succeeded()
-                self._ended(Attempt(number))
-                return result
-
-    def _ended(self, attempt: Attempt) -> None:
-        self.attempts.append(attempt)
-        if self._watch is not None:
-            self._watch.attempt_ended(attempt)
-
-    def _delay(self, error: BackendError, number: int, idempotent: bool) -> float | None:
-        harmless = idempotent or self._call.streamed or error.kind not in MAY_HAVE_RUN
-        if self._committed or not harmless:
-            return None
-        return self._call.retry.delay(error, number, self._call.clocks.deadline)
+                command = resume(answer)
+            except StopIteration:
+                return
+            resume, answer = steps.send, None
+            if type(command) is not Out:
+                try:
+                    answer = yield command
+                except BackendError as error:
+                    resume, answer = steps.throw, error
 
     # ---- the three shapes ----------------------------------------------------------------------
 
@@ -210,9 +164,15 @@ class Flow(Generic[T]):
         self.request_id = request_id(head.headers)
         if head.status >= 300:
             raise (yield from self._refusal(head, work.explain))
-        decoder = work.decoder(head)
+        decoder = self._call.bounded(work.decoder(head))
+        self._quiet_since = None
         while data := (yield from self._input(self._read())):
-            if ending := (yield from self._deliver(decoder.feed(data))):
+            items = decoder.feed(data)
+            if items:
+                self._quiet_since = None
+            else:
+                items = self._silence()
+            if ending := (yield from self._deliver(items)):
                 yield ending
                 return
         if not (yield from self._deliver(decoder.finish())):
@@ -250,7 +210,7 @@ class Flow(Generic[T]):
         """Returns what the step is sent back, and whether the call is over."""
         if isinstance(step, HttpCall):
             reply = partial(self._reply, step, explain)
-            return (yield from self._retried(reply, _idempotent(step))), False
+            return (yield from self._tries.run(reply, idempotent=_idempotent(step))), False
         if isinstance(step, Out):
             return None, bool((yield from self._deliver(step.items)))
         if isinstance(step, Sleep):
@@ -258,7 +218,8 @@ class Flow(Generic[T]):
             return None, False
         if isinstance(step, Digest):
             return (yield from self._digest(step)), False
-        yield from self._retried(partial(self._exchange, step, more=True), _idempotent(step.call))
+        exchange = partial(self._exchange, step, more=True)
+        yield from self._tries.run(exchange, idempotent=_idempotent(step.call))
         return None, self._call.ends_with_stop
 
     def _digest(self, step: Digest) -> Steps[T]:
@@ -271,6 +232,8 @@ class Flow(Generic[T]):
 
     def _answered(self, call: HttpCall) -> Steps[T]:
         head: Head = yield Send(call)
+        if self._tries.ticket is not None and (told := allowances(head.headers)):
+            self._tries.ticket.saw(told)
         if self._watch is not None and self._watch.traced:
             headers = shown_headers(self._call.backend, head.headers)
             self._watch.response_started(head.status, headers)
@@ -294,12 +257,15 @@ class Flow(Generic[T]):
         Returns how to leave the attempt where they end the call: what a filter has ended goes on.
         """
         came = items
-        if not self._committed and any(map(_semantic, items)):
+        if not self._tries.committed and any(map(_semantic, items)):
             self._commit()
         for stage in self._filters:
             items = stage.feed(items)
         kinds = set(map(type, items))
         self._complete = self._complete or self._call.last in kinds
+        if not kinds.isdisjoint(_OF_TOOLS):
+            items = self._tools.checked(items)
+            kinds = set(map(type, items))
         error = None
         if Failed in kinds or Stop in kinds:
             items, error = _until_the_end(items)
@@ -313,9 +279,20 @@ class Flow(Generic[T]):
 
     def _commit(self) -> None:
         """From here on nothing is tried again, whatever the filters still hold."""
-        self._committed = True
+        self._tries.committed = True
         if self._watch is not None:
             self._watch.result_came()
+
+    def _silence(self) -> Sequence[Failed]:
+        """Bytes that say nothing: pings and comments prove that a proxy lives, not the model."""
+        clocks = self._call.clocks
+        now = clocks.now()
+        if self._quiet_since is None:
+            self._quiet_since = now
+        if not self._call.streamed or now - self._quiet_since < clocks.progress:
+            return ()
+        message = f"The server sends signs of life, and nothing else, for {clocks.progress:g} s"
+        return [Failed(Timeout(message, kind="stall_timeout", phase="stream"))]
 
     def _unended(self, *, more: bool = False) -> Steps[T]:
         if self._call.ends_with_stop or not (self._complete or more):
@@ -325,25 +302,30 @@ class Flow(Generic[T]):
     def _refusal(self, head: Head, explain: Explain) -> Steps[T]:
         if head.status < 400:
             return _redirect(head)
-        body = yield from self._body(LONGEST_ERROR_BODY)
+        limit = self._call.limits.error_bytes
+        body = yield from self._body(limit)
         yield Done()
-        error = explain(HttpReply(head.status, head.headers, bytes(body[:LONGEST_ERROR_BODY])))
+        error = explain(HttpReply(head.status, head.headers, bytes(body[:limit])))
         if not isinstance(error, BackendError):
             raise TypeError(f"explain returned {error!r}, which is no BackendError")
         error.status = error.status or head.status
         error.request_id = error.request_id or request_id(head.headers)
         if error.retry_after is None:
             error.retry_after = retry_after(head.headers)
+        told = should_retry(head.headers)
+        if told is not None:
+            error.retryable = told and not isinstance(error, QuotaExceeded)
         return error
 
     def _reply(self, call: HttpCall, explain: Explain) -> Steps[T]:
         head = yield from self._answered(call)
         if head.status >= 300:
             raise (yield from self._refusal(head, explain))
-        body = yield from self._body(LONGEST_REPLY)
+        limit = self._call.limits.body_bytes or LONGEST_REPLY
+        body = yield from self._body(limit)
         yield Done()
-        if len(body) > LONGEST_REPLY:
-            raise ProtocolError("The reply is longer than 64 MiB", kind="limit_exceeded")
+        if len(body) > limit:
+            raise ProtocolError(f"The reply is longer than {limit} bytes", kind="limit_exceeded")
         return HttpReply(head.status, head.headers, bytes(body))
 
     def _body(self, limit: int) -> Steps[T]:

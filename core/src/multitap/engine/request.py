@@ -26,7 +26,7 @@ def prepare(whole: Call[Any], call: HttpCall) -> Request:
     keys: Mapping[str, str] = backend.auth(call, signed) if backend.auth is not None else {}
     fixed = {"user-agent": _user_agent(), "accept": "*/*"}
     headers = {**fixed, **headers, **call.headers, **keys}
-    request = Request(call=call, headers=headers, body=body)
+    request = Request(call=call, headers=headers, body=body, limits=whole.limits)
     if watch is not None and watch.traced:
         watch.request_sent(wire_request(backend, request, keys))
     return request

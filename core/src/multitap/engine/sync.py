@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from operator import length_hint
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
 from multitap.answer import Answer
 from multitap.engine.call import Call
 from multitap.engine.carrier import Carrier, Transfer
-from multitap.engine.flow import Command, Done, Drop, Flow, Read, Send, Start, Take
+from multitap.engine.commands import Command, Done, Drop, Read, Send, Start, Switch, Take, Wait
+from multitap.engine.flow import Flow
 from multitap.engine.local import LocalWork, out_of_time, seconds_until
 from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
 from multitap.errors import BackendError
 from multitap.events import Event
 from multitap.sinks import StreamSink, deliveries
-from multitap.work import Out, Sleep
+from multitap.work import Backend, Out, Sleep
 
 __all__ = ("ChatStream", "Stream")
 
@@ -34,7 +38,7 @@ class Stream(Generic[T]):
     result. ``close`` may be called from any thread, at any time; iteration then ends.
     """
 
-    def __init__(self, call: Call[T], carrier: Callable[[], Carrier]) -> None:
+    def __init__(self, call: Call[T], carrier: Callable[[Backend], Carrier]) -> None:
         self.outcome: Outcome[T] = Outcome(call)
         self._call = call
         self._carrier = carrier
@@ -45,7 +49,9 @@ class Stream(Generic[T]):
         self._local: LocalWork | None = None
         self._batch: Iterator[T] = iter(())
         self._started = self._over = False
-        self._closed = threading.Event()
+        self._closed = False
+        # A queue, since a finaliser may ring at any moment and must not meet a lock.
+        self._bell: SimpleQueue[None] = SimpleQueue()
 
     # ---- what an application does --------------------------------------------------------------
 
@@ -83,13 +89,15 @@ class Stream(Generic[T]):
 
     def close(self) -> None:
         """End the call and free its connection. Never blocks; any thread; more than once."""
-        self._closed.set()
+        self._closed = True
+        self._bell.put(None)
+        self._flow.leave()
         if not self._over:
             self.outcome.cancelled()
         self._abort()
 
     def __del__(self) -> None:
-        if self._started and not self._over and not self._closed.is_set():
+        if self._started and not self._over and not self._closed:
             warnings.warn(f"{self!r} was not closed", ResourceWarning, stacklevel=2, source=self)
             self.close()
 
@@ -120,14 +128,14 @@ class Stream(Generic[T]):
             return None
         self.outcome.begin()
         try:
-            if not self._closed.is_set():
+            if not self._closed:
                 return step()
         except StopIteration:
             self._end(aborted=False)
             self.outcome.finished()
         except BaseException as error:
             self._end(aborted=True)
-            if not (self._closed.is_set() and isinstance(error, BackendError)):
+            if not (self._closed and isinstance(error, BackendError)):
                 self.outcome.failed(error)
                 raise
             self.outcome.cancelled()
@@ -161,7 +169,11 @@ class Stream(Generic[T]):
         if isinstance(command, Start):
             self._start(LocalWork(command.run, notify=_nothing))
         elif isinstance(command, Sleep):
-            self._closed.wait(command.seconds)
+            self._sleep(command.seconds)
+        elif isinstance(command, Wait):
+            self._wait(command)
+        elif isinstance(command, Switch):
+            self._call = self.outcome.call = command.call
         elif isinstance(command, Done):
             self._finish()
         elif isinstance(command, Drop):
@@ -169,16 +181,31 @@ class Stream(Generic[T]):
         return None
 
     def _send(self, command: Send) -> Any:
-        transfer = self._transfer = self._carrier().transfer()
-        if self._closed.is_set():
+        transfer = self._transfer = self._carrier(self._call.backend).transfer()
+        if self._closed:
             transfer.abort()
         return transfer.send(prepare(self._call, command.call), self._call.clocks)
 
     def _start(self, local: LocalWork) -> None:
         self._local = local
-        if self._closed.is_set():  # before there was anything to abort
+        if self._closed:  # before there was anything to abort
             local.abort()
         local.start()
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._closed and (left := until - time.monotonic()) > 0:
+            self._rest(left)
+
+    def _wait(self, command: Wait) -> None:
+        command.ticket.called = partial(self._bell.put, None)
+        if not (command.ticket.decided or self._closed):
+            self._rest(command.seconds)
+
+    def _rest(self, seconds: float) -> None:
+        """Until the bell rings."""
+        with suppress(Empty):
+            self._bell.get(timeout=seconds)
 
     def _take(self) -> Sequence[T] | None:
         local = self._local
@@ -206,7 +233,7 @@ class Stream(Generic[T]):
 class ChatStream(Stream[Event]):
     """The events of one answer. ``answer`` is the answer so far, and whole after the end."""
 
-    def __init__(self, call: Call[Event], carrier: Callable[[], Carrier]) -> None:
+    def __init__(self, call: Call[Event], carrier: Callable[[Backend], Carrier]) -> None:
         super().__init__(call, carrier)
         self.outcome = self._said = ChatOutcome(call)
 

@@ -51,6 +51,10 @@ class Decoder(Generic[V, T]):
         self._held_size = 0
         self._over = False
 
+    def bound(self, *, record: int | None, body: int | None) -> None:
+        """Other limits than its author's: of one record, of a whole body; in bytes."""
+        self._limit = record or self._limit
+
     def feed(self, data: bytes, /) -> list[T | Failed]:
         """What these bytes complete."""
         out: list[T | Failed] = []

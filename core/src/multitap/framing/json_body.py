@@ -42,6 +42,10 @@ class JsonDecoder(Decoder[V, T]):
     ) -> None:
         super().__init__(shape, record, finish=finish, limit=limit)
 
+    def bound(self, *, record: int | None, body: int | None) -> None:
+        """Another limit than its author's."""
+        self._limit = body or self._limit
+
     def _read(self, data: bytes, out: list[T | Failed]) -> None:
         self._hold(data)
         self._check(self._held_size)

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import attrs
 
@@ -48,7 +49,7 @@ class Clocks:
     deadline: float | None = None
     now: Callable[[], float] = attrs.field(default=time.monotonic, repr=False)
 
-    def evolved(self, changes: Mapping[str, float]) -> Clocks:
+    def evolved(self, changes: Mapping[str, Any]) -> Clocks:
         """The same with some of them set otherwise."""
         return attrs.evolve(self, **changes) if changes else self
 
@@ -64,8 +65,10 @@ class Limits:
     Attributes:
         head_bytes: Of status line and headers.
         head_lines: Headers, trailers included.
-        record_bytes: One event of SSE, or one line of NDJSON.
-        body_bytes: An answer that is read whole, decoded; of embeddings 256 MiB.
+        record_bytes: One event of SSE, or one line of NDJSON; ``None``: as the plugin says, which
+            mostly is 16 MiB.
+        body_bytes: An answer that is read whole, decoded; ``None``: as the plugin says, mostly
+            64 MiB.
         error_bytes: A refusal's body.
         ratio: Decoded to encoded bytes, after the first MiB.
         arguments_bytes: One tool call's arguments.
@@ -74,13 +77,13 @@ class Limits:
 
     head_bytes: int = 64 * 1024
     head_lines: int = 100
-    record_bytes: int = 16 * MIB
-    body_bytes: int = 64 * MIB
+    record_bytes: int | None = None
+    body_bytes: int | None = None
     error_bytes: int = 64 * 1024
     ratio: int = 200
     arguments_bytes: int = MIB
     tool_calls: int = 128
 
-    def evolved(self, changes: Mapping[str, int]) -> Limits:
+    def evolved(self, changes: Mapping[str, Any]) -> Limits:
         """The same with some of them set otherwise."""
         return attrs.evolve(self, **changes) if changes else self

@@ -3,8 +3,8 @@
 One layer retries, before the first semantic event only. Constants: three attempts in all; full
 jitter from a base of 0.5 s (1 s where the server throttles) up to 8 s; a server's hint of at most
 60 s is followed exactly, a longer one ends the call. A budget for each backend keeps an outage from
-being multiplied: it starts with 20, a retry costs 1 (2 after a timeout), a success gives 0.2 back,
-and 0.1 trickles in each second.
+being multiplied: it starts with 20, a retry costs 1 (2 after a timeout or a 504), a success gives
+0.2 back, and 0.1 trickles in each second.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import attrs
 
 from multitap.errors import BackendError, Overloaded, RateLimited, Timeout
 
-__all__ = ("Attempt", "Retries", "Retry", "RetryBudget", "RetryPolicy")
+__all__ = ("Attempt", "Loading", "Retries", "Retry", "RetryBudget", "RetryPolicy")
 
 
 @attrs.frozen
@@ -47,10 +47,10 @@ class RetryPolicy:
         >>> RetryPolicy().delay(RateLimited("Slow down", retry_after=2), 1, draw=0.5)
         2.1
         """
-        if not error.retryable or number >= self.attempts:
+        if not error.retryable or number >= self.attempts or error.phase == "queue":
             return None
         hint = error.retry_after
-        if hint is not None and math.isfinite(hint) and hint >= 0:
+        if hint is not None and math.isfinite(hint) and hint > 0:
             return hint * (1 + 0.1 * draw) if hint <= self.longest_hint else None
         throttled = isinstance(error, (RateLimited, Overloaded))
         base = self.throttle_base if throttled else self.base
@@ -109,8 +109,31 @@ class Retry:
         delay = self.policy.delay(error, number, self.draw())
         if delay is None or (deadline is not None and self.clock() + delay >= deadline):
             return None
-        return delay if self.budget.spend(2 if isinstance(error, Timeout) else 1) else None
+        slow = isinstance(error, Timeout) or error.status == 504
+        return delay if self.budget.spend(2 if slow else 1) else None
 
     def succeeded(self) -> None:
         """The call, or one step of it, went well."""
         self.budget.succeeded()
+
+
+class Loading:
+    """The wait for a model that is being loaded: asked again after 0.5 s to 2 s, for 5 minutes.
+
+    It is neither an attempt nor does it cost anything: the server works on what was asked.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began: float | None = None
+        self._pause = 0.5
+
+    def delay(self, error: BackendError, deadline: float | None) -> float | None:
+        """The wait before the next question; ``None``: that is not it, or it takes too long."""
+        if error.kind != "model_loading":
+            return None
+        now = self._clock()
+        self._began = now if self._began is None else self._began
+        pause, self._pause = self._pause, min(2.0, 1.5 * self._pause)
+        late = deadline is not None and now + pause >= deadline
+        return None if late or now - self._began > 300.0 else pause

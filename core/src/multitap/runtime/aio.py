@@ -41,6 +41,7 @@ from multitap.runtime.batches import Batches
 from multitap.runtime.composition import ConfigSource
 from multitap.runtime.launches_aio import AsyncLaunches, AsyncServer
 from multitap.runtime.media_verbs_aio import AsyncMediaHandle
+from multitap.runtime.traffic import Timeouts
 from multitap.work import Backend
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class AsyncRuntime(AsyncLaunches):
         config: As for ``Runtime``.
         registry: Where plugins are found; ``None``: what is installed.
         http: An ``httpx.AsyncClient`` to use in place of the own carrier.
+        clock: Seconds that only grow, by which every deadline and wait is reckoned.
     """
 
     def __init__(
@@ -68,8 +70,9 @@ class AsyncRuntime(AsyncLaunches):
         *,
         registry: Registry | None = None,
         http: httpx.AsyncClient | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(config, registry)
+        super().__init__(config, registry, clock)
         self._http = http
         self._carriers: WeakKeyDictionary[
             asyncio.AbstractEventLoop, dict[tuple[str, Route], AsyncCarrier]
@@ -104,7 +107,7 @@ class AsyncRuntime(AsyncLaunches):
         prompt: Prompt | None = None,
         *,
         model: str | None = None,
-        timeout: float | None = None,
+        timeout: Timeouts = None,
         strict: bool = False,
         **options: Any,
     ) -> Answer:
@@ -112,7 +115,7 @@ class AsyncRuntime(AsyncLaunches):
         call = self._parts.chat(
             prompt, model, stream=False, timeout=timeout, strict=strict, **options
         )
-        async with self._open(AsyncChatStream(call, self._carrier(call))) as stream:
+        async with self._open(AsyncChatStream(call, self._carrier)) as stream:
             async for _ in stream.batches():
                 pass
         return stream.answer
@@ -122,7 +125,7 @@ class AsyncRuntime(AsyncLaunches):
         prompt: Prompt | None = None,
         *,
         model: str | None = None,
-        timeout: float | None = None,
+        timeout: Timeouts = None,
         strict: bool = False,
         **options: Any,
     ) -> AsyncChatStream:
@@ -130,7 +133,7 @@ class AsyncRuntime(AsyncLaunches):
         call = self._parts.chat(
             prompt, model, stream=True, timeout=timeout, strict=strict, **options
         )
-        return self._open(AsyncChatStream(call, self._carrier(call)))
+        return self._open(AsyncChatStream(call, self._carrier))
 
     async def embed(
         self, texts: str | Iterable[str], *, model: str | None = None, **options: Any
@@ -227,10 +230,7 @@ class AsyncRuntime(AsyncLaunches):
         self._streams.add(stream)
         return stream
 
-    def _carrier(self, call: Call[Any]) -> Callable[[], AsyncCarrier]:
-        return lambda: self._carrier_of(call.backend)
-
-    def _carrier_of(self, backend: Backend) -> AsyncCarrier:
+    def _carrier(self, backend: Backend) -> AsyncCarrier:
         carriers = self._carriers.setdefault(asyncio.get_running_loop(), {})
         route = self._parts.route(backend, self._http)
         way = (backend.id, route)
@@ -254,7 +254,7 @@ class AsyncRuntime(AsyncLaunches):
                 carriers.pop(way).close()
 
     def _stream(self, call: Call[T]) -> AsyncStream[T]:
-        return self._open(AsyncStream(call, self._carrier(call)))
+        return self._open(AsyncStream(call, self._carrier))
 
     async def _collect(self, call: Call[T]) -> list[T]:
         async with self._stream(call) as stream:

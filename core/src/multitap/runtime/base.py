@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, Union
 
 import attrs
@@ -15,7 +15,7 @@ from multitap.capabilities.rerank import Ranking, RerankRequest, sort_ranked
 from multitap.config.packages import did_you_mean
 from multitap.config.values import base_url
 from multitap.engine.call import Call
-from multitap.errors import EngineError, ModelNotFound, MultitapError, ProtocolError
+from multitap.errors import ConfigError, EngineError, ModelNotFound, MultitapError, ProtocolError
 from multitap.events import Notice
 from multitap.manifest import ProviderInfo
 from multitap.registry import Registry, Row
@@ -95,8 +95,13 @@ class Check:
 class Base:
     """What needs no I/O, and is the same in both runtimes."""
 
-    def __init__(self, config: ConfigSource, registry: Registry | None) -> None:
-        self._parts = Launching(config, registry)
+    def __init__(
+        self,
+        config: ConfigSource,
+        registry: Registry | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._parts = Launching(config, registry, clock)
 
     def capabilities(self) -> Sequence[Row]:
         """What installed distributions declare; nothing is imported for it."""
@@ -117,6 +122,33 @@ class Base:
     def observer_faults(self) -> Mapping[str, int]:
         """How often the observers of a distribution raised; it reached no call."""
         return self._parts.registry.observer_faults
+
+    def limit(
+        self,
+        backend: str,
+        *,
+        max_in_flight: int | None = None,
+        requests_per_second: float | None = None,
+    ) -> None:
+        """Set a backend's limits while it is used; calls that wait are looked at again.
+
+        Args:
+            backend: Its id.
+            max_in_flight: Calls of one model at a time; ``None``: as many as the server bears.
+            requests_per_second: Of one model; ``None``: any number.
+
+        Raises:
+            ConfigError: An unknown backend, or a limit that is not above 0.
+        """
+        for name, value in (
+            ("max_in_flight", max_in_flight),
+            ("requests_per_second", requests_per_second),
+        ):
+            if value is not None and not value > 0:
+                raise ConfigError(f"{name} is {value!r}; it has to be more than 0")
+        parts = self._parts
+        section = parts.sections[parts.backend(parts.name_of(backend)).id]
+        parts.traffic.admission(section).configure(max_in_flight, requests_per_second)
 
     def reload(self) -> None:
         """Look at what is installed afresh, and import plugins anew when they are next used.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar, Union, cast
@@ -34,18 +34,18 @@ from multitap.config.routes import Route, client_route, route_of
 from multitap.engine.call import Call
 from multitap.errors import ConfigError, NotSupported
 from multitap.events import Event
-from multitap.fitting import Fitting
+from multitap.fitting import Fitting, estimate_tokens
 from multitap.manifest import ProviderInfo
 from multitap.parameters import check_parameters
 from multitap.plan import Prompt, chat_request, fit_to_model, honoured, texts_of, unheard
 from multitap.policy.batches import BatchLimits
-from multitap.policy.clocks import Clocks
-from multitap.policy.retry import Retry, RetryPolicy
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel, backend_of, default_backend, resolve
 from multitap.runtime.batches import Batches
+from multitap.runtime.elsewhere import elsewhere
 from multitap.runtime.extending import configured_filters, extended
 from multitap.runtime.observed import Observed
+from multitap.runtime.traffic import WHOLE_CALL, Timeouts, Traffic, once
 from multitap.runtime.view import View
 from multitap.runtime.wording import Wording, worded
 from multitap.work import Backend, Work
@@ -57,7 +57,6 @@ ConfigSource = Union[None, str, "os.PathLike[str]", Mapping[str, Any], Config]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 NO_SECTIONS: Mapping[str, Section] = MappingProxyType({})
-WHOLE_CALL = 600.0
 SHORT_CALL_FIRST_BYTE = 60.0
 STREAM_FIRST_BYTE = 120.0
 
@@ -65,14 +64,19 @@ STREAM_FIRST_BYTE = 120.0
 class Composition:
     """One configuration and what is installed, as backends, models and calls."""
 
-    def __init__(self, config: ConfigSource = None, registry: Registry | None = None) -> None:
+    def __init__(
+        self,
+        config: ConfigSource = None,
+        registry: Registry | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.config = config if isinstance(config, Config) else load_config(config)
         self.registry = registry or Registry.of(self.config.plugins)
         self._view: View | None = None
         self.launched: Mapping[str, Section] = NO_SECTIONS
-        self._retries: dict[str, Retry] = {}
+        self.traffic = Traffic(clock)
         self._catalogs: dict[str, Sequence[Model]] = {}
-        self._limits = BatchLimits()
+        self._limits = BatchLimits(clock)
         self.observed = Observed()
 
     # ---- what there is -------------------------------------------------------------------------
@@ -164,14 +168,31 @@ class Composition:
         prompt: Prompt | None,
         model: str | None,
         *,
+        fallback: Iterable[str] | None = None,
+        **options: Any,
+    ) -> Call[Event]:
+        """Answer a prompt, here or, where that fails before anything came, elsewhere."""
+        call = self._chat(prompt, self.resolve(model), **options)
+        listed = self.sections[call.backend.id].fallback if fallback is None else tuple(fallback)
+        others = [self.resolve(reference) for reference in listed]
+        ask = partial(self._chat, prompt, **options)
+        return elsewhere(call, others, ask) if others else call
+
+    def _chat(
+        self,
+        prompt: Prompt | None,
+        target: ResolvedModel,
+        *,
         stream: bool,
-        timeout: float | None = None,
+        timeout: Timeouts = None,
+        deadline: float | None = None,
+        limits: Mapping[str, int] | None = None,
+        force: bool = False,
+        idempotent: bool = False,
         strict: bool = False,
         metadata: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Call[Event]:
-        """Answer a prompt."""
-        target = self.resolve(model)
         request = chat_request(target.model, prompt, stream=stream, metadata=metadata, **options)
         section = self.sections[target.backend]
         provider = self.backend(target.backend).provider
@@ -198,6 +219,12 @@ class Composition:
             pricing=pricing,
             schema=request.response_schema,
             first_byte=STREAM_FIRST_BYTE if stream else WHOLE_CALL,
+            deadline=deadline,
+            limits=limits,
+            force=force,
+            idempotent=idempotent,
+            cost=lambda: estimate_tokens(request) + (request.max_tokens or 0),
+            load=partial(self._reload, target),
             extensions={
                 "filters": configured_filters(self.registry, self.config.plugins),
                 "streamed": stream,
@@ -212,7 +239,9 @@ class Composition:
         *,
         dimensions: int | None = None,
         input_type: InputType | None = None,
-        timeout: float | None = None,
+        timeout: Timeouts = None,
+        limits: Mapping[str, int] | None = None,
+        force: bool = False,
     ) -> Batches:
         """Turn texts into vectors, in as many calls as it takes; all have one deadline."""
         target = self.resolve(model)
@@ -225,7 +254,7 @@ class Composition:
         plugin = cast(EmbeddingModel, self._plugin("embedding", target.backend))
         asked = {"dimensions": dimensions, "input_type": input_type}
         notices = tuple(unheard(asked, getattr(plugin, "options", None)))
-        deadline = time.monotonic() + _seconds(timeout, self.sections[target.backend])
+        deadline = self.traffic.deadline(self.sections[target.backend], timeout)
 
         def call(part: EmbeddingRequest) -> Call[Embeddings]:
             work = partial(plugin.embed, part)
@@ -233,8 +262,10 @@ class Composition:
                 "deadline": deadline,
                 "first_byte": WHOLE_CALL,
                 "notices": notices,
+                "limits": limits,
+                "force": force,
             }
-            return self._call("embedding", target, work, **rules)
+            return self._call("embedding", target, work, timeout, **rules)
 
         declared = getattr(plugin, "most_texts", None)
         return Batches(request, call, self._limits, target.backend, declared, notices)
@@ -247,7 +278,7 @@ class Composition:
         *,
         top_n: int | None = None,
         threshold: float | None = None,
-        timeout: float | None = None,
+        timeout: Timeouts = None,
     ) -> tuple[RerankRequest, Call[Ranking]]:
         """Order documents by relevance."""
         target = self.resolve(model)
@@ -262,7 +293,7 @@ class Composition:
         return request, self._call("rerank", target, lambda: plugin.rerank(request), timeout)
 
     def tokenize(
-        self, text: str, model: str | None, *, special: bool, timeout: float | None = None
+        self, text: str, model: str | None, *, special: bool, timeout: Timeouts = None
     ) -> Call[Tokens]:
         """Split a text."""
         target = self.resolve(model)
@@ -271,7 +302,7 @@ class Composition:
         return self._call("tokenize", target, lambda: plugin.tokenize(request), timeout)
 
     def detokenize(
-        self, ids: Iterable[int], model: str | None, *, timeout: float | None = None
+        self, ids: Iterable[int], model: str | None, *, timeout: Timeouts = None
     ) -> Call[TokenText]:
         """Join token ids."""
         target = self.resolve(model)
@@ -279,12 +310,11 @@ class Composition:
         plugin = cast(Tokenizer, self._plugin("tokenize", target.backend))
         return self._call("tokenize", target, lambda: plugin.detokenize(request), timeout)
 
-    def models(self, backend: str, timeout: float | None, *, patient: bool) -> Call[Model]:
+    def models(self, backend: str, timeout: Timeouts, *, patient: bool) -> Call[Model]:
         """List one backend's models; ``patient``: try again if it is not there."""
         target = ResolvedModel(backend=backend, model="", reference=None, how="its catalog")
         plugin = cast(Catalog, self._plugin("catalog", backend))
-        once: dict[str, Any] = {} if patient else {"retry": Retry(RetryPolicy(attempts=1))}
-        return self._call("catalog", target, plugin.models, timeout, **once)
+        return self._call("catalog", target, plugin.models, timeout, **({} if patient else once()))
 
     def to_validate(self, backend: str | None, model: str | None) -> ResolvedModel:
         """What is to be validated: a backend, with a model only where one is named or set."""
@@ -308,7 +338,7 @@ class Composition:
             raise NotSupported(message, backend=backend, hint="Ask a model: Runtime.check does.")
         return "provider" in declared
 
-    def validate(self, target: ResolvedModel, timeout: float | None) -> Call[Validation]:
+    def validate(self, target: ResolvedModel, timeout: Timeouts) -> Call[Validation]:
         """Prove endpoint, key and model."""
         plugin = cast(Provider, self._plugin("provider", target.backend))
         return self._call(
@@ -338,37 +368,33 @@ class Composition:
         capability: str,
         target: ResolvedModel,
         work: Any,
-        timeout: float | None = None,
+        timeout: Timeouts = None,
         deadline: float | None = None,
         first_byte: float = SHORT_CALL_FIRST_BYTE,
+        limits: Mapping[str, int] | None = None,
         extensions: Mapping[str, Any] = NOTHING,
         **facts: Any,
     ) -> Call[Any]:
         """The call of some work; what the plugin raises while describing it is the plugin's say."""
         backend = self.backend(target.backend)
         section = self.sections[target.backend]
-        deadline = deadline or time.monotonic() + _seconds(timeout, section)
-        rules: dict[str, Any] = {"retry": self._retries.setdefault(backend.id, Retry()), **facts}
+        rules = self.traffic.rules(
+            section, timeout, limits, first_byte=first_byte, deadline=deadline
+        )
         call: Call[Any] = Call(
             backend=backend,
             model=target.model,
             distribution=self._distribution(capability, backend.provider),
             work=cast("Work[Any]", None),
-            clocks=Clocks(first_byte=first_byte, deadline=deadline),
             noticed=self.observed.note,
-            **rules,
+            **{**rules, **facts},
         )
         return extended(call, capability, self.registry, **extensions).described(work)
+
+    def _reload(self, target: ResolvedModel) -> Call[Any] | None:
+        """The call that loads a model, where there is one."""
+        return None
 
     def _distribution(self, capability: str, provider: str) -> str:
         found = (r for r in self.rows if (r.capability, r.provider) == (capability, provider))
         return next((row.distribution for row in found), "")
-
-
-def _seconds(timeout: float | None, section: Section) -> float:
-    number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-    if timeout is not None and not (number and timeout > 0):
-        raise ConfigError(f"timeout is {timeout!r}; it is a number of seconds above 0")
-    if timeout is not None:
-        return timeout
-    return section.timeout_ms / 1000 if section.timeout_ms else WHOLE_CALL

@@ -82,7 +82,7 @@ class Launching(MediaCalls):
             others = {name: s for name, s in self.launched.items() if name != backend}
             self.launched = MappingProxyType(others)
         self.registry.forget(backend)
-        self._retries.pop(backend, None)
+        self.traffic.forget(backend)
         self._catalogs.pop(backend, None)
 
     # ---- how it is done ------------------------------------------------------------------------
@@ -116,9 +116,9 @@ class Launching(MediaCalls):
         target = ResolvedModel(
             backend=section.name, model=section.model or "", reference=None, how="it was launched"
         )
-        once = Retry(RetryPolicy(attempts=1))
+        alone: dict[str, Any] = {"retry": Retry(RetryPolicy(attempts=1)), "admission": None}
         try:
-            call = self._call("launcher", target, lambda: wait, seconds * 2, retry=once)
+            call = self._call("launcher", target, lambda: wait, seconds * 2, **alone)
         except BaseException:
             self.forget(section.name)
             raise

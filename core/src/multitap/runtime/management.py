@@ -16,9 +16,9 @@ from multitap.errors import ConfigError, ModelNotFound, MultitapError, NotSuppor
 from multitap.events import Failed
 from multitap.messages import Message
 from multitap.policy.pull import LONGEST_SILENCE, Pull
-from multitap.policy.retry import Retry, RetryPolicy
 from multitap.resolve import ResolvedModel
-from multitap.runtime.composition import WHOLE_CALL, Composition
+from multitap.runtime.composition import Composition
+from multitap.runtime.traffic import WHOLE_CALL, once
 
 __all__ = ("Files", "Management", "the_model")
 
@@ -88,8 +88,7 @@ class Management(Composition):
         self._require("running", backend)
         target = ResolvedModel(backend=backend, model="", reference=None, how="its lifecycle")
         work = cast(ListsRunning, self._plugin("lifecycle", backend)).running
-        once: dict[str, Any] = {} if patient else {"retry": Retry(RetryPolicy(attempts=1))}
-        return self._call("lifecycle", target, work, timeout, **once)
+        return self._call("lifecycle", target, work, timeout, **({} if patient else once()))
 
     def describe(self, model: str | None, timeout: float | None) -> Call[Model]:
         """Ask for one model, be it by listing all."""
@@ -104,6 +103,10 @@ class Management(Composition):
     def able(self, verb: str) -> list[str]:
         """The backends whose plugin has a verb; one that cannot be loaded has none."""
         return [name for name in self.offering("lifecycle") if self._has(verb, name)]
+
+    def _reload(self, target: ResolvedModel) -> Call[Any] | None:
+        able = target.backend in self.able("load")
+        return self._do("load", target, None, streamed=True) if able else None
 
     # ---- how it is done ------------------------------------------------------------------------
 

@@ -24,8 +24,9 @@ from multitap.files import FileSource, picture_file, sound_file
 from multitap.media import LARGEST
 from multitap.plan import texts_of
 from multitap.resolve import ResolvedModel
-from multitap.runtime.composition import STREAM_FIRST_BYTE, WHOLE_CALL
+from multitap.runtime.composition import STREAM_FIRST_BYTE
 from multitap.runtime.management import Management
+from multitap.runtime.traffic import WHOLE_CALL, Timeouts
 
 __all__ = ("MediaCalls", "drawn", "failed_at", "judged", "last_of", "spoken")
 
@@ -49,7 +50,7 @@ class MediaCalls(Management):
         temperature: float | None = None,
         timestamps: Literal["segment", "word"] | None = None,
         translate: bool = False,
-        timeout: float | None = None,
+        timeout: Timeouts = None,
     ) -> Call[TranscriptionOutput]:
         """Write down what is said."""
         target = self.resolve(model)
@@ -80,7 +81,7 @@ class MediaCalls(Management):
         format: str = "wav",  # noqa: A002 - the word that everybody uses
         speed: float | None = None,
         instructions: str | None = None,
-        timeout: float | None = None,
+        timeout: Timeouts = None,
     ) -> Call[AudioData]:
         """Speak a text."""
         target = self.resolve(model)
@@ -96,7 +97,7 @@ class MediaCalls(Management):
         rules = self._media(stream, last=AudioData)
         return self._call("speech", target, lambda: plugin.speak(request), timeout, **rules)
 
-    def voices(self, model: str | None, timeout: float | None) -> Call[Voice]:
+    def voices(self, model: str | None, timeout: Timeouts) -> Call[Voice]:
         """List the voices of a model."""
         target = self.resolve(model)
         plugin = cast(SpeechModel, self._plugin("speech", target.backend))
@@ -120,7 +121,7 @@ class MediaCalls(Management):
         size: str | None = None,
         quality: str | None = None,
         sources: Iterable[FileSource] = (),
-        timeout: float | None = None,
+        timeout: Timeouts = None,
     ) -> tuple[ImageRequest, Call[ImageOutput]]:
         """Make pictures, or change some."""
         target = self.resolve(model)

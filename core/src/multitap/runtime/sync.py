@@ -45,6 +45,7 @@ from multitap.runtime.base import (
 from multitap.runtime.composition import ConfigSource
 from multitap.runtime.launches import Launches, Server
 from multitap.runtime.media_verbs import MediaHandle
+from multitap.runtime.traffic import Timeouts
 from multitap.work import Backend
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Runtime(Launches):
             of ``llm.toml``: only this.
         registry: Where plugins are found; ``None``: what is installed.
         http: An ``httpx.Client`` to use in place of the own carrier.
+        clock: Seconds that only grow, by which every deadline and wait is reckoned.
     """
 
     def __init__(
@@ -73,8 +75,9 @@ class Runtime(Launches):
         *,
         registry: Registry | None = None,
         http: httpx.Client | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(config, registry)
+        super().__init__(config, registry, clock)
         self._http = http
         self._carriers: dict[tuple[str, Route], Carrier] = {}
         self._streams: WeakSet[Stream[Any]] = WeakSet()
@@ -106,7 +109,7 @@ class Runtime(Launches):
         prompt: Prompt | None = None,
         *,
         model: str | None = None,
-        timeout: float | None = None,
+        timeout: Timeouts = None,
         strict: bool = False,
         **options: Any,
     ) -> Answer:
@@ -115,11 +118,13 @@ class Runtime(Launches):
         Args:
             prompt: A text, or texts and parts such as ``Image``.
             model: A model reference; ``None``: the default.
-            timeout: Seconds for the whole call.
+            timeout: Seconds for the whole call; or by clock: ``{"total": 60, "idle": 5}``.
             strict: Raise ``NotSupported`` where an option would only be a warning.
             options: ``messages, system, tools, tool_choice, response_format, max_tokens,
                 temperature, top_p, seed, stop, think, logprobs, n, truncate, shift, cache, extra,
-                metadata``.
+                metadata``; ``fallback`` (references of models to ask where this one fails),
+                ``idempotent`` (it may run twice, so try again even if it may have run), ``force``
+                (ask a backend that is known to be down), ``limits`` (sizes, by name).
 
         Raises:
             ConfigError: A wrong argument, an unknown model or backend.
@@ -128,7 +133,7 @@ class Runtime(Launches):
         call = self._parts.chat(
             prompt, model, stream=False, timeout=timeout, strict=strict, **options
         )
-        with self._open(ChatStream(call, self._carrier(call))) as stream:
+        with self._open(ChatStream(call, self._carrier)) as stream:
             for _ in stream.batches():
                 pass
         return stream.answer
@@ -138,7 +143,7 @@ class Runtime(Launches):
         prompt: Prompt | None = None,
         *,
         model: str | None = None,
-        timeout: float | None = None,
+        timeout: Timeouts = None,
         strict: bool = False,
         **options: Any,
     ) -> ChatStream:
@@ -146,7 +151,7 @@ class Runtime(Launches):
         call = self._parts.chat(
             prompt, model, stream=True, timeout=timeout, strict=strict, **options
         )
-        return self._open(ChatStream(call, self._carrier(call)))
+        return self._open(ChatStream(call, self._carrier))
 
     def embed(
         self, texts: str | Iterable[str], *, model: str | None = None, **options: Any
@@ -159,7 +164,7 @@ class Runtime(Launches):
         Args:
             texts: One or several, none of them empty.
             model: A model reference; ``None``: the default.
-            options: ``dimensions, input_type, timeout``.
+            options: ``dimensions, input_type, timeout, limits, force``.
 
         Raises:
             ConfigError: No text, or an empty one.
@@ -268,10 +273,7 @@ class Runtime(Launches):
         self._streams.add(stream)
         return stream
 
-    def _carrier(self, call: Call[Any]) -> Callable[[], Carrier]:
-        return lambda: self._carrier_of(call.backend)
-
-    def _carrier_of(self, backend: Backend) -> Carrier:
+    def _carrier(self, backend: Backend) -> Carrier:
         route = self._parts.route(backend, self._http)
         way = (backend.id, route)
         if way not in self._carriers:
@@ -294,7 +296,7 @@ class Runtime(Launches):
                 self._carriers.pop(way).close()
 
     def _stream(self, call: Call[T]) -> Stream[T]:
-        return self._open(Stream(call, self._carrier(call)))
+        return self._open(Stream(call, self._carrier))
 
     def _collect(self, call: Call[T]) -> list[T]:
         with self._stream(call) as stream:

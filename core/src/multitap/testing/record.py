@@ -19,7 +19,7 @@ from typing import Any
 
 from multitap.config import Config, load_config
 from multitap.errors import BackendError, ConfigError, MultitapError, Timeout
-from multitap.policy.retry import Retry, RetryPolicy
+from multitap.policy.retry import RetryPolicy
 from multitap.registry import Registry
 from multitap.runtime import Runtime
 from multitap.testing.kit.calls import OF_A_BACKEND, ask_runtime, items_of
@@ -104,7 +104,7 @@ def _expected(
 ) -> Mapping[str, Any]:
     """The facts of what came, or of the error that the server's answer is."""
     with Blocking(config, registry) as world:
-        world.rt._parts._retries[backend] = Retry(RetryPolicy(attempts=1))
+        world.rt._parts.traffic.policy = RetryPolicy(attempts=1)
         try:
             facts = _facts(world, backend, ask)
         except BackendError as error:

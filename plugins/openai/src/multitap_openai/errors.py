@@ -9,20 +9,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from multitap.dialects.openai.errors import explain_openai
 from multitap.errors import BackendError, RateLimited
+from multitap.headers import duration
 
 if TYPE_CHECKING:
     from multitap.work import HttpReply
 
 __all__ = ("explain",)
 
-_PART = re.compile(r"(\d{1,9}(?:\.\d+)?)(ms|h|m|s)")
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _COUNTED = ("requests", "tokens")
 
 
@@ -37,13 +35,5 @@ def explain(reply: HttpReply) -> BackendError:
 def _until_reset(headers: Mapping[str, str]) -> float | None:
     """Until that is full again of which nothing is left; which that is may be unsaid."""
     spent = [n for n in _COUNTED if headers.get(f"x-ratelimit-remaining-{n}") == "0"]
-    waits = [_duration(headers.get(f"x-ratelimit-reset-{n}", "")) for n in spent or _COUNTED]
+    waits = [duration(headers.get(f"x-ratelimit-reset-{n}", "")) for n in spent or _COUNTED]
     return max((wait for wait in waits if wait is not None), default=None)
-
-
-def _duration(text: str) -> float | None:
-    """Go's durations: ``6m0s``, ``1.5s``, ``20ms``."""
-    parts = _PART.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        return None
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts)

@@ -183,7 +183,7 @@ class Base:
         endpoint = "" if subject.in_process else server.url
         with world(subject.config_at(endpoint, **section), subject.registry) as here:
             once = Retry(RetryPolicy(attempts=1))
-            here.rt._parts._retries = _Always(once)
+            here.rt._parts.traffic.policy = once.policy
             pull = here.rt._parts.pull
             here.rt._parts.pull = lambda *asked: attrs.evolve(pull(*asked), retry=once)
             yield here
@@ -193,14 +193,3 @@ class Base:
             return Server(script)
         own = self.server() if vector is None else None
         return own or Server(replay([vector] if vector else self.known_vectors()))
-
-
-class _Always(dict[str, Retry]):
-    """The same rule of retries for every backend."""
-
-    def __init__(self, rule: Retry) -> None:
-        super().__init__()
-        self._rule = rule
-
-    def setdefault(self, key: str, default: Any = None) -> Any:
-        return self._rule

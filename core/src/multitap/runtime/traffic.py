@@ -1,0 +1,119 @@
+"""The bounds of each call, and what all calls of a backend share: its queue and its retries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Union
+
+from multitap.config.bounds import limits_of, timeouts_of
+from multitap.config.sections import Section
+from multitap.errors import ConfigError
+from multitap.policy.admission import Admission
+from multitap.policy.clocks import Clocks, Limits
+from multitap.policy.retry import Retry, RetryBudget, RetryPolicy
+
+__all__ = ("WHOLE_CALL", "Timeouts", "Traffic", "once")
+
+Timeouts = Union[None, float, Mapping[str, float]]
+"""Seconds for the whole call; or by the clock's name, the whole call being ``total``."""
+
+WHOLE_CALL = 600.0
+
+
+class Traffic:
+    """What the calls of each backend have in common.
+
+    Args:
+        clock: Seconds that only grow.
+
+    Attributes:
+        policy: How often a call is tried again, and after how long.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self.policy = RetryPolicy()
+        self._retries: dict[str, Retry] = {}
+        self._admissions: dict[str, Admission] = {}
+
+    def admission(self, section: Section) -> Admission:
+        """Who may go to a backend, who waits and who is refused."""
+        found = self._admissions.get(section.name)
+        if found is None:
+            slots, per_second = section.max_in_flight, section.requests_per_second
+            made = Admission(self.clock, slots=slots, per_second=per_second)
+            found = self._admissions.setdefault(section.name, made)
+        return found
+
+    def retry(self, section: Section) -> Retry:
+        """How often a backend is tried again."""
+        found = self._retries.get(section.name)
+        if found is None:
+            made = Retry(self.policy, RetryBudget(self.clock), self.clock)
+            found = self._retries.setdefault(section.name, made)
+        return found
+
+    def forget(self, backend: str) -> None:
+        """A backend that is there no more."""
+        self._retries.pop(backend, None)
+        self._admissions.pop(backend, None)
+
+    def deadline(self, section: Section, timeout: Timeouts) -> float:
+        """When a call that begins now is over, as a reading of the clock."""
+        return self.clock() + _seconds(timeout, section)
+
+    def rules(
+        self,
+        section: Section,
+        timeout: Timeouts,
+        limits: Mapping[str, int] | None,
+        *,
+        first_byte: float,
+        deadline: float | None,
+    ) -> dict[str, Any]:
+        """The clocks, limits, retries and queue of one call."""
+        until = deadline or self.deadline(section, timeout)
+        clocks = Clocks(first_byte=first_byte, deadline=until, now=self.clock)
+        return {
+            "clocks": clocks.evolved(_own_clocks(section.timeouts) | _own_clocks(timeout)),
+            "limits": Limits().evolved({**section.limits, **_limits(limits)}),
+            "retry": self.retry(section),
+            "admission": self.admission(section),
+        }
+
+
+def once() -> dict[str, Any]:
+    """The rules of a call that asks once, whatever is known of the backend."""
+    return {"retry": Retry(RetryPolicy(attempts=1)), "force": True}
+
+
+def _seconds(timeout: Timeouts, section: Section) -> float:
+    """The whole call's."""
+    seconds = _clocks(timeout).get("total") if isinstance(timeout, Mapping) else timeout
+    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if seconds is not None and not (number and seconds > 0):
+        raise ConfigError(f"timeout is {timeout!r}; it is a number of seconds above 0")
+    if seconds is not None:
+        return seconds
+    usual = section.timeout_ms / 1000 if section.timeout_ms else WHOLE_CALL
+    return section.timeouts.get("total", usual)
+
+
+def _own_clocks(timeout: Timeouts) -> dict[str, float]:
+    """All but the whole call's."""
+    known = _clocks(timeout) if isinstance(timeout, Mapping) else {}
+    return {name: seconds for name, seconds in known.items() if name != "total"}
+
+
+def _clocks(table: Mapping[str, float]) -> dict[str, float]:
+    try:
+        return timeouts_of(table)
+    except ValueError as error:
+        raise ConfigError(f"timeout {error}") from None
+
+
+def _limits(table: Mapping[str, int] | None) -> dict[str, int]:
+    try:
+        return limits_of(table or {})
+    except ValueError as error:
+        raise ConfigError(f"limits {error}") from None
