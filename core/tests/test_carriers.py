@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import itertools
 import os
 import socket
 import ssl
@@ -10,7 +11,6 @@ import time
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -22,8 +22,7 @@ from multitap.engine.direct.aio import AsyncDirectCarrier
 from multitap.engine.direct.http1 import Response
 from multitap.engine.direct.sync import DirectCarrier
 from multitap.engine.httpx_carrier import AsyncHttpxCarrier, HttpxCarrier
-from multitap.engine.origin import Origin
-from multitap.policy.clocks import Clocks
+from multitap.policy.clocks import Clocks, Limits
 from multitap.testing import (
     CEILING,
     Connection,
@@ -32,16 +31,18 @@ from multitap.testing import (
     close,
     half_close,
     hold,
+    repeat,
     request,
     reset,
     send,
+    sleep,
     tell,
-    turn,
 )
 from multitap.work import Head, HttpCall
 
 SECRET = "sk-canary-1234567890"
 CLOCKS = Clocks(connect=CEILING, first_byte=CEILING, idle=CEILING)
+LIMITS = Limits()
 TINY = 0.05
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 5\r\n\r\nhello"
 CHUNKED = (
@@ -72,10 +73,11 @@ class Driver:
     def run(self, result):
         return self.loop.run_until_complete(result) if self.loop else result
 
-    def send(self, transfer, call=None, clocks=CLOCKS, body=b"{}") -> Head:
+    def send(self, transfer, call=None, clocks=CLOCKS, body=b"{}", limits=LIMITS) -> Head:
         call = call or HttpCall(method="POST", path="/api/chat")
         headers = {"authorization": f"Bearer {SECRET}"}
-        return self.run(transfer.send(Request(call=call, headers=headers, body=body), clocks))
+        sent = Request(call=call, headers=headers, body=body, limits=limits)
+        return self.run(transfer.send(sent, clocks))
 
     def read(self, transfer) -> bytes:
         return self.run(transfer.read())
@@ -86,9 +88,9 @@ class Driver:
             parts.append(part)
         return b"".join(parts)
 
-    def exchange(self, carrier, call=None, clocks=CLOCKS, body=b"{}") -> tuple[Head, bytes]:
+    def exchange(self, carrier, *args, **options) -> tuple[Head, bytes]:
         transfer = carrier.transfer()
-        head = self.send(transfer, call, clocks, body)
+        head = self.send(transfer, *args, **options)
         whole = self.read_all(transfer)
         self.run(transfer.done())
         return head, whole
@@ -169,7 +171,7 @@ def test_chunked_answer_cut_anywhere(direct, at):
 
 @pytest.mark.parametrize("size", range(1, len(CHUNKED)))
 def test_chunked_answer_in_pieces(size):
-    response = Response(Origin.parse("http://localhost"), "GET")
+    response = Response("http://localhost", "GET", Limits())
     body = b""
     for start in range(0, len(CHUNKED), size):
         assert not response.complete
@@ -402,6 +404,27 @@ def test_heads_have_limits(direct, answer):
     assert facts(error) == (errors.ProtocolError, "protocol_violation", "parse")
 
 
+@pytest.mark.parametrize("limits", [Limits(head_lines=1), Limits(head_bytes=30)])
+def test_a_request_says_how_long_a_head_may_be(driver, limits):
+    with Server([request, send(OK), client_closed]) as server:
+        error = failure(driver, driver.carrier(server.url), limits=limits)
+        assert server.connection(0).closed_by_client.wait(CEILING)
+    assert facts(error) == (errors.ProtocolError, "protocol_violation", "parse")
+
+
+@pytest.mark.parametrize(("ratio", "fits"), [(2, False), (2000, True)])
+def test_a_request_says_how_much_an_answer_may_swell(driver, ratio, fits):
+    body = bytes(4 * 1024 * 1024)
+    with Server([request, send(encoded("gzip", gzip.compress(body))), client_closed]) as server:
+        carrier, limits = driver.carrier(server.url), Limits(ratio=ratio)
+        if fits:
+            assert driver.exchange(carrier, limits=limits)[1] == body
+        else:
+            error = failure(driver, carrier, limits=limits)
+            assert facts(error) == (errors.ProtocolError, "limit_exceeded", "parse")
+            assert f"more than {ratio} times" in str(error)
+
+
 # ---- what may be sent ----------------------------------------------------------------------------
 
 
@@ -506,11 +529,16 @@ def test_drain_is_bounded(driver, rest):
         assert server.connection(0).closed_by_client.wait(CEILING)
 
 
-def test_connection_that_was_idle_too_long_is_left(direct):
-    with Server([request, send(OK), client_closed]) as server:
-        carrier = direct.carrier(server.url, idle_expiry=0.0)
-        assert [direct.exchange(carrier)[1] for _ in range(2)] == [b"hello"] * 2
-        assert len(server.connections) == 2
+@pytest.mark.parametrize(("passed", "connections"), [(3.9, 1), (4.0, 2)])
+def test_connection_that_was_idle_too_long_is_left(direct, passed, connections):
+    clock = [1e9]
+    script = [request, send(OK), request, send(OK), client_closed]
+    with Server(script, script) as server:
+        carrier = direct.carrier(server.url, now=lambda: clock[0])
+        direct.exchange(carrier)
+        clock[0] += passed
+        assert direct.exchange(carrier)[1] == b"hello"
+        assert (len(server.connections), carrier.pool.counts) == (connections, (1, 1))
 
 
 def test_connection_closed_while_idle_is_never_used(driver):
@@ -599,6 +627,36 @@ def test_no_first_byte(driver):
     assert facts(error) == (errors.Timeout, "first_byte_timeout", "wait")
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        [send(b"H"), client_closed],
+        [send(b"HTTP/1.1 200 OK\r\n"), repeat(send(b"a: b\r\n"), sleep(TINY / 5))],
+        [send(b"HTTP/1.1 103 Early Hints\r\n\r\n"), client_closed],
+    ],
+    ids=["silent", "drip", "informational"],
+)
+def test_a_head_that_does_not_end(direct, head):
+    with Server([request, *head]) as server:
+        error = failure(direct, direct.carrier(server.url), clocks=Clocks(head=2 * TINY))
+        assert server.connection(0).closed_by_client.wait(CEILING)
+    assert facts(error) == (errors.Timeout, "slow_peer", "wait")
+    assert f"for {2 * TINY:g} s" in str(error)
+
+
+def test_an_informational_answer_is_a_first_byte(direct):
+    go_on = threading.Event()
+    early = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+    with Server([request, send(early), hold(go_on), send(OK)]) as server:
+        transfer = direct.carrier(server.url).transfer()
+        clocks = Clocks(first_byte=10 * TINY, head=CEILING)
+        timer = threading.Timer(20 * TINY, go_on.set)  # only the clock of the head is long enough
+        timer.start()
+        assert direct.send(transfer, clocks=clocks).status == 200
+        timer.join()
+        transfer.abort()
+
+
 def test_silence_inside_an_answer(driver):
     with Server([request, send(OK[:-1]), client_closed]) as server:
         error = failure(driver, driver.carrier(server.url), clocks=Clocks(idle=TINY))
@@ -624,10 +682,31 @@ def test_deadline(driver, answer, phase):
     assert facts(error)[::2] == (errors.DeadlineExceeded, phase)
 
 
+def test_the_deadline_is_a_reading_of_the_clock_that_is_given(driver):
+    def now() -> float:
+        return time.monotonic() - 1e6
+
+    with Server([request, client_closed]) as server:
+        clocks = Clocks(deadline=now() + 2 * TINY, now=now)
+        error = failure(driver, driver.carrier(server.url), clocks=clocks)
+    assert facts(error)[::2] == (errors.DeadlineExceeded, "wait")
+
+
+def test_the_wall_clock_may_step(driver, monkeypatch):
+    steps = itertools.cycle([0.0, 3600.0, -3600.0, 86400.0])
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + next(steps))
+    with Server([request, send(OK), request, send(OK)]) as server:
+        carrier = driver.carrier(server.url)
+        clocks = Clocks(deadline=time.monotonic() + CEILING)
+        assert [driver.exchange(carrier, clocks=clocks)[1] for _ in range(2)] == [b"hello"] * 2
+        assert len(server.connections) == 1
+
+
 def test_server_that_never_takes_the_body(direct):
     stop = threading.Event()
     with Server([hold(stop)]) as server:
-        clocks = Clocks(idle=TINY)
+        clocks = Clocks(write=TINY)
         error = failure(direct, direct.carrier(server.url), clocks=clocks, body=bytes(30_000_000))
         stop.set()
     assert facts(error) == (errors.Timeout, "stall_timeout", "send")
@@ -674,14 +753,21 @@ def test_second_address_is_tried(driver):
         assert driver.exchange(driver.carrier(f"http://localhost:{server.port}"))[1] == b"hello"
 
 
-def test_unknown_name(direct, monkeypatch):
-    def no_such_name(*_: object, **__: object) -> None:
-        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+@pytest.mark.parametrize(
+    ("code", "kind", "said"),
+    [
+        (socket.EAI_NONAME, "name_unknown", "there is no such name"),
+        (socket.EAI_AGAIN, "connect_failed", "no name server answers"),
+    ],
+)
+def test_a_name_without_an_address(direct, monkeypatch, code, kind, said):
+    def without_address(*_: object, **__: object) -> None:
+        raise socket.gaierror(code, "no address")
 
-    monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
+    monkeypatch.setattr(socket, "getaddrinfo", without_address)
     error = failure(direct, direct.carrier("http://nowhere.invalid:1"))
-    assert facts(error) == (errors.ProviderDown, "connect_failed", "connect")
-    assert "there is no such name" in str(error)
+    assert facts(error) == (errors.ProviderDown, kind, "resolve")
+    assert said in str(error)
 
 
 @pytest.mark.parametrize("head", [b"content-length: 5\r\n", b""], ids=["length", "until the end"])
@@ -901,89 +987,3 @@ def test_abort_after_done_leaves_the_kept_connection_alone(driver):
         transfer.abort()
         assert driver.exchange(carrier)[1] == b"hello"
         assert len(server.connections) == 1
-
-
-class Cut:
-    """Await something, and cancel the task at its n-th suspension."""
-
-    def __init__(self, coroutine, at: int) -> None:
-        self.coroutine, self.at, self.seen = coroutine, at, 0
-
-    def __await__(self):
-        value = fault = None
-        while True:
-            try:
-                step = self.coroutine.throw(fault) if fault else self.coroutine.send(value)
-            except StopIteration as end:
-                return end.value
-            self.seen += 1
-            fault = None
-            if self.seen == self.at:
-                asyncio.current_task().cancel()
-            try:
-                value = yield step
-            except BaseException as error:
-                fault = error
-
-
-PARTS = [b"5\r\nhell%d\r\n" % number for number in range(3)] + [b"1\r\n!\r\n"]
-IN_TURNS = [
-    request,
-    send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"),
-    *(step for part in [*PARTS, b"0\r\n\r\n"] for step in (turn, send(part))),
-]
-
-
-async def read_in_turns(carrier, server: Server) -> bytes:
-    """An exchange that suspends wherever one can: the server sends only when we have asked."""
-    transfer = carrier.transfer()
-    call = HttpCall(method="POST", path="/")
-    await transfer.send(Request(call=call, headers={}, body=bytes(10_000_000)), CLOCKS)
-    body = b""
-    while not body.endswith(b"!"):
-        server.connections[-1].turn.release()
-        body += await transfer.read()
-    server.connections[-1].turn.release()
-    await transfer.done()
-    return body
-
-
-async def cancel_at(carrier, server: Server, point: int) -> bool:
-    """Cancel an exchange at this suspension; ``False``: it has no more so many."""
-    cut = Cut(read_in_turns(carrier, server), point)
-
-    async def call() -> bytes:
-        return await cut
-
-    with suppress(asyncio.CancelledError):
-        await asyncio.get_running_loop().create_task(call())
-        assert cut.seen < point, "the cancellation was swallowed"
-    await settle()
-    return cut.seen >= point
-
-
-@pytest.mark.parametrize("warm", [False, True])
-def test_cancel_at_every_suspension(warm):
-    async def main(server: Server) -> int:
-        for point in range(1, 100):
-            carrier = AsyncDirectCarrier(server.url, max_connections=1)
-            if warm:
-                await read_in_turns(carrier, server)
-            cut = await cancel_at(carrier, server, point)
-            before = len(server.connections)
-            if cut and before:
-                server.connections[-1].turn.release(len(IN_TURNS))
-                assert server.connections[-1].closed_by_client.wait(CEILING)
-            assert await read_in_turns(carrier, server) == b"hell0hell1hell2!"
-            # one that was cut may have been accepted only after it was counted
-            after = len(server.connections)
-            assert after > before if cut else after == before
-            carrier.close()
-            await settle()
-            if not cut:
-                return point - 1
-        raise AssertionError("it never ends")
-
-    with Server([*IN_TURNS, *IN_TURNS, *IN_TURNS, client_closed]) as server:
-        # how often it waits depends on how the pieces happen to arrive; there are four turns
-        assert asyncio.run(main(server)) >= 4

@@ -147,9 +147,17 @@ class PluginError(MultitapError):
 
 
 class LocalError(MultitapError):
-    """This machine could not: no space, no memory, no permission."""
+    """This machine could not: no space, no memory, no permission.
+
+    Attributes:
+        kind: A finer name in snake case, such as ``descriptors``, or ``None``.
+    """
 
     default_hint = "Free the resource that the message names and try again."
+
+    def __init__(self, message: str, *, hint: str | None = None, kind: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.kind = kind
 
 
 class BackendError(MultitapError):

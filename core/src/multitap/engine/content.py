@@ -12,14 +12,13 @@ if TYPE_CHECKING:
 
 __all__ = ("Inflater", "inflater_for")
 
-_MAX_RATIO = 200
 _FREE_BYTES = 1024 * 1024
 _GZIP, _ZLIB, _RAW = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
 _FORMATS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": _ZLIB}
 
 
-def inflater_for(headers: Mapping[str, str]) -> Inflater | None:
-    """What undoes an answer's encoding; ``None``: it has none.
+def inflater_for(headers: Mapping[str, str], ratio: int) -> Inflater | None:
+    """What undoes an answer's encoding, up to a ratio; ``None``: it has none.
 
     Raises:
         ProtocolError: It is neither gzip nor deflate, or more than one.
@@ -29,18 +28,19 @@ def inflater_for(headers: Mapping[str, str]) -> Inflater | None:
         return None
     if encoding not in _FORMATS:
         raise faults.violation("an unknown content encoding")
-    return Inflater(_FORMATS[encoding])
+    return Inflater(_FORMATS[encoding], ratio)
 
 
 class Inflater:
     """One layer of gzip or deflate.
 
-    After the first MiB the output may be at most 200 times the input, so that a small answer
+    After the first MiB the output may be at most ``ratio`` times the input, so that a small answer
     cannot fill the memory.
     """
 
-    def __init__(self, window_bits: int) -> None:
+    def __init__(self, window_bits: int, ratio: int) -> None:
         self._format = window_bits
+        self._ratio = ratio
         self._zlib = zlib.decompressobj(window_bits)
         self._taken = self._given = 0
 
@@ -57,14 +57,14 @@ class Inflater:
         """
         self._choose_format(data)
         self._taken += len(data)
-        allowance = max(_FREE_BYTES, _MAX_RATIO * self._taken) - self._given
+        allowance = max(_FREE_BYTES, self._ratio * self._taken) - self._given
         try:
             decoded = self._zlib.decompress(data, allowance + 1)
         except zlib.error as error:
             raise faults.violation("damaged compressed data") from error
         self._given += len(decoded)
         if len(decoded) > allowance:
-            raise faults.over_limit(f"it swells to more than {_MAX_RATIO} times its size")
+            raise faults.over_limit(f"it swells to more than {self._ratio} times its size")
         if self._zlib.unused_data:
             raise faults.violation("data after the end of the compressed data")
         return decoded

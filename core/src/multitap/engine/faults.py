@@ -5,7 +5,7 @@ No function here takes a header, a body or a query string, so that none can end 
 
 from __future__ import annotations
 
-import time
+import errno
 from typing import TYPE_CHECKING
 
 from multitap.errors import (
@@ -24,17 +24,22 @@ from multitap.errors import (
 if TYPE_CHECKING:
     import ssl
 
+    from multitap.policy.clocks import Clocks
+
 __all__ = (
     "aborted",
     "closed",
     "connect_failed",
     "connection_lost",
     "expired",
+    "is_out_of_descriptors",
+    "name_unknown",
+    "not_on_this_loop",
+    "out_of_descriptors",
     "over_limit",
     "pool_full",
     "proxy_refused",
     "proxy_unreachable",
-    "seconds_left",
     "tls_failed",
     "tls_reason",
     "truncated",
@@ -44,26 +49,41 @@ __all__ = (
 _WAITED_FOR = {
     "connect_timeout": "No connection",
     "first_byte_timeout": "No answer",
+    "slow_peer": "No whole head of an answer",
     "stall_timeout": "Nothing moved",
 }
 
 
-def seconds_left(limit: float, deadline: float | None) -> float:
-    """The shorter of a clock and what is left until the deadline; zero or less: it has passed."""
-    return limit if deadline is None else min(limit, deadline - time.monotonic())
-
-
-def expired(kind: str, phase: str, limit: float, deadline: float | None) -> Timeout:
+def expired(kind: str, phase: str, limit: float, clocks: Clocks) -> Timeout:
     """The error of a wait that ran out: the deadline's, if that has passed, else the clock's."""
-    if deadline is not None and time.monotonic() >= deadline - 0.001:
+    if clocks.deadline is not None and clocks.now() >= clocks.deadline - 0.001:
         return DeadlineExceeded("The time for the whole call is over", phase=phase)
     return Timeout(f"{_WAITED_FOR[kind]} for {limit:g} s", kind=kind, phase=phase)
 
 
-def connect_failed(where: str, reason: str) -> ProviderDown:
-    """No connection: refused, unreachable, or the name is unknown."""
+def connect_failed(where: str, reason: str, phase: str = "connect") -> ProviderDown:
+    """No connection: refused or unreachable; or nobody knows the name's address now."""
+    return ProviderDown(f"Cannot connect to {where}: {reason}", kind="connect_failed", phase=phase)
+
+
+def name_unknown(where: str) -> ProviderDown:
+    """The host's name does not exist."""
     return ProviderDown(
-        f"Cannot connect to {where}: {reason}", kind="connect_failed", phase="connect"
+        f"Cannot connect to {where}: there is no such name", kind="name_unknown", phase="resolve"
+    )
+
+
+def is_out_of_descriptors(error: OSError) -> bool:
+    """Does the error say that this process, or this machine, has too many files open?"""
+    return error.errno in (errno.EMFILE, errno.ENFILE)
+
+
+def out_of_descriptors() -> LocalError:
+    """No socket can be opened, whatever the backend does."""
+    return LocalError(
+        "This machine has no file descriptor left for a connection",
+        hint="Close files and connections, or raise the limit (`ulimit -n`).",
+        kind="descriptors",
     )
 
 
@@ -139,3 +159,11 @@ def pool_full(where: str) -> Overloaded:
 def closed() -> LocalError:
     """The carrier was closed, with the runtime that it belonged to."""
     return LocalError("This carrier is closed", hint="Make a new Runtime.")
+
+
+def not_on_this_loop() -> LocalError:
+    """The connections are those of another event loop, perhaps of one that is closed."""
+    return LocalError(
+        "The connections belong to another event loop",
+        hint="Use each carrier, and each HTTP client, on one event loop only.",
+    )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Generator,
         Iterable,
         Iterator,
+        Mapping,
     )
 
     from multitap.engine.blocks import Pieces
@@ -53,17 +54,17 @@ class Attempt:
         self.request = request
         self.where = f"{origin} through the proxy {proxy}" if proxy else str(origin)
         self.proxy = proxy
-        self.url = str(origin) + origin.target(call.path)
-        self.deadline = clocks.deadline
+        self.url = origin.url + origin.target(call.path)
+        self.clocks = clocks
         self.connect = clocks.connect
         self.first_byte = clocks.first_byte if call.first_byte is None else call.first_byte
         self.idle = clocks.idle if call.idle is None else call.idle
         self._inflater: Inflater | None = None
         self.timeouts = {
-            "connect": self.left(self.connect),
-            "pool": self.left(self.connect),
+            "connect": self.left(clocks.connect),
+            "pool": self.left(clocks.connect),
             "read": self.left(self.first_byte),
-            "write": self.left(self.idle),
+            "write": self.left(clocks.write),
         }
         self.phase = "wait"
         self.headers = {"accept-encoding": "identity", **request.headers}
@@ -79,11 +80,11 @@ class Attempt:
 
     def left(self, limit: float) -> float:
         """Seconds for the next step; never zero, which would not mean "at once"."""
-        return max(faults.seconds_left(limit, self.deadline), 0.001)
+        return max(self.clocks.left(limit), 0.001)
 
     def left_in_all(self, idle: float | None = None) -> float | None:
         """Seconds until the deadline, or of silence, if either has an end."""
-        if self.deadline is None:
+        if self.clocks.deadline is None:
             return idle
         return self.left(float("inf") if idle is None else idle)
 
@@ -94,8 +95,16 @@ class Attempt:
         self.phase = "stream"
         self.timeouts["read"] = self.left(self.idle)
         lower = {name.lower(): value for name, value in headers}
-        self._inflater = inflater_for(lower)
+        self._check_size(lower)
+        self._inflater = inflater_for(lower, self.request.limits.ratio)
         return Head(status, lower)
+
+    def _check_size(self, headers: Mapping[str, str]) -> None:
+        """Of what httpx has taken: repeated headers are one by now, and no trailer is told."""
+        limits = self.request.limits
+        size = sum(len(name) + len(value) + len(": \r\n") for name, value in headers.items())
+        if len(headers) > limits.head_lines or size > limits.head_bytes:
+            raise faults.violation("its headers are too many or too long")
 
     def decode(self, data: bytes) -> bytes:
         """Undo the answer's encoding."""
@@ -109,12 +118,12 @@ class Attempt:
 
     def check_deadline(self) -> None:
         """Refuse to go on once the deadline has passed."""
-        if faults.seconds_left(1.0, self.deadline) <= 0:
+        if self.clocks.left(1.0) <= 0:
             raise self.out_of_time()
 
     def out_of_time(self, idle: float | None = None) -> Timeout:
         """The error of the whole call's clock, or of too long a silence."""
-        return faults.expired("stall_timeout", self.phase, idle or 0.0, self.deadline)
+        return faults.expired("stall_timeout", self.phase, idle or 0.0, self.clocks)
 
 
 @contextmanager

@@ -26,10 +26,10 @@ from multitap.engine.httpx_attempt import Attempt, bell
 from multitap.engine.httpx_faults import FOREIGN, raise_named
 from multitap.engine.httpx_socks import SocksOpening
 from multitap.engine.origin import Origin, secure_context
-from multitap.errors import BackendError
+from multitap.errors import BackendError, ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 
     from multitap.engine.carrier import Request
     from multitap.policy.clocks import Clocks
@@ -50,13 +50,19 @@ class HttpxCarrier:
     """The connections of an ``httpx.Client``: one of the caller's, which stays open, or its own."""
 
     def __init__(
-        self, endpoint: str, client: httpx.Client | None = None, proxy: str | None = None
+        self,
+        endpoint: str,
+        client: httpx.Client | None = None,
+        proxy: str | None = None,
+        ca_file: str | None = None,
     ) -> None:
-        self.origin = Origin.parse(endpoint)
+        self.origin = _origin(endpoint, client)
         self.proxy = proxy and without_credentials(proxy)
         self._own = client is None
         self._closed = False
-        self.client = client or httpx.Client(**_options(proxy))
+        self.client = client or httpx.Client(
+            **_options(self.origin, proxy, ca_file, httpx.HTTPTransport)
+        )
 
     def transfer(self) -> HttpxTransfer:
         """A new transfer; no I/O yet."""
@@ -75,15 +81,21 @@ class AsyncHttpxCarrier:
     """The connections of an ``httpx.AsyncClient``: one of the caller's, or its own."""
 
     def __init__(
-        self, endpoint: str, client: httpx.AsyncClient | None = None, proxy: str | None = None
+        self,
+        endpoint: str,
+        client: httpx.AsyncClient | None = None,
+        proxy: str | None = None,
+        ca_file: str | None = None,
     ) -> None:
-        self.origin = Origin.parse(endpoint)
+        self.origin = _origin(endpoint, client)
         self.proxy = proxy and without_credentials(proxy)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._own = client is None
         self._closed = False
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.client = client or httpx.AsyncClient(**_options(proxy))
+        self.client = client or httpx.AsyncClient(
+            **_options(self.origin, proxy, ca_file, httpx.AsyncHTTPTransport)
+        )
 
     def transfer(self) -> AsyncHttpxTransfer:
         """A new transfer; no I/O yet."""
@@ -98,6 +110,12 @@ class AsyncHttpxCarrier:
             with suppress(RuntimeError):  # the loop is closed
                 self.loop.call_soon_threadsafe(lambda: self.start(self.client.aclose()))
 
+    def belong_to(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Its connections are those of one loop."""
+        if self.loop not in (None, loop):
+            raise faults.not_on_this_loop()
+        self.loop = loop
+
     def start(self, step: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run a step in a task of its own, which lives until it ends."""
         task = asyncio.get_running_loop().create_task(step)
@@ -110,9 +128,24 @@ class AsyncHttpxCarrier:
 # ---- what both transfers share -------------------------------------------------------------------
 
 
-def _options(proxy: str | None) -> dict[str, Any]:
+def _origin(endpoint: str, client: object | None) -> Origin:
+    origin = Origin.parse(endpoint)
+    if origin.socket is not None and client is not None:
+        raise ConfigError(
+            "The endpoint is a Unix socket, to which the client that was passed has no way",
+            hint="Give the client a transport with uds=, and http://localhost as the endpoint; "
+            "or pass no client.",
+        )
+    return origin
+
+
+def _options(
+    origin: Origin, proxy: str | None, ca_file: str | None, transport: Callable[..., Any]
+) -> dict[str, Any]:
     """Of a client of its own."""
-    tls = secure_context()
+    if origin.socket is not None:
+        return {"trust_env": False, "transport": transport(uds=origin.socket, limits=_LIMITS)}
+    tls = secure_context(ca_file)
     through = None if proxy is None else httpx.Proxy(proxy, ssl_context=_tls_to(proxy, tls))
     return {"limits": _LIMITS, "trust_env": False, "verify": tls, "proxy": through}
 
@@ -310,7 +343,7 @@ class AsyncHttpxTransfer:
         """Connect if need be, send, and wait for status and headers."""
         if self._aborted:
             raise faults.aborted("connect")
-        self._carrier.loop = asyncio.get_running_loop()
+        self._carrier.belong_to(asyncio.get_running_loop())
         attempt = self._attempt = Attempt(
             self._carrier.origin, request, clocks, self._carrier.proxy
         )

@@ -24,6 +24,8 @@ def raise_named(error: BaseException, attempt: Attempt) -> NoReturn:
     """Every exception of httpx as one of ours, and of what speaks SOCKS; others as they are."""
     if isinstance(error, FOREIGN):
         raise _fault(error, attempt) from error
+    if isinstance(error, RuntimeError) and "loop is closed" in str(error):
+        raise faults.not_on_this_loop() from error
     ours = isinstance(error, MultitapError) or not isinstance(error, Exception)
     if attempt.phase == "connect" and not ours:
         raise faults.proxy_refused(attempt.proxy, None) from error
@@ -51,12 +53,12 @@ def _timed_out(error: httpx.TimeoutException, attempt: Attempt) -> Exception:
     if isinstance(error, httpx.PoolTimeout):
         return faults.pool_full(attempt.where)
     if isinstance(error, httpx.ConnectTimeout) or attempt.phase == "connect":
-        return faults.expired("connect_timeout", "connect", attempt.connect, attempt.deadline)
+        return faults.expired("connect_timeout", "connect", attempt.connect, attempt.clocks)
     if isinstance(error, httpx.WriteTimeout):
-        return faults.expired("stall_timeout", "send", attempt.idle, attempt.deadline)
+        return faults.expired("stall_timeout", "send", attempt.clocks.write, attempt.clocks)
     if attempt.phase == "wait":
-        return faults.expired("first_byte_timeout", "wait", attempt.first_byte, attempt.deadline)
-    return faults.expired("stall_timeout", "stream", attempt.idle, attempt.deadline)
+        return faults.expired("first_byte_timeout", "wait", attempt.first_byte, attempt.clocks)
+    return faults.expired("stall_timeout", "stream", attempt.idle, attempt.clocks)
 
 
 def _not_connected(error: httpx.ConnectError, attempt: Attempt) -> Exception:
@@ -64,6 +66,8 @@ def _not_connected(error: httpx.ConnectError, attempt: Attempt) -> Exception:
     while cause is not None:
         if isinstance(cause, ssl.SSLError):
             return faults.tls_failed(attempt.where, faults.tls_reason(cause))
+        if isinstance(cause, OSError) and faults.is_out_of_descriptors(cause):
+            return faults.out_of_descriptors()
         cause = cause.__cause__ or cause.__context__
     if attempt.proxy is not None:
         return faults.proxy_unreachable(attempt.proxy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import attrs
 
@@ -13,7 +13,7 @@ from multitap.errors import ConfigError
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from multitap.engine.carrier import Request
 
@@ -32,34 +32,45 @@ _HAS_BODY = frozenset({"PATCH", "POST", "PUT"})
 
 @attrs.frozen
 class Origin:
-    """Where a backend is: its scheme, host and port, and the prefix of all its paths."""
+    """Where a backend is: its scheme, host and port, and the prefix of all its paths.
+
+    Of a server at a Unix socket ``socket`` is the path; its host is called ``localhost``.
+    """
 
     scheme: str
     host: str
     port: int
     prefix: str = ""
+    socket: str | None = None
 
     @classmethod
     def parse(cls, endpoint: str) -> Origin:
-        """Read an endpoint such as ``http://localhost:8000/api``.
+        """Read an endpoint such as ``http://localhost:8000/api`` or ``unix:///run/llm.sock:/api``.
 
         Raises:
-            ConfigError: It is no ``http`` or ``https`` address, or holds more than one.
+            ConfigError: It is no such address, or holds more than one.
         """
+        if endpoint.startswith("unix:"):
+            return cls._at_a_socket(endpoint)
         try:
             url = urlsplit(endpoint)
             host, port = url.hostname or "", url.port
-        except ValueError:
+            host = host if host.isascii() else host.encode("idna").decode()
+        except ValueError:  # a UnicodeError is one
             raise ConfigError("The endpoint is not an address") from None
         if url.scheme not in ("http", "https") or not host:
             raise ConfigError("The endpoint must look like http://host:port")
         if "@" in url.netloc or url.query or url.fragment:
             raise ConfigError("The endpoint must have neither a user, nor a query, nor a fragment")
-        prefix = url.path.rstrip("/")
-        if prefix and not _PATH.fullmatch(prefix):
-            raise ConfigError("The endpoint's path holds a character that no URL may hold")
-        host = host if host.isascii() else host.encode("idna").decode()
-        return cls(url.scheme, host, port or (443 if url.scheme == "https" else 80), prefix)
+        port = port or (443 if url.scheme == "https" else 80)
+        return cls(url.scheme, host, port, _prefix(url.path))
+
+    @classmethod
+    def _at_a_socket(cls, endpoint: str) -> Origin:
+        path, _, prefix = endpoint.removeprefix("unix://").partition(":")
+        if not endpoint.startswith("unix:///") or not path.strip("/"):
+            raise ConfigError("The endpoint must look like unix:///run/llm.sock")
+        return cls("http", "localhost", 80, _prefix(prefix), unquote(path))
 
     @property
     def secure(self) -> bool:
@@ -80,8 +91,13 @@ class Origin:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
-    def __str__(self) -> str:
+    @property
+    def url(self) -> str:
+        """The URL that its paths follow; ``str`` is what it is called in a message."""
         return f"{self.scheme}://{self.authority}"
+
+    def __str__(self) -> str:
+        return f"unix://{self.socket}" if self.socket else self.url
 
     def target(self, path: str) -> str:
         """The path of one request, below the endpoint's own.
@@ -95,20 +111,44 @@ class Origin:
         return self.prefix + path
 
 
-def secure_context() -> ssl.SSLContext:
-    """TLS as the system's certificate authorities have it, for HTTP/1.1."""
+def _prefix(path: str) -> str:
+    prefix = path.rstrip("/")
+    if prefix and not _PATH.fullmatch(prefix):
+        raise ConfigError("The endpoint's path holds a character that no URL may hold")
+    return prefix
+
+
+def secure_context(ca_file: str | None = None) -> ssl.SSLContext:
+    """TLS for HTTP/1.1, as the system's certificate authorities have it, and those of a file.
+
+    Raises:
+        ConfigError: The file cannot be read, or holds no certificate.
+    """
     import ssl
 
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(ca_file)
+        except ssl.SSLError:
+            raise ConfigError(f"ca_file holds no certificate in PEM: {ca_file}") from None
+        except OSError as error:
+            raise ConfigError(f"ca_file cannot be read: {ca_file}: {error.strerror}") from None
     return context
 
 
 # ---- what to send --------------------------------------------------------------------------------
 
 
-def wire(origin: Origin, request: Request) -> bytes:
+def wire(origin: Origin, request: Request, before: str = "", more: Sequence[str] = ()) -> bytes:
     """Request line, headers and body; a body in files follows by itself.
+
+    Args:
+        origin: Where it goes.
+        request: What is asked.
+        before: What a proxy wants before the path.
+        more: Headers for the proxy.
 
     Raises:
         ConfigError: A header could not be sent safely; its value is not shown.
@@ -116,7 +156,8 @@ def wire(origin: Origin, request: Request) -> bytes:
     method = request.call.method
     if not _TOKEN.fullmatch(method):
         raise ConfigError("A call's method must be a word such as GET")
-    lines = [f"{method} {origin.target(request.call.path)} HTTP/1.1", f"host: {origin.authority}"]
+    target = before + origin.target(request.call.path)
+    lines = [f"{method} {target} HTTP/1.1", f"host: {origin.authority}", *more]
     names = {name.lower() for name in request.headers}
     if "accept-encoding" not in names:
         lines.append("accept-encoding: identity")

@@ -9,11 +9,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from multitap.engine import faults
-from multitap.engine.direct.dial import dial
+from multitap.engine.direct.dial import Dial
 from multitap.engine.direct.http1 import DRAIN_BYTES, DRAIN_SECONDS, Response
 from multitap.engine.direct.pool import IDLE_SECONDS, MAX_CONNECTIONS, Pool
 from multitap.engine.direct.streams import StreamConnection
-from multitap.engine.origin import Origin, may_resend, secure_context, wire
+from multitap.engine.direct.way import Trust, Way
+from multitap.engine.origin import may_resend
 from multitap.errors import BackendError, ProviderDown
 
 if TYPE_CHECKING:
@@ -33,9 +34,12 @@ class AsyncDirectCarrier:
 
     Args:
         endpoint: The base URL, with or without a path.
+        proxy: The URL of an HTTP proxy, with its credentials.
+        ca_file: Certificate authorities in PEM that are trusted beside the system's.
         max_connections: How many connections may be open, idle ones included.
         idle_expiry: Seconds that a connection waits for its next request.
-        ssl_context: For a server with a certificate of its own; else the system's authorities.
+        ssl_context: In the place of the system's authorities and ``ca_file``.
+        now: What tells for how long a connection has waited.
 
     Raises:
         ConfigError: The endpoint is not an address.
@@ -45,13 +49,16 @@ class AsyncDirectCarrier:
         self,
         endpoint: str,
         *,
+        proxy: str | None = None,
+        ca_file: str | None = None,
         max_connections: int = MAX_CONNECTIONS,
         idle_expiry: float = IDLE_SECONDS,
         ssl_context: ssl.SSLContext | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.origin = Origin.parse(endpoint)
-        self.pool: Pool[StreamConnection] = Pool(str(self.origin), max_connections, idle_expiry)
-        self._context = ssl_context
+        self.way = Way.to(endpoint, proxy)
+        self.trust = Trust(ssl_context, ca_file)
+        self.pool: Pool[StreamConnection] = Pool(str(self.way), max_connections, idle_expiry, now)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def transfer(self) -> AsyncDirectTransfer:
@@ -70,14 +77,8 @@ class AsyncDirectCarrier:
         if self._loop is None:
             self._loop = running
         if self._loop is not running:
-            raise RuntimeError("This carrier belongs to another event loop.")
+            raise faults.not_on_this_loop()
         return running
-
-    def secure(self) -> ssl.SSLContext | None:
-        """What TLS needs; ``None``: the endpoint is reached without."""
-        if self.origin.secure and self._context is None:
-            self._context = secure_context()
-        return self._context if self.origin.secure else None
 
 
 class AsyncDirectTransfer:
@@ -88,7 +89,7 @@ class AsyncDirectTransfer:
 
     def __init__(self, carrier: AsyncDirectCarrier) -> None:
         self._carrier = carrier
-        self._origin = carrier.origin
+        self._way = carrier.way
         self._pool = carrier.pool
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -96,7 +97,7 @@ class AsyncDirectTransfer:
         self._connection: StreamConnection | None = None
         self._response: Response | None = None
         self._idle = 0.0
-        self._deadline: float | None = None
+        self._clocks: Clocks
 
     async def send(self, request: Request, clocks: Clocks, /) -> Head:
         """Connect if need be, send, and wait for status and headers."""
@@ -145,33 +146,32 @@ class AsyncDirectTransfer:
     # ---- sending ---------------------------------------------------------------------------------
 
     async def _exchange(self, request: Request, clocks: Clocks) -> Head:
-        self._deadline = clocks.deadline
+        self._clocks = clocks
         self._idle = clocks.idle if request.call.idle is None else request.call.idle
-        data = wire(self._origin, request)
+        data = self._way.wire(request)
         kept = self._pool.take()
         if kept is not None:
             kept.own()
             self._hold(kept)
             try:
-                return await self._converse(kept, data, request, clocks)
+                return await self._converse(kept, data, request)
             except ProviderDown:
                 if self._aborted or not may_resend(request, sent=self._sent):
                     raise
                 self._drop()
-        return await self._converse(await self._open(clocks), data, request, clocks)
+        return await self._converse(await self._open(request), data, request)
 
-    async def _open(self, clocks: Clocks) -> StreamConnection:
+    async def _open(self, request: Request) -> StreamConnection:
         assert self._loop is not None
+        context = self._carrier.trust.on(self._way)
         connection = StreamConnection(self._loop, self._pool.forget)
         self._pool.add(connection)
         self._hold(connection)
-        seconds = faults.seconds_left(clocks.connect, clocks.deadline)
+        dial = Dial(connection, self._way, self._clocks)
         try:
-            await dial(connection, self._origin, self._carrier.secure(), seconds)
-        except TimeoutError as error:
-            raise faults.expired(
-                "connect_timeout", "connect", clocks.connect, clocks.deadline
-            ) from error
+            await dial.run(context, request.limits)
+        except OSError as error:
+            raise self._way.not_opened(error, self._clocks) from error
         return connection
 
     def _hold(self, connection: StreamConnection) -> None:
@@ -179,29 +179,38 @@ class AsyncDirectTransfer:
         if self._aborted:
             raise faults.aborted("connect")
 
-    async def _converse(
-        self, connection: StreamConnection, data: bytes, request: Request, clocks: Clocks
-    ) -> Head:
-        response = self._response = Response(self._origin, request.call.method)
+    async def _converse(self, connection: StreamConnection, data: bytes, request: Request) -> Head:
+        response = Response(str(self._way), request.call.method, request.limits)
+        self._response = response
         self._sent = False
         self._sent = await self._write(data, connection)
         if self._sent and not isinstance(request.body, bytes):
             self._sent = await self._write_files(request.body, connection)
             self._cut = not self._sent
         limit = request.call.first_byte
-        limit = clocks.first_byte if limit is None else limit
-        until = time.monotonic() + limit
+        limit = self._clocks.first_byte if limit is None else limit
+        until = self._clocks.now() + limit
+        while not response.started:
+            await self._receive(until - self._clocks.now(), limit, "first_byte_timeout", "wait")
+        return await self._head(response)
+
+    async def _head(self, response: Response) -> Head:
+        """The rest of it, informational answers included."""
+        clocks = self._clocks
+        until = clocks.now() + clocks.head
         while response.head is None:
-            await self._receive(until - time.monotonic(), limit, "first_byte_timeout", "wait")
+            await self._receive(until - clocks.now(), clocks.head, "slow_peer", "wait")
+        self._way.check(response.head)
         return response.head
 
     async def _write(self, data: bytes, connection: StreamConnection) -> bool:
+        clocks = self._clocks
         connection.write(data)
         while connection.writing and not connection.readable:
             before = connection.unsent()
-            woken = await connection.wait(faults.seconds_left(self._idle, self._deadline))
+            woken = await connection.wait(clocks.left(clocks.write))
             if not woken and connection.unsent() >= before:
-                raise faults.expired("stall_timeout", "send", self._idle, self._deadline)
+                raise faults.expired("stall_timeout", "send", clocks.write, clocks)
         return not connection.writing
 
     async def _write_files(self, body: Pieces, connection: StreamConnection) -> bool:
@@ -220,8 +229,8 @@ class AsyncDirectTransfer:
         if connection is None or response is None or self._aborted:
             raise faults.aborted(phase)
         while not connection.readable:
-            if not await connection.wait(faults.seconds_left(wait, self._deadline)):
-                raise faults.expired(kind, phase, limit, self._deadline)
+            if not await connection.wait(self._clocks.left(wait)):
+                raise faults.expired(kind, phase, limit, self._clocks)
         if self._aborted:
             raise faults.aborted(phase)
         data = connection.take()
@@ -234,11 +243,11 @@ class AsyncDirectTransfer:
         response, left = self._response, DRAIN_BYTES
         if response is None:
             return
-        until = time.monotonic() + DRAIN_SECONDS
+        until = self._clocks.now() + DRAIN_SECONDS
         try:
             while not response.complete and left > 0:
                 left -= len(response.take())
-                wait = until - time.monotonic()
+                wait = until - self._clocks.now()
                 await self._receive(wait, DRAIN_SECONDS, "stall_timeout", "stream")
         except BackendError:
             self._drop()  # the answer is whole; only the connection is lost

@@ -1,136 +1,170 @@
-"""Open a connection on an event loop."""
+"""Open a connection on an event loop: name, addresses in turn, a proxy's tunnel, TLS."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import time
+import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from multitap.engine import faults
 from multitap.engine.direct import dns
+from multitap.engine.direct.tries import Tries, socket_address
+from multitap.engine.direct.tunnel import Tunnel
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Coroutine, Sequence
     from concurrent.futures import Future
 
     from multitap.engine.direct.streams import StreamConnection
+    from multitap.engine.direct.way import Way
     from multitap.engine.origin import Origin
+    from multitap.policy.clocks import Clocks, Limits
 
-__all__ = ("dial",)
+__all__ = ("Dial",)
+
+T = TypeVar("T")
 
 
-async def dial(
-    connection: StreamConnection, origin: Origin, context: ssl.SSLContext | None, seconds: float
-) -> None:
-    """Connect, and shake hands if there is a context; closing the connection ends it at once.
+class Dial:
+    """The opening of one connection; closing the connection ends it at once."""
 
-    Raises:
-        TimeoutError: The time is over.
-        ProviderDown: No address of the name took the connection, or it was closed meanwhile.
-    """
-    until = time.monotonic() + seconds
-    addresses = await _addresses(connection, origin, until)
-    reasons, last = [], None
-    for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
-        share = (until - time.monotonic()) / left
-        try:
-            await _dial_one(connection, address, origin, context, share)
+    def __init__(self, connection: StreamConnection, way: Way, clocks: Clocks) -> None:
+        self._connection = connection
+        self._way = way
+        self._tries = Tries(way, clocks)
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self, context: ssl.SSLContext | None, limits: Limits) -> None:
+        """Connect, and whatever else comes before the first request.
+
+        Raises:
+            TimeoutError: The time for all of it is over.
+            BackendError: Nobody took the connection, TLS failed, the proxy will not, or the
+                connection was closed meanwhile.
+            OSError: This machine could not.
+        """
+        way = self._way
+        await self._connect()
+        if context is None:
             return
-        except OSError as error:
-            last = error
-            reason = os.strerror(error.errno) if error.errno else "no answer"
-            reasons.append(f"{address}: {reason}")
-    if time.monotonic() >= until:
-        raise TimeoutError
-    raise faults.connect_failed(str(origin), ", ".join(reasons)) from last
+        if way.first.secure:
+            await self._shake_hands(context, way.first)
+        if way.tunnel:
+            await self._pass_through(Tunnel(way, limits))
+            await self._shake_hands(context, way.origin)
 
+    # ---- the connection itself -------------------------------------------------------------------
 
-async def _addresses(
-    connection: StreamConnection, origin: Origin, until: float
-) -> list[dns.Address]:
-    known = dns.known_addresses(origin.host, origin.port)
-    if known is not None:
-        return known
-    answer = dns.look_up(origin.host, origin.port)
-    _wake_when_done(answer, connection)
-    try:
-        await _wait_for(answer, connection, until)
-        return answer.result(0)
-    except (socket.gaierror, UnicodeError) as error:
-        raise faults.connect_failed(str(origin), "there is no such name") from error
-    finally:
-        answer.cancel()
+    async def _connect(self) -> None:
+        addresses = await self._addresses()
+        for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+            try:
+                await self._step(self._connecting(address), self._tries.share(left))
+            except OSError as error:
+                self._tries.failed(address, error)
+            else:
+                return
+        raise self._tries.error()
 
+    async def _addresses(self) -> Sequence[dns.Address]:
+        first = self._way.first
+        if first.socket is not None:
+            return socket_address(first.socket)
+        try:
+            known = dns.known_addresses(first.host, first.port)
+            return known if known is not None else await self._looked_up(first)
+        except (socket.gaierror, UnicodeError) as error:
+            raise self._tries.nameless(error) from error
 
-def _wake_when_done(answer: Future[list[dns.Address]], connection: StreamConnection) -> None:
-    loop = asyncio.get_running_loop()
+    async def _looked_up(self, place: Origin) -> Sequence[dns.Address]:
+        answer = dns.look_up(place.host, place.port)
+        answer.add_done_callback(self._wake_from_afar)
+        try:
+            await self._wait_for(answer, self._tries.left)
+            return answer.result(0)
+        finally:
+            answer.cancel()
 
-    def wake(_: object) -> None:
+    def _wake_from_afar(self, _: object) -> None:
         with suppress(RuntimeError):  # the loop is closed, and nobody waits
-            loop.call_soon_threadsafe(connection.wake)
+            self._loop.call_soon_threadsafe(self._connection.wake)
 
-    answer.add_done_callback(wake)
+    async def _connecting(self, address: dns.Address) -> None:
+        place = address.sockaddr
+        if isinstance(place, str):
+            await self._loop.create_unix_connection(lambda: self._connection, place)
+            return
+        host, port = place[:2]
+        family = address.family
+        await self._loop.create_connection(lambda: self._connection, host, port, family=family)
 
+    # ---- what is said on it ----------------------------------------------------------------------
 
-async def _dial_one(
-    connection: StreamConnection,
-    address: dns.Address,
-    origin: Origin,
-    context: ssl.SSLContext | None,
-    seconds: float,
-) -> None:
-    host, port = address.sockaddr[:2]
-    name = origin.host if context is not None else None
-    loop = asyncio.get_running_loop()
-    opening = loop.create_task(
-        loop.create_connection(
-            lambda: connection, host, port, family=address.family, ssl=context, server_hostname=name
+    async def _pass_through(self, tunnel: Tunnel) -> None:
+        connection = self._connection
+        connection.write(tunnel.request)
+        opened = False
+        while not opened:
+            while not connection.readable:
+                if not await connection.wait(self._tries.left):
+                    raise TimeoutError
+            self._refuse_closed()
+            opened = tunnel.feed(connection.take())
+
+    async def _shake_hands(self, context: ssl.SSLContext, place: Origin) -> None:
+        import ssl
+
+        try:
+            secured = await self._step(self._securing(context, place.host), self._tries.left)
+        except (ssl.SSLEOFError, ConnectionResetError, ConnectionAbortedError) as error:
+            raise faults.connection_lost(str(place), "tls") from error
+        except ssl.SSLError as error:
+            raise faults.tls_failed(str(place), faults.tls_reason(error)) from error
+        if secured is None or self._connection.ended:
+            raise faults.connection_lost(str(place), "tls")
+        self._connection.connection_made(secured)
+
+    async def _securing(self, context: ssl.SSLContext, host: str) -> asyncio.Transport | None:
+        transport: Any = self._connection.transport
+        if self._connection.ended:
+            return None
+        if sys.version_info < (3, 11):  # TLS within TLS works there, and is not offered
+            transport._start_tls_compatible = True
+        return await self._loop.start_tls(
+            transport, self._connection, context, server_hostname=host
         )
-    )
-    opening.add_done_callback(lambda _: connection.wake())
-    try:
-        await _wait_for(opening, connection, time.monotonic() + seconds)
-        opening.result()
-    except Exception as error:
-        named = _named(error, origin, secure=context is not None)
-        if named is None:
-            raise
-        raise named from error
-    finally:
-        opening.cancel()
-        opening.add_done_callback(_look_away)
 
+    # ---- waiting ---------------------------------------------------------------------------------
 
-async def _wait_for(
-    answer: asyncio.Task[object] | Future[list[dns.Address]],
-    connection: StreamConnection,
-    until: float,
-) -> None:
-    while not answer.done():
-        if not await connection.wait(until - time.monotonic()):
-            raise TimeoutError
-        if connection.closed:
+    async def _step(self, step: Coroutine[Any, Any, T], seconds: float) -> T:
+        """Carry out a step; if it is given up, whatever it holds is closed."""
+        task = self._loop.create_task(step)
+        task.add_done_callback(lambda _: self._connection.wake())
+        try:
+            await self._wait_for(task, seconds)
+            return task.result()
+        finally:
+            task.cancel()
+            task.add_done_callback(_look_away)
+
+    async def _wait_for(
+        self, answer: asyncio.Task[Any] | Future[list[dns.Address]], seconds: float
+    ) -> None:
+        until = self._loop.time() + seconds
+        while not answer.done():
+            if not await self._connection.wait(until - self._loop.time()):
+                raise TimeoutError
+            self._refuse_closed()
+
+    def _refuse_closed(self) -> None:
+        if self._connection.closed:
             raise faults.aborted("connect")
 
 
-def _look_away(opening: asyncio.Task[object]) -> None:
+def _look_away(opening: asyncio.Task[Any]) -> None:
     # A task whose error nobody reads is reported when it is collected.
     if not opening.cancelled():
         opening.exception()
-
-
-def _named(error: Exception, origin: Origin, *, secure: bool) -> Exception | None:
-    import ssl
-
-    if isinstance(error, TimeoutError):
-        return None
-    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
-        return faults.tls_failed(str(origin), faults.tls_reason(error))
-    if secure and isinstance(
-        error, (ssl.SSLEOFError, ConnectionResetError, ConnectionAbortedError)
-    ):
-        return faults.connection_lost(str(origin), "tls")
-    return None

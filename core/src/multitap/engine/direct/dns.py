@@ -15,12 +15,14 @@ _MAX_THREADS = 4
 
 
 class Address(NamedTuple):
-    """Where to connect: a family and what ``socket.connect`` takes."""
+    """Where to connect: a family and what ``socket.connect`` takes, a path for a Unix socket."""
 
     family: int
-    sockaddr: tuple[Any, ...]
+    sockaddr: tuple[Any, ...] | str
 
     def __str__(self) -> str:
+        if isinstance(self.sockaddr, str):
+            return self.sockaddr
         host, port = self.sockaddr[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 

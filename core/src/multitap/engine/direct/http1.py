@@ -13,20 +13,23 @@ if TYPE_CHECKING:
     import httptools
 
     from multitap.engine.content import Inflater
-    from multitap.engine.origin import Origin
+    from multitap.policy.clocks import Limits
 
 __all__ = ("DRAIN_BYTES", "DRAIN_SECONDS", "READ_SIZE", "Response")
 
 READ_SIZE = 65536  # a larger buffer makes a small read slower, by its allocation
 DRAIN_BYTES = 65536
 DRAIN_SECONDS = 0.2
-MAX_HEADER_BYTES = 65536
-MAX_HEADER_LINES = 100
 MAX_INFORMATIONAL = 8
 
 
 class Response:
     """One answer, assembled from the bytes of a connection as they come.
+
+    Args:
+        where: Who answers, for messages.
+        method: What was asked; an answer to HEAD has no body.
+        limits: How much of it is taken.
 
     Attributes:
         head: Status and headers; ``None`` until they are all there.
@@ -35,14 +38,15 @@ class Response:
         reusable: May the connection carry another request, once ``complete``?
     """
 
-    def __init__(self, origin: Origin, method: str) -> None:
+    def __init__(self, where: str, method: str, limits: Limits) -> None:
         import httptools
 
         self.head: Head | None = None
         self.started = False
         self.complete = False
         self.reusable = False
-        self._where = str(origin)
+        self._where = where
+        self._limits = limits
         self._bodiless = method == "HEAD"
         self._until_close = False
         self._broken: Exception | None = None
@@ -133,7 +137,8 @@ class Response:
         """Take one header, or a trailer, which is only counted."""
         self._header_lines += 1
         self._header_bytes += len(name) + len(value) + len(": \r\n")
-        if self._header_lines > MAX_HEADER_LINES or self._header_bytes > MAX_HEADER_BYTES:
+        limits = self._limits
+        if self._header_lines > limits.head_lines or self._header_bytes > limits.head_bytes:
             self._broken = faults.violation("its headers are too many or too long")
         if self.head is not None or self._broken is not None:
             return
@@ -169,7 +174,7 @@ class Response:
         if self._bodiless:
             return
         try:
-            self._inflater = inflater_for(headers)
+            self._inflater = inflater_for(headers, self._limits.ratio)
         except ProtocolError as error:
             self._broken = error
 
@@ -182,5 +187,5 @@ class Response:
         # Bytes that bring neither a head nor a body: one endless line, of which the parser tells
         # nothing until it ends.
         self._barren_bytes = self._barren_bytes + barren if barren else 0
-        if self._barren_bytes > MAX_HEADER_BYTES:
+        if self._barren_bytes > self._limits.head_bytes:
             self._broken = faults.violation("a line without an end")

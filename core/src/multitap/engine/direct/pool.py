@@ -6,9 +6,12 @@ import os
 import time
 from collections import deque
 from contextlib import suppress
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from multitap.engine import faults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ("IDLE_SECONDS", "MAX_CONNECTIONS", "Pool")
 
@@ -35,10 +38,23 @@ class Pool(Generic[C]):
 
     It takes no lock: each step is one operation of a deque or a set, which no other thread can
     divide, so that even a finaliser may come here at any moment. In a forked child it is empty.
+
+    Args:
+        where: Where they lead, for messages.
+        max_connections: How many may be open.
+        idle_expiry: Seconds that one waits for its next request.
+        now: What tells the seconds; it never goes back.
     """
 
-    def __init__(self, where: str, max_connections: int, idle_expiry: float) -> None:
+    def __init__(
+        self,
+        where: str,
+        max_connections: int,
+        idle_expiry: float,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._where = where
+        self._now = now
         self._max_connections = max_connections
         self._idle_expiry = idle_expiry
         self._closed = False
@@ -48,6 +64,11 @@ class Pool(Generic[C]):
         self._pid = os.getpid()
         self._idle: deque[C] = deque()
         self._open: set[C] = set()
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many connections are open, and how many of them are idle."""
+        return len(self._open), len(self._idle)
 
     def check(self) -> None:
         """Refuse to work once closed; start anew in a forked child."""
@@ -85,7 +106,7 @@ class Pool(Generic[C]):
         if connection.pid != os.getpid() or connection not in self._open:
             self.discard(connection)
             return
-        connection.idle_since = time.monotonic()
+        connection.idle_since = self._now()
         self._idle.append(connection)
         self._let_go_of_the_old()
         if self._closed:
@@ -120,7 +141,7 @@ class Pool(Generic[C]):
             self.discard(connection)
 
     def _is_fresh(self, connection: C) -> bool:
-        return time.monotonic() - connection.idle_since < self._idle_expiry
+        return self._now() - connection.idle_since < self._idle_expiry
 
     def _newest(self) -> C | None:
         try:

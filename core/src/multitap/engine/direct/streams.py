@@ -26,6 +26,7 @@ class StreamConnection(asyncio.BufferedProtocol):
     Attributes:
         on_idle_loss: Called when the connection goes away while nobody uses it.
         closed: It was closed from this side.
+        transport: What moves its bytes, once it stands.
         ended: No more bytes will come.
         reset: It ended with an error.
     """
@@ -39,7 +40,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._loop = loop
         self._on_idle_loss = on_idle_loss
         self._idle = self._secure = self._read_paused = self._write_paused = False
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
         self._buffer: memoryview | None = None
         self._chunks: list[bytes] = []
         self._buffered = 0
@@ -100,14 +101,14 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._buffered = 0
         if self._read_paused:
             self._read_paused = False
-            if self._transport is not None and not self._transport.is_closing():
-                self._transport.resume_reading()
+            if self.transport is not None and not self.transport.is_closing():
+                self.transport.resume_reading()
         return data
 
     def write(self, data: bytes) -> None:
         """Send, without waiting; see ``unsent``."""
-        if self._transport is not None:
-            self._transport.write(data)
+        if self.transport is not None:
+            self.transport.write(data)
 
     @property
     def writing(self) -> bool:
@@ -119,7 +120,7 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     def unsent(self) -> int:
         """How many bytes are still here."""
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return 0 if self.transport is None else self.transport.get_write_buffer_size()
 
     # ---- life ------------------------------------------------------------------------------------
 
@@ -136,16 +137,16 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     def usable(self) -> bool:
         """Is it open and silent? The loop may not yet have seen that the server closed it."""
-        if self.readable or self._transport is None or self._transport.is_closing():
+        if self.readable or self.transport is None or self.transport.is_closing():
             return False
-        return not _is_readable(self._transport.get_extra_info("socket"))
+        return not _is_readable(self.transport.get_extra_info("socket"))
 
     def close(self) -> None:
         """Close it at once and wake whoever waits here."""
         self.closed = self.ended = True
         self._stop_timer()
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
         self.wake()
 
     def disown(self) -> None:
@@ -154,15 +155,15 @@ class StreamConnection(asyncio.BufferedProtocol):
     # ---- called by the loop ----------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection stands; too late, perhaps."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=0)  # be told when all is sent
+        """The connection stands, or is secure now; too late, perhaps."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=0)  # be told when all is sent
         self._secure = transport.get_extra_info("ssl_object") is not None
         opened = transport.get_extra_info("socket")
-        if opened is not None:
+        if opened is not None and opened.family != getattr(socket, "AF_UNIX", None):
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self.closed:
-            self._transport.abort()
+            self.transport.abort()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the loop shall put the next bytes."""
@@ -180,8 +181,8 @@ class StreamConnection(asyncio.BufferedProtocol):
             self._lose()
         elif self._buffered > _MAX_BUFFERED and not self._read_paused:
             self._read_paused = True
-            assert self._transport is not None
-            self._transport.pause_reading()
+            assert self.transport is not None
+            self.transport.pause_reading()
         self.wake()
 
     def eof_received(self) -> None:

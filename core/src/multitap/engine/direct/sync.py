@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from multitap.engine import faults
 from multitap.engine.direct.http1 import DRAIN_BYTES, DRAIN_SECONDS, Response
+from multitap.engine.direct.opening import Opening
 from multitap.engine.direct.pool import IDLE_SECONDS, MAX_CONNECTIONS, Pool
 from multitap.engine.direct.sockets import SocketConnection
-from multitap.engine.origin import Origin, may_resend, secure_context, wire
+from multitap.engine.direct.way import Trust, Way
+from multitap.engine.origin import may_resend
 from multitap.errors import BackendError, ProviderDown
 
 if TYPE_CHECKING:
@@ -28,9 +30,12 @@ class DirectCarrier:
 
     Args:
         endpoint: The base URL, with or without a path.
+        proxy: The URL of an HTTP proxy, with its credentials.
+        ca_file: Certificate authorities in PEM that are trusted beside the system's.
         max_connections: How many connections may be open, idle ones included.
         idle_expiry: Seconds that a connection waits for its next request.
-        ssl_context: For a server with a certificate of its own; else the system's authorities.
+        ssl_context: In the place of the system's authorities and ``ca_file``.
+        now: What tells for how long a connection has waited.
 
     Raises:
         ConfigError: The endpoint is not an address.
@@ -40,27 +45,25 @@ class DirectCarrier:
         self,
         endpoint: str,
         *,
+        proxy: str | None = None,
+        ca_file: str | None = None,
         max_connections: int = MAX_CONNECTIONS,
         idle_expiry: float = IDLE_SECONDS,
         ssl_context: ssl.SSLContext | None = None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._origin = Origin.parse(endpoint)
-        self._context = ssl_context
-        self._pool: Pool[SocketConnection] = Pool(str(self._origin), max_connections, idle_expiry)
+        self.way = Way.to(endpoint, proxy)
+        self.trust = Trust(ssl_context, ca_file)
+        self.pool: Pool[SocketConnection] = Pool(str(self.way), max_connections, idle_expiry, now)
 
     def transfer(self) -> DirectTransfer:
         """A new transfer; no I/O yet."""
-        self._pool.check()
-        return DirectTransfer(self._origin, self._pool, self._secure)
+        self.pool.check()
+        return DirectTransfer(self)
 
     def close(self) -> None:
         """Close every idle connection and refuse new transfers."""
-        self._pool.close()
-
-    def _secure(self) -> ssl.SSLContext | None:
-        if self._origin.secure and self._context is None:
-            self._context = secure_context()
-        return self._context if self._origin.secure else None
+        self.pool.close()
 
 
 class DirectTransfer:
@@ -71,20 +74,15 @@ class DirectTransfer:
     closes the connection, and both may.
     """
 
-    def __init__(
-        self,
-        origin: Origin,
-        pool: Pool[SocketConnection],
-        secure: Callable[[], ssl.SSLContext | None],
-    ) -> None:
-        self._origin = origin
-        self._pool = pool
-        self._secure = secure
+    def __init__(self, carrier: DirectCarrier) -> None:
+        self._carrier = carrier
+        self._way = carrier.way
+        self._pool = carrier.pool
         self._busy = self._aborted = self._sent = False
         self._connection: SocketConnection | None = None
         self._response: Response | None = None
         self._idle = 0.0
-        self._deadline: float | None = None
+        self._clocks: Clocks
 
     def send(self, request: Request, clocks: Clocks, /) -> Head:
         """Connect if need be, send, and wait for status and headers."""
@@ -140,31 +138,30 @@ class DirectTransfer:
     # ---- sending ---------------------------------------------------------------------------------
 
     def _exchange(self, request: Request, clocks: Clocks) -> Head:
-        self._deadline = clocks.deadline
+        self._clocks = clocks
         self._idle = clocks.idle if request.call.idle is None else request.call.idle
-        data = wire(self._origin, request)
+        data = self._way.wire(request)
         kept = self._pool.take()
         if kept is not None:
             kept.own(self)
             try:
-                return self._converse(kept, data, request, clocks)
+                return self._converse(kept, data, request)
             except ProviderDown:
                 if self._aborted or not may_resend(request, sent=self._sent):
                     raise
                 self._drop()
-        return self._converse(self._open(clocks), data, request, clocks)
+        return self._converse(self._open(request), data, request)
 
-    def _open(self, clocks: Clocks) -> SocketConnection:
-        connection = SocketConnection(self._origin, self)
+    def _open(self, request: Request) -> SocketConnection:
+        context = self._carrier.trust.on(self._way)
+        connection = SocketConnection(self)
         self._pool.add(connection)
         self._hold(connection)
-        seconds = faults.seconds_left(clocks.connect, clocks.deadline)
+        opening = Opening(connection, self._way, self._clocks)
         try:
-            connection.open(self._secure(), time.monotonic() + seconds)
-        except TimeoutError as error:
-            raise faults.expired(
-                "connect_timeout", "connect", clocks.connect, clocks.deadline
-            ) from error
+            opening.run(context, request.limits)
+        except OSError as error:
+            raise self._way.not_opened(error, self._clocks) from error
         return connection
 
     def _hold(self, connection: SocketConnection) -> None:
@@ -172,28 +169,35 @@ class DirectTransfer:
         if self._aborted:
             raise faults.aborted("connect")
 
-    def _converse(
-        self, connection: SocketConnection, data: bytes, request: Request, clocks: Clocks
-    ) -> Head:
+    def _converse(self, connection: SocketConnection, data: bytes, request: Request) -> Head:
         self._hold(connection)
-        response = self._response = Response(self._origin, request.call.method)
+        response = Response(str(self._way), request.call.method, request.limits)
+        self._response = response
         self._sent = False
         self._sent = self._write(data, connection) and self._write_files(request, connection)
         limit = request.call.first_byte
-        limit = clocks.first_byte if limit is None else limit
-        until = time.monotonic() + limit
+        limit = self._clocks.first_byte if limit is None else limit
+        until = self._clocks.now() + limit
+        while not response.started:
+            self._receive(until - self._clocks.now(), limit, "first_byte_timeout", "wait")
+        return self._head(response)
+
+    def _head(self, response: Response) -> Head:
+        """The rest of it, informational answers included."""
+        clocks = self._clocks
+        until = clocks.now() + clocks.head
         while response.head is None:
-            self._receive(until - time.monotonic(), limit, "first_byte_timeout", "wait")
+            self._receive(until - clocks.now(), clocks.head, "slow_peer", "wait")
+        self._way.check(response.head)
         return response.head
 
     def _write(self, data: bytes, connection: SocketConnection) -> bool:
-        rest = memoryview(data)
+        clocks, rest = self._clocks, memoryview(data)
         try:
             while rest:
-                wait = faults.seconds_left(self._idle, self._deadline)
-                rest = rest[connection.send(rest, _positive(wait)) :]
+                rest = rest[connection.send(rest, _positive(clocks.left(clocks.write))) :]
         except TimeoutError as error:
-            raise faults.expired("stall_timeout", "send", self._idle, self._deadline) from error
+            raise faults.expired("stall_timeout", "send", clocks.write, clocks) from error
         except OSError:
             return False  # a server that refuses a long body may have said why before it closed
         return True
@@ -222,9 +226,9 @@ class DirectTransfer:
             raise faults.aborted(phase)
         reset = False
         try:
-            data = self._connection.receive(_positive(faults.seconds_left(wait, self._deadline)))
+            data = self._connection.receive(_positive(self._clocks.left(wait)))
         except TimeoutError as error:
-            raise faults.expired(kind, phase, limit, self._deadline) from error
+            raise faults.expired(kind, phase, limit, self._clocks) from error
         except OSError:
             data, reset = b"", True
         if self._aborted:
@@ -238,11 +242,11 @@ class DirectTransfer:
         response, left = self._response, DRAIN_BYTES
         if response is None:
             return
-        until = time.monotonic() + DRAIN_SECONDS
+        until = self._clocks.now() + DRAIN_SECONDS
         try:
             while not response.complete and left > 0:
                 left -= len(response.take())
-                wait = until - time.monotonic()
+                wait = until - self._clocks.now()
                 self._receive(wait, DRAIN_SECONDS, "stall_timeout", "stream")
         except BackendError:
             self._drop()  # the answer is whole; only the connection is lost

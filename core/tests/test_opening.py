@@ -1,0 +1,272 @@
+"""How a connection comes about: its clocks, Unix sockets, authorities, and what may be missing."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import resource
+import socket
+import ssl
+import threading
+import warnings
+from contextlib import contextmanager, suppress
+
+import httpx
+import pytest
+from test_carriers import CERTIFICATE, OK, TINY, Driver, facts, failure, full_listener
+
+from multitap import errors
+from multitap.engine.direct import dns
+from multitap.policy.clocks import Clocks
+from multitap.testing import CEILING, Server, client_closed, close, request, send
+
+KINDS = ["direct", "direct-async", "httpx", "httpx-async"]
+
+
+@pytest.fixture(params=KINDS)
+def driver(request):
+    made = Driver(request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=KINDS[:2])
+def direct(request):
+    made = Driver(request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def deaf():
+    """A port where connecting takes for ever."""
+    listener, waiting = full_listener()
+    yield listener.getsockname()[1]
+    for opened in (listener, *waiting):
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def identity():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return context
+
+
+# ---- clocks --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("clock", ["connect", "opening"])
+def test_the_clocks_of_a_connection(direct, deaf, clock):
+    clocks = Clocks(connect=CEILING, opening=CEILING).evolved({clock: TINY})
+    error = failure(direct, direct.carrier(f"http://127.0.0.1:{deaf}"), clocks=clocks)
+    assert facts(error) == (errors.Timeout, "connect_timeout", "connect")
+    assert f"for {TINY:g} s" in str(error)
+
+
+def test_an_address_that_never_answers_leaves_time_for_the_next(direct, monkeypatch, deaf):
+    with Server([request, send(OK)]) as server:
+        places = [("127.0.0.1", deaf), ("127.0.0.1", server.port)]
+        addresses = [dns.Address(socket.AF_INET, place) for place in places]
+        monkeypatch.setattr(dns, "known_addresses", lambda *_: addresses)
+        clocks = Clocks(connect=TINY, opening=CEILING)
+        assert direct.exchange(direct.carrier(server.url), clocks=clocks)[1] == b"hello"
+
+
+def test_every_address_that_failed_is_named(direct, monkeypatch, deaf):
+    places = [("127.0.0.1", deaf), ("127.0.0.1", 1)]
+    addresses = [dns.Address(socket.AF_INET, place) for place in places]
+    monkeypatch.setattr(dns, "known_addresses", lambda *_: addresses)
+    error = failure(direct, direct.carrier("http://127.0.0.1:9"), clocks=Clocks(connect=TINY))
+    assert facts(error) == (errors.ProviderDown, "connect_failed", "connect")
+    assert "127.0.0.1:1: Connection refused" in str(error)
+    assert f"127.0.0.1:{deaf}: " in str(error)
+
+
+def test_a_name_that_is_looked_up_for_too_long(direct, monkeypatch):
+    answer = threading.Event()
+
+    def slow(*_: object, flags: int = 0, **__: object) -> None:
+        if not flags:
+            answer.wait(CEILING)
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    error = failure(direct, direct.carrier("http://slow.invalid:1"), clocks=Clocks(opening=TINY))
+    answer.set()
+    assert facts(error) == (errors.Timeout, "connect_timeout", "connect")
+
+
+def test_a_handshake_that_never_ends(direct):
+    with Server([client_closed]) as server:
+        url = server.url.replace("http:", "https:")
+        error = failure(direct, direct.carrier(url), clocks=Clocks(opening=4 * TINY))
+        assert server.connection(0).closed_by_client.wait(CEILING)
+    assert facts(error) == (errors.Timeout, "connect_timeout", "connect")
+
+
+def test_a_server_that_closes_in_the_handshake_may_be_tried_again(direct):
+    with Server([close]) as server:
+        error = failure(direct, direct.carrier(server.url.replace("http:", "https:")))
+    assert facts(error) == (errors.ProviderDown, "connection_lost", "tls")
+    assert error.retryable
+
+
+# ---- Unix sockets --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("prefix", "target"), [("", "/api/chat"), (":/v1/", "/v1/api/chat")])
+def test_a_server_at_a_unix_socket(driver, tmp_path, prefix, target):
+    path = tmp_path / "llm.sock"
+    with Server([request, send(OK), request, send(OK)], unix=path) as server:
+        carrier = driver.carrier(f"unix://{path}{prefix}")
+        assert [driver.exchange(carrier)[1] for _ in range(2)] == [b"hello"] * 2
+        assert len(server.connections) == 1
+        assert (server.requests[0].target, server.requests[0].headers["host"]) == (
+            target,
+            "localhost",
+        )
+
+
+def test_a_unix_socket_whose_path_has_a_blank(driver, tmp_path):
+    path = tmp_path / "my llm.sock"
+    with Server([request, send(OK)], unix=path):
+        url = f"unix://{path}".replace(" ", "%20")
+        assert driver.exchange(driver.carrier(url))[1] == b"hello"
+
+
+def test_a_unix_socket_that_is_not_there_is_named(driver, tmp_path):
+    error = failure(driver, driver.carrier(f"unix://{tmp_path}/llm.sock"))
+    assert facts(error) == (errors.ProviderDown, "connect_failed", "connect")
+    assert f"Cannot connect to unix://{tmp_path}/llm.sock: " in str(error)
+
+
+def test_a_path_that_no_socket_can_have(direct, tmp_path):
+    error = failure(direct, direct.carrier(f"unix://{tmp_path}/{'x' * 200}"))
+    assert facts(error)[:2] == (errors.ProviderDown, "connect_failed")
+
+
+@pytest.mark.parametrize("url", ["unix:/run/x.sock", "unix://run/x", "unix://", "unix:///"])
+def test_what_is_no_unix_socket(driver, url):
+    with pytest.raises(errors.ConfigError, match=r"unix:///run/llm\.sock"):
+        driver.carrier(url)
+
+
+def test_a_client_of_the_applications_has_its_own_way_to_a_unix_socket():
+    with httpx.Client() as client, pytest.raises(errors.ConfigError, match="uds="):
+        Driver("httpx").carrier("unix:///run/llm.sock", client=client)
+
+
+# ---- authorities ---------------------------------------------------------------------------------
+
+
+def test_a_file_of_authorities(driver, identity):
+    with Server([request, send(OK), request, send(OK)], tls=identity) as server:
+        carrier = driver.carrier(server.url, ca_file=str(CERTIFICATE))
+        assert [driver.exchange(carrier)[1] for _ in range(2)] == [b"hello"] * 2
+        assert len(server.connections) == 1
+
+
+def test_the_environments_file_of_authorities(driver, identity, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    with Server([request, send(OK)], tls=identity) as server:
+        assert driver.exchange(driver.carrier(server.url))[1] == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "cannot be read"), ("not PEM", "no certificate in PEM")]
+)
+def test_a_file_that_holds_no_authorities(driver, tmp_path, content, words):
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(errors.ConfigError, match=words) as caught:
+        driver.exchange(driver.carrier("https://127.0.0.1:9", ca_file=str(path)))
+    assert str(path) in str(caught.value)
+
+
+# ---- descriptors ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def no_descriptor_left():
+    """Take every descriptor that this process may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    probe = os.dup(0)
+    os.close(probe)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(probe + 64, soft), hard))
+    taken = []
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        yield
+    finally:
+        for number in taken:
+            os.close(number)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_no_descriptor_is_left_for_a_connection(driver):
+    with Server([request, send(OK)]) as server:
+        carrier = driver.carrier(server.url)
+        with no_descriptor_left(), pytest.raises(errors.LocalError) as caught:
+            driver.exchange(carrier)
+        assert caught.value.kind == "descriptors"
+        assert "descriptor" in str(caught.value)
+        if driver.direct:
+            assert carrier.pool.counts == (0, 0)
+        assert driver.exchange(carrier)[1] == b"hello"
+        assert len(server.connections) == 1
+
+
+# ---- event loops ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["direct-async", "httpx-async"])
+def test_a_carrier_belongs_to_one_loop(kind):
+    driver, other = Driver(kind), Driver(kind)
+    with Server([request, send(OK), client_closed]) as server:
+        carrier = driver.carrier(server.url)
+        driver.exchange(carrier)
+        with pytest.raises(errors.LocalError, match="another event loop"):
+            other.exchange(carrier)
+        driver.close()
+        other.close()
+
+
+@pytest.mark.parametrize("kind", ["direct-async", "httpx-async"])
+def test_a_loop_that_is_closed(kind):
+    """Whoever still holds the carrier gets typed errors, and may close and abort it."""
+    driver, other = Driver(kind), Driver(kind)
+    with Server([request, send(OK[:-1]), client_closed]) as server:
+        carrier = driver.carrier(server.url)
+        transfer = carrier.transfer()
+        driver.send(transfer)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # a closed loop closes nothing
+            driver.loop.close()
+            with pytest.raises(errors.LocalError, match="another event loop"):
+                other.exchange(carrier)
+            transfer.abort()
+            carrier.close()
+            with pytest.raises(errors.LocalError, match="closed"):
+                carrier.transfer()
+            other.close()
+            driver.carriers.clear()
+            del carrier, transfer
+            gc.collect()
+
+
+def test_closing_from_another_thread(direct):
+    with Server([request, send(OK), client_closed]) as server:
+        carrier = direct.carrier(server.url)
+        direct.exchange(carrier)
+        thread = threading.Thread(target=carrier.close)
+        thread.start()
+        thread.join()
+        if direct.loop:
+            direct.run(asyncio.sleep(0))
+        assert server.connection(0).closed_by_client.wait(CEILING)
+        assert carrier.pool.counts == (0, 0)
