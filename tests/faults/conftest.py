@@ -1,14 +1,14 @@
-"""Every test here has small clocks; what is pending has to fail."""
+"""No test here waits for chance; what is pending has to fail."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from fault_bounds import bounded
+from fault_bounds import no_waits
 from fault_pending import reason
 
-__all__ = ("bounded",)
+__all__ = ("no_waits",)
 
 HERE = Path(__file__).parent
 

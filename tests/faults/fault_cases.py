@@ -18,7 +18,6 @@ from multitap.errors import (
     Overloaded,
     ProtocolError,
     ProviderDown,
-    QuotaExceeded,
     RateLimited,
     Timeout,
     TruncatedStream,
@@ -144,11 +143,11 @@ WAITING = (
     case(faults.silent_after_head, stalled, bounds=clock(idle=SHORT)),
     case(
         faults.pings_only,
-        fails(Timeout, "stall_timeout", "stream", attempts=2),
-        fails(Timeout, "stall_timeout", "stream"),
-        bounds=clock(progress=SHORT),
+        attrs.evolve(stalled, attempts=2),
+        late,  # a value that comes whole says nothing before its end
+        bounds=clock(progress=SHORT, total=1),
     ),
-    case(faults.pings_after_text, stalled_midway, bounds=clock(progress=SHORT)),
+    case(faults.pings_after_text, stalled_midway, late, bounds=clock(progress=SHORT, total=1)),
     case(faults.dripped_head, attrs.evolve(slow, attempts=2), slow, bounds=clock(head=SHORT)),
     case(faults.dripped_body, late, bounds={"timeout": SHORT}),
     case(faults.resets_in_answer, reset_midway),
@@ -276,14 +275,6 @@ STATUSES = (
     refused("D11", 429, RateLimited, attempts=3, headers=SOON),
     refused("D12", 429, RateLimited, headers=LATE),
     refused("D13", 429, RateLimited, attempts=3),
-    refused(
-        "D14",
-        429,
-        QuotaExceeded,
-        message="You exceeded your current quota, please check your plan and billing details",
-        code="insufficient_quota",
-        others=dict.fromkeys(("ollama", "tgi"), (RateLimited, 3)),  # nobody pays there
-    ),
     *(
         refused("D15", 429, RateLimited, name=f"-{hint}", attempts=3, headers={"retry-after": hint})
         for hint in faults.ABSURD_HINTS

@@ -92,6 +92,7 @@ def test_a_spent_account_is_not_asked_again_for_a_while(world, plugin, streamed)
 
 
 @fault("D18")
+@pytest.mark.parametrize("plugin", ["llamaserver", "ollama", "vllm"], indirect=True)
 def test_a_model_that_loads_is_waited_for_outside_of_the_attempts(world, plugin, streamed):
     good = good_answer(plugin, streamed)
     loading = refuses(good, status=503, message="Loading model", code="unavailable_error")
@@ -104,6 +105,7 @@ def test_a_model_that_loads_is_waited_for_outside_of_the_attempts(world, plugin,
 
 
 @fault("D18")
+@pytest.mark.parametrize("plugin", ["llamaserver", "ollama", "vllm"], indirect=True)
 def test_a_model_that_loads_for_ever_ends_with_the_deadline(world, plugin, streamed):
     with FaultyServer(good_answer(plugin, streamed)) as server:
         server.breaks(refuses, status=503, message="Loading model", code="unavailable_error")
