@@ -11,6 +11,7 @@ PENDING = {
     r"\[B3-pings_only-(\w+-stream|llamaserver|tgi)": "it is tried twice more, not once",
     r"\[B3-pings_after_text-(llamaserver|tgi)-whole": "no clock of progress where chat() streams",
     r"\[B4-dripped_head-": "it is tried twice more, not once; and a whole answer may have run",
+    r"\[D10-refuses-424-tgi": "it is tried twice more, not once",
     r"\[C8-html_page-(vllm-s|openai-s|lmstudio-s|llamaserver|tgi)": "it is taken for a cut stream",
     r"\[D17-refuses-504-\w+-whole": "it is tried again, though it may have run",
     r"a_model_that_loads_.*-(vllm|ollama)-": "its error is of no kind of its own, so nothing polls",

@@ -8,6 +8,8 @@ from collections import defaultdict
 from fault_answers import HTTP
 from matrix_lines import HOME
 
+from multitap.testing.faults import SCRIPTS
+
 ENGINE, PLUGINS = "engine", "registry"
 LATER = {"sessions and cache", "local engines", "the daemon"}
 
@@ -169,3 +171,21 @@ def _cell(results, row, plugin):
     good = found.get("passed", 0)
     others = ", ".join(f"{count} {how}" for how, count in found.items() if how != "passed")
     return f"{good}, {others}" if others else str(good)
+
+
+# ---- the page ------------------------------------------------------------------------------------
+
+
+def scripts_page():
+    """The scripts, a row each."""
+    yield ["script", "row", "what the server does"]
+    for script in SCRIPTS.values():
+        yield [f"`{script.name}`", script.row, script.says]
+
+
+def rows_page():
+    """The faults, a row each; where one is not tested here, whose it is."""
+    yield ["row", "fault", "tested"]
+    for row, (title, owner) in ROWS.items():
+        where = "on every HTTP plugin" if row in ON_THE_WIRE else "here" if row in OWNED else owner
+        yield [row, title, where]

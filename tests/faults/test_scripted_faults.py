@@ -20,7 +20,7 @@ def cells():
             for streamed in (True, False):
                 name = "stream" if streamed else "whole"
                 named = f"{case.id}-{plugin}-{name}"
-                yield pytest.param(case, plugin, streamed, id=named, marks=fault(case.row, plugin))
+                yield pytest.param(case, plugin, streamed, id=named, marks=fault(case.row))
 
 
 @pytest.mark.parametrize("world", WORLDS, ids=["sync", "async"])
