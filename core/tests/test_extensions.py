@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import sys
 import textwrap
@@ -17,6 +16,7 @@ from multitap.extensions import CallInfo
 from multitap.filters.guarded import Guarded
 from multitap.hookspecs import hookimpl
 from multitap.registry import Registry
+from multitap.registry.observed import Observed
 
 CALL = CallInfo(
     id="1",
@@ -264,30 +264,118 @@ def test_a_quarantined_extension_is_shown_with_the_rows(install):
     ]
 
 
-def test_what_an_observer_raises_is_counted_and_logged_once_without_its_text(caplog):
-    class Noisy:
-        def call_started(self, call):
-            raise ValueError("sesame")
+class Noisy:
+    """An observer whose ``call_started`` does what the test wants."""
 
-        attempt_started = attempt_ended = call_ended = lambda *facts: None
+    def __init__(self, call_started):
+        self.call_started = call_started
 
-        @hookimpl
-        def multitap_observer(self):
-            return self
+    attempt_started = attempt_ended = call_ended = lambda *facts: None
 
+    @hookimpl
+    def multitap_observer(self):
+        return self
+
+
+def noisy(call_started):
     found = registry(allow=())
-    found.add(Noisy(), "noisy", ["extension"], distribution="dist-n")
-    [observed] = found.observers()
-    with caplog.at_level(logging.WARNING, logger="multitap"):
-        for _ in range(3):
-            observed.tell("call_started", CALL)
-        observed.tell("call_ended", CALL, None)
+    found.add(Noisy(call_started), "noisy", ["extension"], distribution="dist-n")
+    found.add(Noisy(lambda call: None), "other", ["extension"], distribution="dist-o")
+    return found, found.observers()[0]
+
+
+def raising(*errors):
+    """Raises these one after the other; ``None``: it does not."""
+    left = iter(errors)
+
+    def call_started(call):
+        if (error := next(left)) is not None:
+            raise error
+
+    return call_started
+
+
+@pytest.mark.fault("G3")
+def test_what_an_observer_raises_is_counted_and_logged_once_for_each_kind(caplog):
+    errors = [ValueError("sesame"), ValueError("sesame"), KeyError("sesame"), None]
+    found, observed = noisy(raising(*errors))
+    for _ in errors:
+        observed.tell("call_started", CALL)
+    observed.tell("call_ended", CALL, None)
 
     assert found.observer_faults == {"dist-n": 3}
-    [line] = caplog.messages
-    assert "dist-n" in line
-    assert "ValueError in call_started" in line
-    assert "sesame" not in caplog.text
+    assert caplog.messages == [
+        "The observer of dist-n raised ValueError in call_started",
+        "The observer of dist-n raised KeyError in call_started",
+    ]
+
+
+@pytest.mark.fault("G3")
+def test_an_observer_that_raises_five_times_in_a_row_is_told_of_nothing_more(caplog):
+    found, observed = noisy(raising(*[ValueError("sesame")] * 5))
+    for _ in range(9):
+        observed.tell("call_started", CALL)
+
+    assert found.observer_faults == {"dist-n": 5}
+    assert names_of(found) == ["dist-o"]
+    failure = found.failures["extension", "noisy"]
+    assert failure.reason == (
+        "its observer is told of nothing more: it raised 5 times in a row,"
+        " ValueError in call_started last"
+    )
+    assert caplog.messages[1:] == [
+        (
+            "The observer of dist-n is told of nothing more: it raised 5 times in a row,"
+            " ValueError in call_started last"
+        )
+    ]
+    states = {row.provider: row.state for row in found.entries() if row.capability == "extension"}
+    assert (states["noisy"], states["other"]) == ("quarantined", "loaded")
+    found.reload()
+    assert names_of(found) == ["dist-n", "dist-o"]
+
+
+@pytest.mark.fault("G3")
+def test_faults_with_a_success_between_them_are_only_counted():
+    found, observed = noisy(raising(*([*[ValueError()] * 4, None] * 3)))
+    for _ in range(15):
+        observed.tell("call_started", CALL)
+
+    assert (found.observer_faults, names_of(found)) == ({"dist-n": 12}, ["dist-n", "dist-o"])
+
+
+def taking(*seconds):
+    """An observer on a clock of its own, whose calls take so long, and how it is given up."""
+    now, left, gone = [0.0], iter(seconds), []
+
+    def call_started(call):
+        now[0] += next(left)
+
+    observed = Observed(Noisy(call_started), "dist-n", lambda: gone.append(1), lambda: now[0])
+    return observed, gone
+
+
+@pytest.mark.fault("G6")
+def test_an_observer_that_takes_long_is_warned_of_once(caplog):
+    observed, gone = taking(0.1, 0.5, 0.2, 0.9)
+    for _ in range(4):
+        observed.tell("call_started", CALL)
+
+    assert caplog.messages == [
+        "The observer of dist-n took 0.5 s in call_started, for which the call waited"
+    ]
+    assert (observed.faults, gone) == (0, [])
+
+
+@pytest.mark.fault("G6")
+def test_an_observer_that_takes_a_second_three_times_is_told_of_nothing_more(caplog):
+    observed, gone = taking(1.0, 0.0, 1.5, 0.0, 2.0, 9.0)
+    for _ in range(6):
+        observed.tell("call_started", CALL)
+
+    assert (observed.faults, gone) == (3, [1])
+    assert observed.given_up.endswith("it held up 3 calls for a second or more")
+    assert caplog.messages[-1].endswith("it held up 3 calls for a second or more")
 
 
 # ---- filters -------------------------------------------------------------------------------------

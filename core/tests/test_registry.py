@@ -138,6 +138,7 @@ def test_a_distribution_without_metadata_is_named_by_its_folder(install, tmp_pat
     assert (row.distribution, row.version) == ("multitap_acme", "1.0")
 
 
+@pytest.mark.fault("G10")
 def test_enumerating_imports_nothing_of_any_plugin(tmp_path):
     broken = {"acme_plugin.chat": "def ("}
     write_distribution(
@@ -366,6 +367,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.fault("G1")
 @pytest.mark.parametrize("source", BROKEN, ids=BROKEN.values())
 def test_a_broken_module_is_quarantined_alone(install, source):
     install("multitap-acme", [("chat", "acme = acme_plugin")], {"acme_plugin": source})
@@ -425,6 +427,7 @@ raise KeyboardInterrupt
 """
 
 
+@pytest.mark.fault("G2")
 def test_an_interrupt_by_the_user_passes_and_quarantines_nothing(install, tmp_path):
     install("multitap-acme", [("chat", "acme = acme_plugin")])
     (tmp_path / "acme_plugin.py").write_text(INTERRUPTED)
@@ -439,6 +442,7 @@ def test_an_interrupt_by_the_user_passes_and_quarantines_nothing(install, tmp_pa
     assert list(states(found).values()) == ["quarantined"]
 
 
+@pytest.mark.fault("G2")
 def test_an_interrupt_that_a_plugin_hides_behind_another_error_passes_too(install):
     hides = "import signal\ntry: signal.raise_signal(signal.SIGINT)\n"
     hides += "except BaseException: raise ImportError('something else')\n"
@@ -470,6 +474,7 @@ RESULTS = {
 }
 
 
+@pytest.mark.fault("G8")
 @pytest.mark.parametrize("body", RESULTS, ids=RESULTS.values())
 def test_a_hook_must_give_an_object_with_the_capabilitys_methods(install, body):
     source = f"""
@@ -491,6 +496,7 @@ def test_a_hook_must_give_an_object_with_the_capabilitys_methods(install, body):
         registry().build("chat", acme())
 
 
+@pytest.mark.fault("G8")
 def test_a_coroutine_is_closed_and_refused(install):
     source = CHAT.replace("def multitap_chat", "async def multitap_chat")
     install("multitap-acme", [("chat", "acme = acme_plugin")], {"acme_plugin": source})

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import builtins
+import contextvars
 import locale
+import logging
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -21,6 +27,7 @@ from multitap import cli
 from multitap.errors import ConfigError, NotSupported, PluginError
 from multitap.hookspecs import Backend
 from multitap.registry import Registry
+from multitap.registry.loading import hooks
 
 GOOD = Backend(id="good", provider="acme-good")
 BAD = Backend(id="bad", provider="acme-bad")
@@ -64,6 +71,9 @@ def state_of_the_process():
         "recursion": sys.getrecursionlimit(),
         "signals": {n: signal.getsignal(n) for n in signal.valid_signals()},
         "warnings": (list(warnings.filters), warnings.showwarning),
+        "root logger": (logging.root.level, list(logging.root.handlers)),
+        "socket timeout": socket.getdefaulttimeout(),
+        "policy of event loops": asyncio.get_event_loop_policy(),
         "locale": locale.setlocale(locale.LC_ALL),
         "modules": {name for name in sys.modules if name.startswith("acme")},
     }
@@ -144,6 +154,9 @@ ZOO = {
 }
 
 
+@pytest.mark.fault("G1")
+@pytest.mark.fault("G2")
+@pytest.mark.fault("G8")
 @pytest.mark.parametrize("kind", ZOO)
 def test_who_is_broken_is_named_leaves_nothing_and_is_taken_when_repaired(kind, site):
     files, reason = ZOO[kind]
@@ -172,12 +185,15 @@ def test_who_is_broken_is_named_leaves_nothing_and_is_taken_when_repaired(kind, 
 
 
 MESS = """
-import locale, os, signal, sys, threading, warnings
+import asyncio, locale, logging, os, signal, socket, sys, threading, warnings
 import acme_bad.inner, acme_other
 os.environ["ACME_LEFT"] = "1"
 os.environ["HOME"] = "/nowhere"
 os.environ.pop("PATH")
 os.chdir("/")
+logging.root.setLevel("DEBUG"); logging.root.addHandler(logging.NullHandler())
+socket.setdefaulttimeout(1.5)
+asyncio.set_event_loop_policy(type("Policy", (asyncio.DefaultEventLoopPolicy,), {})())
 sys.path.append("/nowhere"); sys.path = ["/"] + sys.path
 sys.meta_path.insert(0, type("Finder", (), {"find_spec": lambda *a, **k: None})())
 sys.path_hooks.append(print)
@@ -198,6 +214,7 @@ MESSES = {
 }
 
 
+@pytest.mark.fault("G9")
 @pytest.mark.parametrize("when", MESSES)
 @pytest.mark.parametrize("where", ["the main thread", "another thread"])
 def test_what_a_broken_plugin_changed_is_put_back(when, where, site, monkeypatch):
@@ -288,6 +305,225 @@ def test_an_error_of_ours_from_a_hook_quarantines_nothing(site):
         registry.build("chat", BAD)
 
     assert rows(registry)["chat", "acme-bad", "dist-bad"] == "loaded"
+
+
+# ---- what is not its own -------------------------------------------------------------------------
+
+INTRUDES = """
+import asyncio, os, signal, socket
+os.environ["ACME_KEPT"] = "yes"
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+asyncio.set_event_loop_policy(type("Policy", (asyncio.DefaultEventLoopPolicy,), {})())
+"""
+
+
+@pytest.mark.fault("G9")
+def test_signals_and_the_policy_of_loops_are_the_applications(site, monkeypatch, caplog):
+    monkeypatch.setenv("ACME_KEPT", "")
+    install_bad(site, INTRUDES + CHAT)
+    before = state_of_the_process()
+    with caplog.at_level(logging.INFO, logger="multitap"):
+        assert Registry(environ={}).build("chat", BAD)
+
+    after = state_of_the_process()
+    assert [name for name in before if after[name] != before[name]] == ["environment", "modules"]
+    assert caplog.messages == [
+        "dist-bad changed signals and the policy of event loops of this process; put back",
+        "dist-bad changed the environment of this process",
+    ]
+
+
+# ---- hooks that take their time ------------------------------------------------------------------
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """What stuck hooks of plugins wait for; they are given up at once, and let go at the end."""
+    monkeypatch.setattr(hooks, "PATIENCE", 0.05)
+    monkeypatch.setattr(hooks, "_stuck", {})
+    monkeypatch.setattr(builtins, "acme_gate", gate := threading.Event(), raising=False)
+    yield gate
+    gate.set()
+    for thread in running():
+        thread.join(30)
+
+
+def running():
+    return [thread for thread in threading.enumerate() if thread.name == "multitap-hook"]
+
+
+STUCK = "\n    import builtins; builtins.acme_gate.wait(30); "
+
+
+@pytest.mark.fault("G7")
+def test_a_hook_that_never_returns_is_given_up_and_quarantined(site, gate):
+    install_bad(site, HOOK.format(f"{STUCK}return Chat(1)"))
+    registry = Registry(environ={})
+
+    for _ in range(3):
+        with pytest.raises(PluginError, match=r"multitap_chat did not return within 0\.05 s") as e:
+            registry.build("chat", BAD)
+        assert_named(e.value)
+
+    assert len(running()) == 1
+    assert rows(registry)["chat", "acme-bad", "dist-bad"] == "quarantined"
+    assert registry.build("chat", GOOD)
+
+
+@pytest.mark.fault("G7")
+def test_one_that_works_for_some_backends_leaves_four_threads_behind_at_most(site, gate):
+    install_bad(
+        site,
+        HOOK.format(
+            f"{STUCK[:-30]}builtins.acme_gate.wait(30 * (backend.id != 'bad')); return Chat(1)"
+        ),
+    )
+    registry = Registry(environ={})
+    first = registry.build("chat", BAD)
+
+    def reason(number):
+        with pytest.raises(PluginError) as caught:
+            registry.build("chat", Backend(id=f"box-{number}", provider="acme-bad"))
+        return caught.value.message
+
+    said = [reason(number) for number in range(6)]
+    assert [
+        ("did not return" in text, "4 calls of its hooks never returned" in text) for text in said
+    ] == [(True, False)] * 4 + [(False, True)] * 2
+    assert len(running()) == 4
+    assert registry.build("chat", BAD) is first
+    assert registry.build("chat", GOOD)
+
+    gate.set()
+    for thread in running():
+        thread.join(30)
+    assert registry.build("chat", Backend(id="box-9", provider="acme-bad"))
+
+
+@pytest.mark.fault("G7")
+@pytest.mark.fault("G10")
+def test_a_hook_that_imports_is_waited_for(site, gate, monkeypatch):
+    files = {
+        "acme_bad/__init__.py": "",
+        "acme_bad/slow.py": "import builtins\nassert builtins.acme_gate.wait(30)\n",
+        "acme_bad/chat.py": HOOK.format("import acme_bad.slow; return Chat(backend)"),
+    }
+    install_bad(site, files)
+    imports, looks = hooks._imports, []
+
+    def look(thread):
+        looks.append(imports(thread))
+        if len(looks) == 2:
+            gate.set()
+        return looks[-1]
+
+    monkeypatch.setattr(hooks, "_imports", look)
+    assert Registry(environ={}).build("chat", BAD)
+    assert looks[:2] == [True, True]
+
+
+@pytest.mark.fault("G2")
+@pytest.mark.fault("G7")
+def test_ctrl_c_while_a_hook_is_waited_for_is_the_users(site, gate, monkeypatch):
+    monkeypatch.setattr(hooks, "PATIENCE", 30)
+    kill = "import builtins, os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    install_bad(site, HOOK.format(f"{kill}; builtins.acme_gate.wait(30); return Chat(1)"))
+    registry = Registry(environ={})
+
+    with pytest.raises(KeyboardInterrupt):
+        registry.build("chat", BAD)
+
+    assert registry.failures == {}
+
+
+def test_a_hook_runs_as_if_in_the_thread_that_calls_it(site, monkeypatch):
+    """It sees the caller's context, and one that needs itself is told, not left to wait."""
+    known = contextvars.ContextVar("known", default="no")
+    known.set("yes")
+    monkeypatch.setattr(builtins, "acme_known", known, raising=False)
+    install_bad(site, HOOK.format("import builtins; return builtins.acme_build(backend)"))
+    registry, seen = Registry(environ={}), []
+
+    def build(backend):
+        seen.append(known.get())
+        return registry.build("chat", backend)
+
+    monkeypatch.setattr(builtins, "acme_build", build, raising=False)
+    with pytest.raises(PluginError, match="chat of bad is needed in order to load itself"):
+        registry.build("chat", BAD)
+    assert seen == ["yes"]
+
+
+@pytest.mark.fault("G6")
+def test_a_slow_hook_is_warned_of_once(site, monkeypatch, caplog):
+    monkeypatch.setattr(hooks, "SLOW_HOOK", -1)
+    install_bad(site, CHAT)
+    registry = Registry(environ={})
+    for name in ("a", "b"):
+        registry.build("chat", Backend(id=name, provider="acme-bad"))
+
+    [message] = caplog.messages
+    assert message.startswith("multitap_chat of acme_bad.chat took 0.0 s; who calls it waits")
+
+
+@pytest.mark.fault("G10")
+def test_a_slow_import_is_warned_of(site, monkeypatch, caplog):
+    monkeypatch.setattr(hooks, "SLOW_IMPORT", -1)
+    install_bad(site, CHAT)
+    Registry(environ={}).build("chat", BAD)
+
+    assert caplog.messages == ["Importing acme_bad.chat of dist-bad took 0.0 s"]
+
+
+# ---- removed while it is used --------------------------------------------------------------------
+
+TALKS = """
+from multitap.events import Stop, Text
+from multitap.hookspecs import hookimpl
+from multitap.work import LocalExchange
+
+class Chat:
+    def chat(self, request):
+        import builtins
+
+        def run(emit):
+            emit([Text("a")])
+            builtins.acme_gate.wait(30)
+            from acme_bad.inner import WORD
+            emit([Text(WORD), Stop("complete")])
+
+        return LocalExchange(run)
+
+@hookimpl
+def multitap_chat(backend):
+    return Chat()
+"""
+
+
+@pytest.mark.fault("G11")
+@pytest.mark.parametrize("how", ["uninstalled", "quarantined by a reload"])
+def test_what_is_removed_while_it_answers_answers_to_its_end(how, site, gate):
+    words = {"acme_bad/__init__.py": "", "acme_bad/inner.py": "WORD = 'b'\n"}
+    install_bad(site, {**words, "acme_bad/chat.py": "import acme_bad.inner\n" + TALKS})
+    registry = Registry(environ={})
+    with multitap.Runtime({"acme-bad": {"model": "m"}}, registry=registry) as rt:
+        with rt.stream("hi", model="acme-bad:m") as events:
+            assert next(events).content == "a"
+            if how == "uninstalled":
+                shutil.rmtree(site / "dist_bad-1.0.dist-info")
+                (site / "acme_bad/chat.py").unlink()
+                assert "acme-bad" not in {row.provider for row in rt.capabilities()}
+                expected, said = ConfigError, "acme-bad"
+            else:
+                (site / "acme_bad/chat.py").write_text("1 / 0")
+                registry.reload()
+                expected, said = PluginError, "ZeroDivisionError"
+            with pytest.raises(expected, match=said):
+                rt.chat("hi", model="acme-bad:m")
+            gate.set()
+            assert [event.type for event in events] == ["text", "stop"]
+        assert events.answer.text == "ab"
 
 
 # ---- what it prints ------------------------------------------------------------------------------
@@ -384,6 +620,7 @@ def test_a_wrong_manifest_is_told_and_taken_when_it_is_right(kind, site):
     assert registry.build("chat", BAD), "a file that changed is read again without being told"
 
 
+@pytest.mark.fault("G5")
 def test_one_for_newer_hooks_says_which_side_to_upgrade(site):
     files = {
         "acme_bad/__init__.py": "raise SystemExit",
@@ -492,6 +729,7 @@ def test_who_is_denied_is_not_imported(options, variable, site):
     assert "acme_bad" not in sys.modules
 
 
+@pytest.mark.fault("G4")
 def test_one_name_of_two_distributions_waits_for_the_user_and_shows_both(site):
     install_bad(site, TELLS)
     install(site, "dist-rival", "acme-bad", {"acme_rival.py": CHAT}, "acme_rival")

@@ -169,7 +169,8 @@ class BackendError(MultitapError):
         status: The HTTP status, or ``None``.
         kind: A finer name in snake case, such as ``connect_timeout``.
         phase: ``queue, resolve, connect, tls, send, wait, stream, parse`` or ``local``.
-        partial: The answer so far (an ``Answer``), or ``None``.
+        partial: The answer so far (an ``Answer``), or ``None``; of an embedding whose vectors are
+            not those of its texts: the sound ones, by the index of their text.
         attempts: Every attempt of the call, the last one included.
         request_id: The server's own name of the request.
         retry_after: Seconds that the server asks to wait, or ``None``.

@@ -103,7 +103,8 @@ class Observer(Protocol):
     """Implemented by an extension; shared by all calls and threads.
 
     Each method is called once for each call, or attempt, whatever becomes of it, and returns at
-    once: the call waits for it. What it raises is counted, and reaches no call.
+    once: the call waits for it. What it raises is counted, and reaches no call; after five faults
+    in a row, or three times that it took a second, it is told of nothing more.
     """
 
     def call_started(self, call: CallInfo, /) -> None:

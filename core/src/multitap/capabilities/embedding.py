@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol, overload
 
 import attrs
@@ -50,18 +51,40 @@ class Vectors(Sequence[Sequence[float]]):
             raise ValueError(f"{len(self._numbers)} numbers are not rows of {width}")
 
     @classmethod
-    def from_rows(cls, rows: Iterable[Sequence[float]]) -> Vectors:
-        """From lists of numbers; unequal length, NaN and infinity are a ``ProtocolError``."""
-        numbers, width = array("f"), 0
-        for index, row in enumerate(rows):
-            width = width or len(row)
-            if len(row) != width or not width:
+    def from_rows(cls, rows: Iterable[Sequence[float | None] | None]) -> Vectors:
+        """From lists of numbers; unequal length, NaN, infinity and null are a ``ProtocolError``."""
+        known = list(rows)
+        width = next((len(row) for row in known if row is not None and len(row)), 1)
+        numbers = array("f")
+        for index, row in enumerate(known):
+            if row is not None and len(row) not in (0, width):
                 raise ProtocolError(
                     f"Embedding {index} has {len(row)} numbers, the first has {width}",
                     kind="embedding_invalid",
                 )
-            numbers.extend(row)
-        return cls(numbers, width or 1).checked()
+            numbers.extend(_float32(row) or [math.nan] * width)
+        return cls(numbers, width).checked()
+
+    @classmethod
+    def from_numbered(
+        cls, rows: Sequence[tuple[int | None, Sequence[float | None] | None]], count: int
+    ) -> Vectors:
+        """From what a server sends for ``count`` texts: each with its index, in any order.
+
+        Where it numbers none of them they are in the order of the texts. Another number of them
+        than of texts, a gap and an index twice are a ``ProtocolError``.
+
+        >>> Vectors.from_numbered([(1, [2.0]), (0, [1.0])], 2)[0][0]
+        1.0
+        """
+        places = [place if index is None else index for place, (index, _) in enumerate(rows)]
+        if sorted(places) == list(range(count)):
+            ordered = dict(zip(places, (row for _, row in rows), strict=True))
+            return cls.from_rows(ordered[place] for place in range(count))
+        raise _unsound(
+            f"{count} texts gave {len(rows)} vectors, numbered {places[:8]}",
+            _certain(rows) if len(rows) <= count else {},
+        )
 
     @classmethod
     def joined(cls, parts: Sequence[Vectors]) -> Vectors:
@@ -82,8 +105,10 @@ class Vectors(Sequence[Sequence[float]]):
         """Itself, or a ``ProtocolError`` that names the first row with NaN or infinity."""
         # a sum is finite only if every number is: one pass in C for the common case
         if not math.isfinite(math.fsum(map(abs, self._numbers))):
-            bad = next(i for i, row in enumerate(self) if not all(map(math.isfinite, row)))
-            raise ProtocolError(f"Embedding {bad} is not finite", kind="embedding_invalid")
+            rows = {i: row if all(map(math.isfinite, row)) else None for i, row in enumerate(self)}
+            bad = next(i for i, row in rows.items() if row is None)
+            which = f"Embedding {bad}" if len(rows) > 1 else "The embedding"
+            raise _unsound(f"{which} is not finite", rows)
         return self
 
     @property
@@ -147,7 +172,7 @@ class Embeddings:
         attempts: Every try of every request that was made for them; the runtime fills it in.
     """
 
-    vectors: Vectors
+    vectors: Vectors = attrs.field(validator=attrs.validators.instance_of(Vectors))
     usage: Usage = attrs.field(factory=Usage)
     model: str | None = None
     warnings: tuple[Notice, ...] = ()
@@ -197,6 +222,30 @@ class DeclaresMostTexts(Protocol):
     def most_texts(self) -> int | None:
         """How many; ``None``: the server has no limit that is known."""
         ...
+
+
+def _float32(row: Sequence[float | None] | None) -> array[float] | None:
+    """The row as it is kept; ``None`` where it is missing, or a number in it."""
+    try:
+        return None if row is None else array("f", row)  # type: ignore[arg-type]  # or null
+    except TypeError:
+        return None
+
+
+def _certain(
+    rows: Sequence[tuple[int | None, Sequence[float | None] | None]],
+) -> Mapping[int, Sequence[float] | None]:
+    """Those whose text is known: the server says its index, and says it once."""
+    times = Counter(index for index, _ in rows)
+    named = {index: _float32(row) for index, row in rows if index is not None and times[index] < 2}
+    return {i: row if row and all(map(math.isfinite, row)) else None for i, row in named.items()}
+
+
+def _unsound(message: str, rows: Mapping[int, Sequence[float] | None]) -> ProtocolError:
+    """An answer of which some rows may be used; ``None``: one that came, and is no vector."""
+    error = ProtocolError(message, kind="embedding_invalid")
+    error.partial = rows
+    return error
 
 
 def check_width(vectors: Vectors, dimensions: int | None) -> None:

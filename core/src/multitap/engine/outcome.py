@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from multitap.answer import Answer, fold, stop_reason_of
 from multitap.engine.call import Call
-from multitap.errors import BackendError, PluginError
+from multitap.errors import BackendError, LocalError, PluginError
 from multitap.events import Event, Stop, StopReason, Usage, UsageReport
 from multitap.policy.retry import Attempt
 
@@ -29,11 +30,21 @@ class Outcome(Generic[T]):
         self._began: float | None = None
         self._first: float | None = None
         self._over: float | None = None
+        self._process = os.getpid()
 
     def begin(self) -> None:
-        """The first step of the call is taken."""
+        """A step of the call is taken, perhaps the first.
+
+        Raises:
+            LocalError: The call was begun in the process that this one was forked from.
+        """
         if self._began is None:
-            self._began = time.monotonic()
+            self._began, self._process = time.monotonic(), os.getpid()
+        elif self._process != os.getpid():
+            raise LocalError(
+                "The stream was opened before a fork, in the parent process",
+                hint="Read it there; ask anew here.",
+            )
 
     def end(self) -> None:
         """Nothing more will come."""
@@ -75,11 +86,12 @@ class Outcome(Generic[T]):
         self.stopped = stop_reason_of(error)
         if isinstance(error, (BackendError, PluginError)):
             error.attempts = tuple(self.attempts)
-            error.partial = self._partial()
+            error.partial = self._partial(error)
         self._tell(error)
 
-    def _partial(self) -> Answer | None:
-        return None
+    def _partial(self, error: BackendError | PluginError) -> Any:
+        """What the plugin itself has put there."""
+        return error.partial
 
     def _tell(self, error: BaseException | None) -> None:
         """Tell the observers of the end; only the first one counts."""
@@ -103,7 +115,7 @@ class ChatOutcome(Outcome[Event]):
         super().add(items)
         self._events.extend(items)
 
-    def _partial(self) -> Answer:
+    def _partial(self, error: BackendError | PluginError) -> Answer:
         return self.answer()
 
     def _end(self) -> tuple[Usage | None, StopReason | None]:

@@ -14,6 +14,8 @@ import attrs
 
 from multitap.config.packages import canonical
 from multitap.errors import ConfigError, PluginError
+from multitap.registry.discovery import Failure
+from multitap.registry.observed import Observed, traces
 from multitap.registry.unusable import (
     ContractError,
     absent_extension,
@@ -26,42 +28,12 @@ if TYPE_CHECKING:
     import pluggy
 
     from multitap.events import Event
-    from multitap.extensions import CallInfo, Observer
+    from multitap.extensions import CallInfo
     from multitap.registry.discovery import Claim, Table
     from multitap.registry.loading.loader import Hooks
     from multitap.work import Stage
 
 __all__ = ("Extensions", "Filter", "Observed")
-
-
-class Observed:
-    """An observer, and whose it is; its faults are counted, and reach no call.
-
-    ``traces``: it wants to be told of every request.
-    """
-
-    def __init__(self, observer: Observer, distribution: str) -> None:
-        self.distribution = distribution
-        self.faults = 0
-        self.traces = _traces(observer)
-        self._observer = observer
-
-    def tell(self, method: str, *facts: object) -> None:
-        """Call one of the observer's methods; what it raises is counted."""
-        try:
-            getattr(self._observer, method)(*facts)
-        except Exception as error:
-            self.faults += 1
-            if self.faults == 1:
-                self._log(method, error)
-
-    def _log(self, method: str, error: Exception) -> None:
-        import logging
-
-        logging.getLogger("multitap").warning(  # without its text, which may hold anything
-            "The observer of %s raised %s in %s; further faults are only counted",
-            *(self.distribution, type(error).__name__, method),
-        )
 
 
 @attrs.frozen
@@ -79,7 +51,8 @@ class Filter:
             PluginError: The hook failed, or gave no filter.
         """
         from multitap.filters.guarded import Guarded
-        from multitap.registry.loading.loader import call_hook, check_methods
+        from multitap.registry.loading.hooks import call_hook
+        from multitap.registry.loading.loader import check_methods
         from multitap.work import Stage
 
         try:
@@ -139,7 +112,18 @@ class Extensions:
 
     def faults(self) -> Mapping[str, int]:
         """Faults by distribution, of those that had any."""
-        return {each.distribution: each.faults for each in self._made.values() if each.faults}
+        return {each.distribution: each.faults for each in list(self._made.values()) if each.faults}
+
+    def failures(self) -> Mapping[Claim, Failure]:
+        """Why observers are told of nothing more; their filters go on."""
+        return {
+            claim: Failure(claim.distribution, each.given_up, "")
+            for claim, each in list(self._made.items())
+            if each.given_up
+        }
+
+    def _look_again(self) -> None:
+        self._known = _Known(None)
 
     def _of(self, table: Table) -> _Known:
         if self._known.table is not table:  # plugins came or went
@@ -156,19 +140,21 @@ class Extensions:
 
     def _observed(self, table: Table, claim: Claim) -> Observed | None:
         from multitap.extensions import Observer, RequestObserver
-        from multitap.registry.loading.loader import call_hook, check_methods
+        from multitap.registry.loading.hooks import call_hook
+        from multitap.registry.loading.loader import check_methods
 
         if claim in self._made:
-            return self._made[claim]
+            return None if self._made[claim].given_up else self._made[claim]
         try:
             refuse_unusable(table, claim)
             with self._loaded(claim) as hooks:  # one thread at a time
                 if "multitap_observer" in hooks and claim not in self._made:
                     observer: Any = call_hook(hooks["multitap_observer"])
-                    for protocol in (Observer, RequestObserver)[: 1 + _traces(observer)]:
+                    for protocol in (Observer, RequestObserver)[: 1 + traces(observer)]:
                         check_methods(observer, "multitap_observer", protocol)
                         _refuse_coroutines(observer, protocol)
-                    self._made[claim] = Observed(observer, claim.distribution or claim.module)
+                    name = claim.distribution or claim.module
+                    self._made[claim] = Observed(observer, name, self._look_again)
         except PluginError:  # it is in quarantine, with the reason
             return None
         return self._made.get(claim)
@@ -202,7 +188,7 @@ class Extensions:
         """The command of this name."""
         import click
 
-        from multitap.registry.loading.loader import call_hook
+        from multitap.registry.loading.hooks import call_hook
 
         with self._loaded(self._claim("command", name)) as hooks:
             command = call_hook(hooks["multitap_command"])
@@ -217,10 +203,6 @@ class Extensions:
             raise absent_extension(table, kind, name)
         refuse_unusable(table, claim)
         return claim
-
-
-def _traces(observer: object) -> bool:
-    return any(hasattr(observer, name) for name in ("request_sent", "response_started"))
 
 
 def _refuse_coroutines(observer: object, protocol: type) -> None:

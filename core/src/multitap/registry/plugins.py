@@ -99,7 +99,7 @@ class Registry:
         """Every row: also those of extensions and commands, whose ``capability`` says so."""
         states = self._table().states
         loaded: dict[Claim, State] = dict.fromkeys(self._workshop.claims, "loaded")
-        broken: dict[Claim, State] = dict.fromkeys(self._workshop.failures, "quarantined")
+        broken: dict[Claim, State] = dict.fromkeys(self._broken(), "quarantined")
         now: dict[Claim, State] = {**states, **loaded, **broken}
         rows = [Row(c.capability, c.provider, c.distribution, c.version, now[c]) for c in states]
         return tuple(sorted(rows, key=_reading_order))
@@ -128,8 +128,13 @@ class Registry:
     @property
     def failures(self) -> Mapping[tuple[str, str], Failure]:
         """Why rows are quarantined, by capability and provider."""
-        failures = {**self._table().failures, **self._workshop.failures}
+        failures = {**self._table().failures, **self._broken()}
         return {claim.place: failure for claim, failure in failures.items()}
+
+    def _broken(self) -> Mapping[Claim, Failure]:
+        """What did not keep its contract, once it was used."""
+        made = self._made_extensions
+        return {**(made.failures() if made else {}), **self._workshop.failures}
 
     def notice(self, *, quick: bool = False) -> int:
         """Look whether plugins came or went; the number changes when the table did.
@@ -166,7 +171,7 @@ class Registry:
 
     @property
     def observer_faults(self) -> Mapping[str, int]:
-        """How often an observer raised, by distribution; what it raised reached no call."""
+        """How often an observer raised, or took a second, by distribution; it reached no call."""
         return self._extensions.faults()
 
     def filters(self, names: Iterable[str]) -> tuple[Filter, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary, WeakSet
@@ -40,6 +41,7 @@ from multitap.runtime.base import (
 from multitap.runtime.batches import Batches
 from multitap.runtime.composition import ConfigSource
 from multitap.runtime.launches_aio import AsyncLaunches, AsyncServer
+from multitap.runtime.loops import at_the_end_of_the_loop
 from multitap.runtime.media_verbs_aio import AsyncMediaHandle
 from multitap.runtime.traffic import Timeouts
 from multitap.work import Backend
@@ -77,6 +79,9 @@ class AsyncRuntime(AsyncLaunches):
         self._carriers: WeakKeyDictionary[
             asyncio.AbstractEventLoop, dict[tuple[str, Route], AsyncCarrier]
         ] = WeakKeyDictionary()
+        self._ends: WeakKeyDictionary[asyncio.AbstractEventLoop, Callable[[], None]] = (
+            WeakKeyDictionary()
+        )
         self._streams: WeakSet[AsyncStream[Any]] = WeakSet()
         self._servers: WeakSet[AsyncServer] = WeakSet()
 
@@ -97,10 +102,8 @@ class AsyncRuntime(AsyncLaunches):
             server.close()
         for stream in tuple(self._streams):
             stream.close()
-        for carriers in tuple(self._carriers.values()):
-            for carrier in carriers.values():
-                carrier.close()
-        self._carriers.clear()
+        for end in tuple(self._ends.values()):
+            end()
 
     async def chat(
         self,
@@ -231,12 +234,20 @@ class AsyncRuntime(AsyncLaunches):
         return stream
 
     def _carrier(self, backend: Backend) -> AsyncCarrier:
-        carriers = self._carriers.setdefault(asyncio.get_running_loop(), {})
+        loop = asyncio.get_running_loop()
+        carriers = self._carriers.setdefault(loop, {})
+        if loop not in self._ends:
+            self._ends[loop] = at_the_end_of_the_loop(partial(self._close_loop, loop))
         route = self._parts.route(backend, self._http)
         way = (backend.id, route)
         if way not in carriers:
             carriers[way] = self._new_carrier(backend, route)
         return carriers[way]
+
+    def _close_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._ends.pop(loop, None)
+        for carrier in self._carriers.pop(loop, {}).values():
+            carrier.close()
 
     def _new_carrier(self, backend: Backend, route: Route) -> AsyncCarrier:
         if route.carrier == "httpx":

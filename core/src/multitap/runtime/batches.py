@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Union
 
 import attrs
@@ -56,6 +56,7 @@ class Batches:
         self._warnings = warnings
         self._waiting = deque([range(len(request.texts))])
         self._found: dict[int, Embeddings] = {}
+        self._again: set[int] = set()
         self._attempts: list[Attempt] = []
 
     @property
@@ -86,15 +87,23 @@ class Batches:
         self._attempts += attempts
         if len(found.vectors) != len(part):
             message = f"The backend gave {len(found.vectors)} vectors for {len(part)} texts"
-            raise ProtocolError(message, kind="embedding_invalid")
+            error = ProtocolError(message, kind="embedding_invalid")
+            error.partial = {}  # nothing says which text a vector belongs to
+            raise error
         check_width(found.vectors, self._request.dimensions)
+        if not self._fits(found.dimensions):
+            Vectors.joined([*(known.vectors for known in self._found.values()), found.vectors])
         self._found[part.start] = found
+
+    def _fits(self, width: int) -> bool:
+        """Are the vectors that there are as wide?"""
+        return all(found.dimensions == width for found in self._found.values())
 
     def failed(self, part: range, error: Error) -> None:
         """A part was not answered: it is asked for in smaller ones, or else the error is raised.
 
         Of a part with a text that is too long for the model the text is looked for, so that the
-        error can name it.
+        error can name it. Texts whose vectors are missing, or are none, are asked for once more.
         """
         self._attempts += error.attempts
         if isinstance(error, BackendError):
@@ -109,7 +118,42 @@ class Batches:
                 self._limits.learn(self._backend, self._request.model, limit)
                 self._waiting.appendleft(part)
                 return
+            if error.kind == "embedding_invalid":
+                if again := self._once_more(part, error):
+                    self._waiting.extendleft(reversed(again))
+                    return
+                error.partial = self._sound()
         raise self._located(error, part)
+
+    def _once_more(self, part: range, error: BackendError) -> Sequence[range]:
+        """What to ask for again: a text whose vector is none alone, missing ones together."""
+        if error.partial is None:
+            return self._searched(part) if error.status is not None else ()
+        for place, row in error.partial.items():
+            if row is not None and place in range(len(part)) and self._fits(len(row)):
+                self._found[part.start + place] = Embeddings(vectors=Vectors.from_rows([row]))
+        left = [place for place in part if place not in self._found]
+        if not self._again.isdisjoint(left):
+            return ()
+        self._again.update(left)
+        return _runs(left, alone={part.start + place for place in error.partial})
+
+    def _searched(self, part: range) -> Sequence[range]:
+        """The server names no text: smaller parts, down to the one whose vector is none."""
+        parts = self._halves(part) if len(part) > 1 else [part]
+        alone = {each.start for each in parts if len(each) == 1}
+        if not self._again.isdisjoint(alone):
+            return ()
+        self._again |= alone
+        return parts
+
+    def _sound(self) -> Mapping[int, Sequence[float]]:
+        """The vectors that there are, by the index of their text."""
+        return {
+            start + place: row
+            for start, found in sorted(self._found.items())
+            for place, row in enumerate(found.vectors)
+        }
 
     def _halves(self, part: range) -> list[range]:
         """The one with the longest text first: most likely it is that one which is too long."""
@@ -138,3 +182,15 @@ class Batches:
             warnings=self._warnings,
             attempts=tuple(self._attempts),
         )
+
+
+def _runs(places: Sequence[int], alone: Collection[int]) -> Sequence[range]:
+    """Those that follow each other as one range, but each of ``alone`` by itself."""
+    runs: list[range] = []
+    for place in places:
+        last = runs[-1] if runs else range(0)
+        if last and last.stop == place and not {place, place - 1} & set(alone):
+            runs[-1] = range(last.start, place + 1)
+        else:
+            runs.append(range(place, place + 1))
+    return runs

@@ -16,6 +16,7 @@ from multitap.errors import ConfigError
 from multitap.extensions import CallInfo
 from multitap.registry import Registry
 from multitap.registry.extensions import Filter
+from multitap.runtime.contracts import CONTRACTS
 
 __all__ = ("configured_filters", "extended")
 
@@ -48,10 +49,11 @@ def extended(
     streamed: bool = False,
     metadata: Mapping[str, Any] | None = None,
 ) -> Call[T]:
-    """The call with those who watch it, and with these filters behind its own."""
+    """The call held to its contract, with who watches it, and these filters behind its own."""
     observers = registry.observers()
+    held = _between(CONTRACTS.get(capability, ()), call.filters)
     if not observers and not filters:
-        return call
+        return attrs.evolve(call, filters=held)
     info = CallInfo(
         id=os.urandom(16).hex(),
         capability=capability,
@@ -63,7 +65,13 @@ def extended(
         metadata=metadata,
     )
     watch = Watch(info, observers) if observers else None
-    return attrs.evolve(call, watch=watch, filters=_behind(call.filters, filters, info))
+    return attrs.evolve(call, watch=watch, filters=_behind(held, filters, info))
+
+
+def _between(
+    contract: Sequence[EventFilter], own: Callable[[], Sequence[EventFilter]]
+) -> Callable[[], Sequence[EventFilter]]:
+    return lambda: (*contract, *own())
 
 
 def _behind(

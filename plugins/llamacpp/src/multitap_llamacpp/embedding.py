@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import attrs
 
 from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vectors
-from multitap.errors import NotSupported, ProtocolError
+from multitap.errors import NotSupported
 from multitap.events import Usage
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import LocalExchange
@@ -42,16 +42,14 @@ class LlamaEmbedding:
         with self.models.lease(model, "embedding", report) as loaded:
             body = {"input": list(request.texts)}
             answer = ask(loaded.native.handle_embeddings, body, request.model)
-        rows = sorted(answer["data"], key=lambda row: row["index"])
-        if len(rows) != len(request.texts):
-            raise ProtocolError(
-                f"{len(request.texts)} texts gave {len(rows)} vectors", kind="embedding_invalid"
-            )
-        vectors = Vectors.from_rows(_unit(row["embedding"]) for row in rows)
+        rows = [(row["index"], _unit(row["embedding"])) for row in answer["data"]]
+        vectors = Vectors.from_numbered(rows, len(request.texts))
         return Embeddings(vectors=vectors, usage=usage_of(answer), model=request.model)
 
 
 def _unit(row: Sequence[float]) -> Sequence[float]:
+    if None in row:  # NaN, as the engine writes it
+        return row
     length = math.sqrt(math.fsum(x * x for x in row))
     return [x / length for x in row] if length > 0 else row
 

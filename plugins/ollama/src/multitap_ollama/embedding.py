@@ -15,7 +15,7 @@ import attrs
 import msgspec
 
 from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vectors, check_width
-from multitap.errors import BadRequest, ProtocolError
+from multitap.errors import BadRequest
 from multitap.events import Usage
 from multitap.framing import JsonDecoder
 from multitap.hookspecs import Backend, hookimpl
@@ -29,7 +29,7 @@ __all__ = ("OllamaEmbedding", "multitap_embedding")
 class Reply(msgspec.Struct, gc=False):
     """What the server answers."""
 
-    embeddings: list[list[float]] | None = None
+    embeddings: list[list[float | None] | None] | None = None
     prompt_eval_count: int | None = None
 
 
@@ -69,12 +69,8 @@ class OllamaEmbedding:
 
 
 def _embeddings(request: EmbeddingRequest, reply: Reply) -> Embeddings:
-    rows = reply.embeddings or []
-    if len(rows) != len(request.texts):
-        raise ProtocolError(
-            f"{len(request.texts)} texts gave {len(rows)} vectors", kind="embedding_invalid"
-        )
-    vectors = Vectors.from_rows(rows)
+    rows = [(None, row) for row in reply.embeddings or []]
+    vectors = Vectors.from_numbered(rows, len(request.texts))
     check_width(vectors, request.dimensions)
     count = reply.prompt_eval_count
     usage = Usage.reported(count, None, total_tokens=count)

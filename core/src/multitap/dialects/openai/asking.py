@@ -24,6 +24,7 @@ def json_exchange(
     *,
     headers: Mapping[str, str] | None = None,
     explain: Explain = explain_openai,
+    decoder: type[JsonDecoder[V, T]] = JsonDecoder,
 ) -> Exchange[T]:
     """Ask for one JSON value and make results of it; asking again does no harm.
 
@@ -35,6 +36,7 @@ def json_exchange(
         body: Sent as JSON; ``None``: nothing is sent.
         headers: Sent besides.
         explain: Turns a refusal into an error.
+        decoder: Reads the value.
     """
     call = HttpCall(
         method=method,
@@ -43,4 +45,4 @@ def json_exchange(
         body=None if body is None else Json(body),
         idempotent=True,
     )
-    return Exchange(call=call, decoder=lambda head: JsonDecoder(shape, record), explain=explain)
+    return Exchange(call=call, decoder=lambda head: decoder(shape, record), explain=explain)

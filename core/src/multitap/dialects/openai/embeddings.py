@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
+import re
 import sys
 from array import array
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, ClassVar, TypeVar
 
 import attrs
 import msgspec
@@ -20,18 +23,26 @@ from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vector
 from multitap.dialects.openai.asking import json_exchange
 from multitap.dialects.openai.chunks import UsageFacts, read_usage
 from multitap.dialects.openai.errors import explain_openai, openai_error
-from multitap.errors import BadRequest, ProtocolError
+from multitap.errors import BackendError, BadRequest, ProtocolError, ProviderDown
 from multitap.events import Usage
-from multitap.work import Backend, Exchange, Explain
+from multitap.framing import JsonDecoder
+from multitap.work import Backend, Exchange, Explain, HttpReply
 
 __all__ = ("TextEmbeddings",)
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+_NO_NUMBER = re.compile(
+    r"unsupported value: (?:NaN|[+-]Inf)|NaN or Inf|Out of range float values are not JSON"
+)
 
 
 class Row(msgspec.Struct, gc=False):
     """One vector: numbers, or base64."""
 
     index: int | None = None
-    embedding: list[float] | str | None = None
+    embedding: list[float | None] | str | None = None
 
 
 class Reply(msgspec.Struct, gc=False):
@@ -84,7 +95,8 @@ class TextEmbeddings:
             lambda reply: [_embeddings(request, reply)],
             body,
             headers=self.headers,
-            explain=self.explain,
+            explain=self._explained,
+            decoder=_Numbers,
         )
 
     def _check(self, request: EmbeddingRequest) -> None:
@@ -93,12 +105,19 @@ class TextEmbeddings:
                 f"An embedding cannot have {request.dimensions} dimensions", model=request.model
             )
 
+    def _explained(self, reply: HttpReply) -> BackendError:
+        """A server that cannot write a number that is none says so, and not of which text."""
+        error = self.explain(reply)
+        if isinstance(error, ProviderDown) and _NO_NUMBER.search(error.message):
+            return ProtocolError(error.message, kind="embedding_invalid", status=reply.status)
+        return error
+
 
 def _embeddings(request: EmbeddingRequest, reply: Reply) -> Embeddings:
     if reply.error:  # there are servers that refuse with status 200
         raise openai_error(reply.error)
-    rows = _in_order(reply.data or [], len(request.texts))
-    vectors = Vectors.from_rows([_numbers(row.embedding) for row in rows])
+    rows = [(row.index, _numbers(row.embedding)) for row in reply.data or []]
+    vectors = Vectors.from_numbered(rows, len(request.texts))
     check_width(vectors, request.dimensions)
     usage = read_usage(reply.usage or UsageFacts())
     if not (
@@ -108,20 +127,9 @@ def _embeddings(request: EmbeddingRequest, reply: Reply) -> Embeddings:
     return Embeddings(vectors=vectors, usage=usage, model=reply.model or request.model)
 
 
-def _in_order(rows: list[Row], count: int) -> Iterable[Row]:
-    """By index; rows without any are in order already."""
-    places = [place if row.index is None else row.index for place, row in enumerate(rows)]
-    if sorted(places) != list(range(count)):
-        raise ProtocolError(
-            f"{count} texts gave {len(rows)} vectors, numbered {places[:8]}",
-            kind="embedding_invalid",
-        )
-    return [row for _, row in sorted(zip(places, rows, strict=True), key=lambda pair: pair[0])]
-
-
-def _numbers(embedding: list[float] | str | None) -> Any:
+def _numbers(embedding: list[float | None] | str | None) -> Sequence[float | None] | None:
     if not isinstance(embedding, str):
-        return embedding or ()
+        return embedding
     try:
         numbers = array("f", base64.b64decode(embedding, validate=True))
     except (binascii.Error, ValueError) as error:
@@ -130,3 +138,16 @@ def _numbers(embedding: list[float] | str | None) -> Any:
     if sys.byteorder == "big":
         numbers.byteswap()
     return numbers
+
+
+class _Numbers(JsonDecoder[V, T]):
+    """JSON as Python writes it: its ``NaN`` and ``Infinity``, which are none, are read as null."""
+
+    def _value(self, data: bytes, *, last: bool = False) -> V:
+        try:
+            return super()._value(data, last=last)
+        except ProtocolError:
+            with suppress(ValueError, RecursionError):
+                value = json.loads(data, parse_constant=lambda name: None)
+                return msgspec.convert(value, self._shape)
+            raise

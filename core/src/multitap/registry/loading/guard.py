@@ -1,7 +1,8 @@
 """The state of the process that code of a plugin may change, and how to put it back.
 
-Used around the import of a plugin's modules and its hook. Where they work, what they changed stays;
-where they fail, nothing of it does. What cannot be undone: threads that were started, functions of
+Used around the import of a plugin's modules and its hook. Where they fail, nothing stays of what
+they changed. Where they work it stays and is told, but for what is the application's own: signals,
+and the policy of event loops. What cannot be undone: threads that were started, functions of
 ``atexit``, what was changed inside of other modules, and what was done outside of this process.
 """
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from types import FrameType
 
-__all__ = ("Guard", "Interrupts")
+__all__ = ("Guard", "Interrupts", "loop_policy")
 
 _LISTS = ("path", "argv")
 _FINDERS = ("meta_path", "path_hooks")
@@ -32,9 +33,11 @@ class Guard:
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], None]] = []
-        for part in (_environment, _folder, _warnings, _limits, _signals, _locale):
+        for part in (_environment, _folder, _warnings, _limits, _locale, _root_logger, _timeout):
             with suppress(Exception):
                 self._undo.append(part())
+        self._not_theirs = [_signals(), _loop_policy()]
+        self._undo += self._not_theirs
         self._finders = [_Finders(name) for name in _FINDERS]
         self._undo += [_sys_list(name) for name in _LISTS]
         self._undo += [_attribute(sys, name) for name in _VALUES]
@@ -47,6 +50,12 @@ class Guard:
                 undo()
         for finders in self._finders:
             finders.restore(kept)
+
+    def take_back(self) -> None:
+        """Put back what is the application's own, also where the plugin works."""
+        for undo in self._not_theirs:
+            with suppress(Exception):
+                undo()
 
 
 def _environment() -> Callable[[], None]:
@@ -97,6 +106,48 @@ def _signals() -> Callable[[], None]:
                 signal.signal(number, handler)
 
     return undo
+
+
+def _loop_policy() -> Callable[[], None]:
+    before, known = _set_policy(), loop_policy()
+
+    def undo() -> None:
+        if loop_policy() is not known:
+            import asyncio
+
+            asyncio.set_event_loop_policy(before)
+
+    return undo
+
+
+def loop_policy() -> Any:
+    """The policy of event loops; ``None``: the usual one. Nothing is imported to see it."""
+    policy = _set_policy()
+    usual = getattr(sys.modules.get("asyncio"), "DefaultEventLoopPolicy", None)
+    return None if type(policy) is usual else policy
+
+
+def _set_policy() -> Any:
+    return getattr(sys.modules.get("asyncio.events"), "_event_loop_policy", None)
+
+
+def _root_logger() -> Callable[[], None]:
+    import logging
+
+    before, level = list(logging.root.handlers), logging.root.level
+
+    def undo() -> None:
+        logging.root.handlers[:] = before
+        logging.root.setLevel(level)
+
+    return undo
+
+
+def _timeout() -> Callable[[], None]:
+    import socket
+
+    before = socket.getdefaulttimeout()
+    return lambda: socket.setdefaulttimeout(before)
 
 
 def _locale() -> Callable[[], None]:

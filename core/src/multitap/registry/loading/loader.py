@@ -9,7 +9,6 @@ import inspect
 import sys
 import threading
 from collections.abc import Coroutine, Generator, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -18,13 +17,14 @@ from multitap.capabilities import EXTENSIONS
 from multitap.errors import MultitapError
 from multitap.hookspecs import Specs, protocol_of
 from multitap.registry.loading.forks import renew_after_fork
+from multitap.registry.loading.hooks import call_hook, timed_import
 from multitap.registry.unusable import ContractError
 
 if TYPE_CHECKING:
     from multitap.registry.discovery import Claim
     from multitap.work import Backend
 
-__all__ = ("Hooks", "Loader", "answer_of", "call_hook", "check_methods", "check_result")
+__all__ = ("Hooks", "Loader", "answer_of", "check_methods", "check_result")
 
 Hooks = Mapping[str, pluggy.HookImpl]
 """The hooks that one module has for one entry point, by name."""
@@ -49,7 +49,7 @@ class Loader:
         """Import the claim's module, register it once, and find its hooks; or leave no trace."""
         if claim in self._hooks:
             return self._hooks[claim]
-        plugin = claim.plugin if claim.plugin is not None else _imported(claim.module)
+        plugin = claim.plugin if claim.plugin is not None else _imported(claim)
         with self._lock:
             self._check_hooks(plugin, claim)
             if not self._manager.is_registered(plugin):
@@ -117,16 +117,11 @@ def _hooks_of(claim: Claim) -> tuple[str, ...]:
     return EXTENSIONS.get(claim.capability) or (f"multitap_{claim.capability}",)
 
 
-def _imported(module: str) -> object:
+def _imported(claim: Claim) -> object:
+    module = claim.module
     if not all(part.isidentifier() for part in module.split(".")):
         raise ContractError(f"the entry point's value {module!r} is not the name of a module")
-    return import_module(module)
-
-
-def call_hook(hook: pluggy.HookImpl, **given: object) -> object:
-    """Call one implementation, and no other's, with the arguments that it asks for."""
-    result: object = hook.function(*(given[name] for name in hook.argnames))
-    return result
+    return timed_import(module, claim.distribution)
 
 
 def answer_of(hook: pluggy.HookImpl, backend: Backend, capability: str) -> object:

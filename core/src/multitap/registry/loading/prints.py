@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from multitap.registry.loading.identity import whoami
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -23,7 +24,7 @@ class Aside:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self._owner: int | None = threading.get_ident()
+        self._owner: int | None = whoami()
         self._kept = ""
 
     @property
@@ -33,7 +34,7 @@ class Aside:
 
     def write(self, text: str) -> int:
         """As of a text stream."""
-        if threading.get_ident() != self._owner:
+        if whoami() != self._owner:
             return int(self._stream.write(text))
         self._kept += text[: _LIMIT - len(self._kept)]
         return len(text)

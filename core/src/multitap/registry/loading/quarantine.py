@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from multitap.registry.installed.library import owned_by
+from multitap.registry.loading.changes import Changes
 from multitap.registry.loading.guard import Guard, Interrupts
 from multitap.registry.loading.modules import drop, of_packages, own
 from multitap.registry.loading.prints import printed_aside
@@ -27,7 +28,7 @@ def guarded(claim: Claim, failed: Callable[[Claim, Failure], None]) -> Generator
     Whatever it raises, the process is put back as it was, ``failed`` is told, and a ``PluginError``
     that names the distribution is raised; the user's Ctrl-C passes, and is nobody's failure.
     """
-    before, guard = set(sys.modules), Guard()
+    before, guard, changes = set(sys.modules), Guard(), Changes()
     with Interrupts() as interrupts, printed_aside() as aside:
         try:
             yield
@@ -40,4 +41,6 @@ def guarded(claim: Claim, failed: Callable[[Claim, Failure], None]) -> Generator
                 raise KeyboardInterrupt from error
             failed(claim, failure)
             raise blame(claim, failure.reason) from error
+    changes.tell(claim)
+    guard.take_back()
     own(of_packages({claim.package}) - before)

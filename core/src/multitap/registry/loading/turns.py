@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from multitap.errors import PluginError
 from multitap.registry.loading.forks import renew_after_fork
+from multitap.registry.loading.identity import whoami
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -32,7 +33,7 @@ class Turns:
     def hold(self, key: str) -> Generator[None, None, None]:
         """Wait for the key's turn, and keep it."""
         with self._changed:
-            self._take(key, threading.get_ident())
+            self._take(key, whoami())
         try:
             yield
         finally:
@@ -62,7 +63,7 @@ class Turns:
 
     def renew(self) -> None:
         """In a forked child: end the turns, and the imports, of threads that are no more."""
-        here = threading.get_ident()
+        here = whoami()
         if others := set(self._owners.values()) - {here}:
             from multitap.registry.loading.modules import abandon
 

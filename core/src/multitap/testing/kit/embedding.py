@@ -119,7 +119,7 @@ class EmbeddingSuite(Suite):
                     raise Finding(
                         shown(error), expected="ProtocolError", smallest=smallest
                     ) from error
-                if found is not None:
+                if found is not None and len(found.attempts) < 2:  # nothing was asked again
                     raise Finding(repr(found), expected="ProtocolError", smallest=smallest)
 
     @rule(
