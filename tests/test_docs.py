@@ -39,7 +39,9 @@ from multitap.extensions import (
 )
 from multitap.hookspecs import CAPABILITIES, Specs, methods_of, protocol_of
 from multitap.plan import chat_request
+from multitap.policy.clocks import Clocks, Limits
 from multitap.registry import State
+from multitap.runtime.composition import Composition
 
 HERE = Path(__file__).parent.parent
 RUNNABLE = [HERE / "README.md", HERE / "core/README.md", *sorted(HERE.glob("docs/**/*.md"))]
@@ -443,6 +445,13 @@ def test_every_key_of_a_section_is_in_the_table() -> None:
     )
 
 
+def test_every_clock_and_every_limit_is_in_its_table() -> None:
+    clocks = {field.name for field in attrs.fields(Clocks)} - {"deadline", "now"}
+    assert {cells[0] for cells in rows("reliability.md", "Clocks")} == {"total", *clocks}
+    shown = {cells[0] for cells in rows("reliability.md", "Limits")}
+    assert shown == {field.name for field in attrs.fields(Limits)}
+
+
 def test_every_argument_of_a_chat_is_in_the_table() -> None:
     shown = {
         name
@@ -452,9 +461,12 @@ def test_every_argument_of_a_chat_is_in_the_table() -> None:
     named = {
         *inspect.signature(chat_request).parameters,
         *inspect.signature(multitap.Runtime.chat).parameters,
+        *inspect.signature(Composition.chat).parameters,
+        *inspect.signature(Composition._chat).parameters,
     }
     fields = {field.name for field in attrs.fields(ChatRequest)}
-    taken = {*named, *fields} - {"self", "options", "response_schema", "stream"}
+    inner = {"self", "options", "response_schema", "stream", "target", "deadline"}
+    taken = {*named, *fields} - inner
     assert shown == taken
 
 
