@@ -98,7 +98,7 @@ class Driver:
     def close(self) -> None:
         for carrier in self.carriers:
             carrier.close()
-        if self.loop:
+        if self.loop and not self.loop.is_closed():
             self.loop.run_until_complete(settle())
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
             self.loop.close()

@@ -578,6 +578,11 @@ def built(table, environ=None, provider=ACME):
         ("http://h/openai/v1", "http://h/openai"),
         ("http://v1", "http://v1"),
         ("http://h/rev1", "http://h/rev1"),
+        ("unix:///run/llm.sock", "unix:///run/llm.sock"),
+        ("unix:///run/llm.sock:/", "unix:///run/llm.sock"),
+        ("unix:///run/llm.sock:/v1/", "unix:///run/llm.sock"),
+        ("unix:///run/llm.sock:/openai/v1", "unix:///run/llm.sock:/openai"),
+        ("unix:///run/v1", "unix:///run/v1"),
         (None, "http://127.0.0.1:8080"),
     ],
 )
@@ -760,6 +765,8 @@ def test_a_single_problem_is_the_error_itself(tmp_path):
     [
         ("http://p:1", "", True),
         ("http://p:1", "http://h", False),
+        ("http://p:1", "unix:///run/llm.sock", True),
+        ("system", "unix:///run/llm.sock", False),
         ("none", "", False),
         ("system", "", False),
     ],
@@ -773,3 +780,32 @@ def test_a_proxy_is_for_backends_that_are_reached(proxy, endpoint, refused):
     with pytest.raises(ConfigError, match=r"proxy in \[local\] has no use") as caught:
         build_backend(section, provider)
     assert caught.value.key == "local.proxy"
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "unix:/run/llm.sock",
+        "unix://run/llm.sock",
+        "unix:///",
+        "unix:///run/llm.sock:v1",
+        "unix:///run/llm.sock?v1",
+        "unix:///run/llm.sock#v1",
+        "unix://me:key@/run/llm.sock",
+        "unix:///run/my llm.sock",
+    ],
+)
+def test_what_is_no_unix_socket_is_refused(endpoint):
+    with pytest.raises(ConfigError, match=r"endpoint in \[acme\] has to look like unix:///run"):
+        load_config({"acme": {"endpoint": endpoint}}, environ={})
+
+
+def test_a_unix_socket_of_a_projects_file_is_on_this_machine(tmp_path, monkeypatch):
+    """A reference beside it is followed, as it is for an endpoint at localhost."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MINE", "sesame")
+    monkeypatch.chdir(tmp_path)
+    text = "[acme]\nendpoint = 'unix:///run/llm.sock'\napi_key = 'env:MINE'"
+    (tmp_path / "llm.toml").write_text(text)
+    section = load_config().sections["acme"]
+    assert (section.api_key.reveal(), section.withheld) == ("sesame", None)

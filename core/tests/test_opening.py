@@ -14,12 +14,32 @@ from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
-from test_carriers import CERTIFICATE, OK, TINY, Driver, facts, failure, full_listener
+from test_carriers import (
+    CERTIFICATE,
+    OK,
+    TINY,
+    Driver,
+    abort_when,
+    facts,
+    failure,
+    full_listener,
+    settle,
+)
 
 from multitap import errors
 from multitap.engine.direct import dns
 from multitap.policy.clocks import Clocks
-from multitap.testing import CEILING, Server, client_closed, close, request, send
+from multitap.testing import (
+    CEILING,
+    Server,
+    client_closed,
+    close,
+    request,
+    reset,
+    secure,
+    send,
+    tell,
+)
 
 KINDS = ["direct", "direct-async", "httpx", "httpx-async"]
 
@@ -136,8 +156,8 @@ def test_a_unix_socket_whose_path_has_a_blank(driver, tmp_path):
         assert driver.exchange(driver.carrier(url))[1] == b"hello"
 
 
-def test_a_unix_socket_that_is_not_there_is_named(driver, tmp_path):
-    error = failure(driver, driver.carrier(f"unix://{tmp_path}/llm.sock"))
+def test_a_unix_socket_that_is_not_there_is_named(direct, tmp_path):
+    error = failure(direct, direct.carrier(f"unix://{tmp_path}/llm.sock"))
     assert facts(error) == (errors.ProviderDown, "connect_failed", "connect")
     assert f"Cannot connect to unix://{tmp_path}/llm.sock: " in str(error)
 
@@ -184,6 +204,143 @@ def test_a_file_that_holds_no_authorities(driver, tmp_path, content, words):
     with pytest.raises(errors.ConfigError, match=words) as caught:
         driver.exchange(driver.carrier("https://127.0.0.1:9", ca_file=str(path)))
     assert str(path) in str(caught.value)
+
+
+# ---- proxies -------------------------------------------------------------------------------------
+
+CONNECTED = send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+
+
+def test_a_tunnel_is_kept(driver, identity):
+    script = [request, CONNECTED, secure(identity), request, send(OK), request, send(OK)]
+    with Server(script) as proxy:
+        options = {"proxy": proxy.url, "ca_file": str(CERTIFICATE)}
+        carrier = driver.carrier("https://127.0.0.1:9/base", **options)
+        assert [driver.exchange(carrier)[1] for _ in range(2)] == [b"hello"] * 2
+        assert [asked.target for asked in proxy.requests] == [
+            "127.0.0.1:9",
+            "/base/api/chat",
+            "/base/api/chat",
+        ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [close],
+        [reset],
+        [send(b"\x05\x00"), client_closed],
+        [send(b"HTTP/1.1 200"), close],
+        [send(b"HTTP/1.1 302 Found\r\nlocation: /\r\n\r\n"), client_closed],
+    ],
+    ids=["closed", "reset", "no HTTP", "cut", "redirect"],
+)
+def test_what_opens_no_tunnel_is_a_proxy_that_refuses(direct, words):
+    with Server([request, *words]) as proxy:
+        carrier = direct.carrier("https://box.example", proxy=proxy.url)
+        error = failure(direct, carrier)
+        assert facts(error) == (errors.ProxyFailed, "proxy_failed", "connect")
+        assert f"The proxy {proxy.url} refused to connect" in str(error)
+        assert carrier.pool.counts == (0, 0)
+
+
+def test_a_proxy_that_says_nothing_to_connect(direct):
+    with Server([request, client_closed]) as proxy:
+        carrier = direct.carrier("https://box.example", proxy=proxy.url)
+        error = failure(direct, carrier, clocks=Clocks(opening=4 * TINY))
+        assert proxy.connection(0).closed_by_client.wait(CEILING)
+    assert facts(error) == (errors.Timeout, "connect_timeout", "connect")
+
+
+def test_a_proxy_that_hangs_up_behind_its_answer(direct):
+    with Server([request, CONNECTED, close]) as proxy:
+        error = failure(direct, direct.carrier("https://box.example", proxy=proxy.url))
+    assert facts(error) == (errors.ProviderDown, "connection_lost", "tls")
+
+
+def test_a_proxy_whose_name_does_not_exist(direct, monkeypatch):
+    def no_such_name(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_such_name)
+    carrier = direct.carrier("https://box.example", proxy="http://me:pw@nowhere.invalid:1")
+    error = failure(direct, carrier)
+    assert type(error) is errors.ProxyFailed
+    assert "Cannot connect to the proxy http://***@nowhere.invalid:1" in str(error)
+
+
+def test_giving_up_while_a_proxy_is_asked(direct):
+    came = threading.Event()
+    with Server([request, tell(came), client_closed]) as proxy:
+        transfer = direct.carrier("https://box.example", proxy=proxy.url).transfer()
+        thread = abort_when(came, transfer)
+        with pytest.raises(errors.BackendError) as caught:
+            direct.send(transfer)
+        thread.join()
+    assert caught.value.kind == "aborted"
+
+
+@contextmanager
+def relay(identity, port):
+    """A proxy that itself speaks TLS, and hands on what goes through its tunnel to a port."""
+    loop, started = asyncio.new_event_loop(), threading.Event()
+    found = []
+
+    async def pump(reader, writer) -> None:
+        with suppress(ConnectionError, ssl.SSLError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader, writer) -> None:
+        found.append((await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0])
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
+
+    async def run() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=identity)
+        found.append(server.sockets[0].getsockname()[1])
+        started.set()
+        async with server:
+            await over.wait()
+        await settle()
+
+    over = asyncio.Event()
+    thread = threading.Thread(target=loop.run_until_complete, args=(run(),))
+    thread.start()
+    assert started.wait(CEILING)
+    try:
+        yield found
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+        loop.close()
+
+
+def test_tls_within_the_tls_of_a_proxy(driver, identity):
+    long = b"x" * 300_000
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(long), long)
+    script = [request, send(OK), request, send(answer), client_closed]
+    with Server(script, tls=identity) as server, relay(identity, server.port) as found:
+        proxy = f"https://127.0.0.1:{found[0]}"
+        carrier = driver.carrier(server.url, proxy=proxy, ca_file=str(CERTIFICATE))
+        assert driver.exchange(carrier)[1] == b"hello"
+        assert driver.exchange(carrier, body=long)[1] == long
+        assert found[1:] == [f"CONNECT 127.0.0.1:{server.port} HTTP/1.1".encode()]
+        assert server.requests[1].raw.endswith(long)
+        driver.close()
+
+
+def test_an_answer_that_breaks_off_within_the_tls_of_a_proxy(direct, identity):
+    with (
+        Server([request, send(OK[:-1]), close], tls=identity) as server,
+        relay(identity, server.port) as found,
+    ):
+        options = {"proxy": f"https://127.0.0.1:{found[0]}", "ca_file": str(CERTIFICATE)}
+        error = failure(direct, direct.carrier(server.url, **options))
+    assert type(error) is errors.TruncatedStream
 
 
 # ---- descriptors ---------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from multitap.config.keys import KeyHeader, auth_of
 from multitap.config.packages import did_you_mean
 from multitap.config.sections import SECTION_KEYS, Config, Section
 from multitap.config.sources import Problems, Source
-from multitap.config.values import base_url, check_endpoint, check_proxy, typed
+from multitap.config.values import base_url, check_endpoint, check_proxy, is_unix_socket, typed
 from multitap.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -106,12 +106,14 @@ def _check_urls(endpoint: str, section: Section, problems: Problems) -> None:
 
 def _check_proxy_has_use(endpoint: str, section: Section, problems: Problems) -> None:
     """What works in this process, or has no address yet, is not reached through a proxy."""
-    if section.proxy not in (None, "none", "system") and not endpoint:
+    why = "has no endpoint to reach" if not endpoint else "is at a Unix socket"
+    named = section.proxy not in (None, "none", "system")
+    if named and (not endpoint or is_unix_socket(endpoint)):
         problems.add(
-            f"proxy in [{section.name}] has no use: this backend has no endpoint to reach",
+            f"proxy in [{section.name}] has no use: this backend {why}",
             section.sources.get("proxy", Source("code")),
             key=f"{section.name}.proxy",
-            hint="Remove proxy, or set endpoint.",
+            hint="Remove proxy, or correct endpoint.",
         )
 
 

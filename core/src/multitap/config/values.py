@@ -22,6 +22,7 @@ __all__ = (
     "check_endpoint",
     "check_proxy",
     "is_loopback",
+    "is_unix_socket",
     "parse_toml",
     "typed",
     "without_credentials",
@@ -29,6 +30,9 @@ __all__ = (
 
 SOCKS = ("socks5", "socks5h")
 """Schemes of proxies that speak SOCKS; either looks up the backend's name itself."""
+
+_ENDPOINTS = "http://127.0.0.1:11434 or unix:///run/llm.sock"
+_UNIX = re.compile(r"unix://(/[^\s/:?#@]+)+(:/[^\s:?#@]*)?")
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -67,11 +71,18 @@ def _absolute(value: str | os.PathLike[str], source: Source) -> str:
 
 
 def check_endpoint(endpoint: str) -> None:
-    """``ValueError`` unless it is a plain http(s) URL; the URL, which may hold a key, is not shown.
+    """``ValueError`` unless it is a plain http(s) URL, or a Unix socket's.
 
-    >>> check_endpoint("http://127.0.0.1:11434")
+    The URL, which may hold a key, is not shown.
+
+    >>> check_endpoint("http://127.0.0.1:11434"), check_endpoint("unix:///run/llm.sock:/v1")
+    (None, None)
     """
-    if "@" in _checked_url(endpoint, "http://127.0.0.1:11434").netloc:
+    if endpoint.startswith("unix:"):
+        if not _UNIX.fullmatch(endpoint):
+            raise ValueError("has to look like unix:///run/llm.sock, or unix:///run/llm.sock:/v1")
+        return
+    if "@" in _checked_url(endpoint, _ENDPOINTS).netloc:
         raise ValueError("must not hold credentials: they belong into api_key")
 
 
@@ -130,6 +141,8 @@ def is_loopback(endpoint: str) -> bool:
     from ipaddress import ip_address
     from urllib.parse import urlsplit
 
+    if is_unix_socket(endpoint):
+        return True
     host = urlsplit(endpoint).hostname or ""
     try:
         return host == "localhost" or ip_address(host).is_loopback
@@ -137,12 +150,23 @@ def is_loopback(endpoint: str) -> bool:
         return False
 
 
+def is_unix_socket(endpoint: str) -> bool:
+    """Does the URL name a Unix socket?"""
+    return endpoint.startswith("unix:///")
+
+
 def base_url(endpoint: str, suffixes: Iterable[str] = ()) -> str:
     """The endpoint without a trailing slash, a dialect's ``/v1``, or one of the suffixes.
 
     >>> base_url("http://127.0.0.1:8000/v1/"), base_url("http://127.0.0.1:11434/api", ["/api"])
     ('http://127.0.0.1:8000', 'http://127.0.0.1:11434')
+    >>> base_url("unix:///run/llm.sock:/v1")
+    'unix:///run/llm.sock'
     """
+    if is_unix_socket(endpoint):  # the path of the socket is left alone
+        socket, _, prefix = endpoint.removeprefix("unix://").partition(":")
+        rest = base_url(f"http://localhost{prefix}", suffixes).removeprefix("http://localhost")
+        return f"unix://{socket}:{rest}" if rest else f"unix://{socket}"
     ends = "|".join(re.escape(suffix.strip("/")) for suffix in ("v1", *suffixes))
     return re.sub(rf"(?<=[^/:])/+(?:{ends})$", "", endpoint.rstrip("/"))
 

@@ -120,13 +120,18 @@ class Opening:
         try:
             while rest:
                 rest = rest[self._connection.send(rest, self._left()) :]
-            while not tunnel.feed(self._connection.receive(self._left())):
+            while not tunnel.feed(self._received()):
                 pass
         except TimeoutError:
             raise
         except OSError:
             self._connection.refuse_interrupted()
             tunnel.feed(b"")
+
+    def _received(self) -> bytes:
+        data = self._connection.receive(self._left())
+        self._connection.refuse_interrupted()
+        return data
 
     def _shake_hands(self, context: ssl.SSLContext, place: Origin) -> None:
         import ssl

@@ -157,8 +157,10 @@ class StreamConnection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands, or is secure now; too late, perhaps."""
         self.transport = cast("asyncio.Transport", transport)
-        self.transport.set_write_buffer_limits(high=0)  # be told when all is sent
         self._secure = transport.get_extra_info("ssl_object") is not None
+        # Be told when all is sent. TLS takes the limit for reached where it is only equal, so that
+        # it would pause whoever writes, a TLS within it perhaps, with nothing left to wait for.
+        self.transport.set_write_buffer_limits(high=1 if self._secure else 0, low=0)
         opened = transport.get_extra_info("socket")
         if opened is not None and opened.family != getattr(socket, "AF_UNIX", None):
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
