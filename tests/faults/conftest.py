@@ -16,6 +16,14 @@ HERE = Path(__file__).parent
 RESULTS = pytest.StashKey()
 
 
+def pytest_addoption(parser):
+    group = parser.getgroup("faults", "doses of the fault matrix")
+    group.addoption("--seeds", type=int, default=1, help="how often, each time otherwise cut")
+    group.addoption("--exchanges", type=int, default=5000, help="of a storm")
+    group.addoption("--crowd", type=int, default=2000, help="calls at once")
+    group.addoption("--churns", type=int, default=200, help="calls of a churn")
+
+
 def pytest_configure(config):
     config.stash[RESULTS] = defaultdict(lambda: defaultdict(int))
     config.pluginmanager.register(Rows(config.stash[RESULTS]))
