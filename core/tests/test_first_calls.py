@@ -27,7 +27,7 @@ def test_first_calls_of_many_threads_leave_no_connection_behind(monkeypatch):
     with Server(repeat(request, respond(body="Hi."))) as server:
         config = {"defaults": {"model": "acme:tiny"}, "acme": {"endpoint": server.url}}
         with (
-            Runtime(config, letters.registry(acme=OverHttp())) as rt,
+            Runtime(config, registry=letters.registry(acme=OverHttp())) as rt,
             ThreadPoolExecutor(8) as pool,
         ):
             texts = list(pool.map(lambda _: rt.chat("hi").text, range(8)))
