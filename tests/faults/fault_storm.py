@@ -248,7 +248,7 @@ def churn_on_a_loop(seed, calls, at_once=16):
                 async with places:
                     return await step(*args)
 
-            turns = [chance.randrange(30) for _ in range(calls)]
+            turns = [chance.randrange(8) for _ in range(calls)]
             ends = await asyncio.gather(*(placed(cancelled, rt, n, turns[n]) for n in range(calls)))
             after = range(calls, calls + 1000)
             answers = await asyncio.gather(*(placed(asked, rt, n) for n in after))
