@@ -276,9 +276,13 @@ class Runtime(Launches):
     def _carrier(self, backend: Backend) -> Carrier:
         route = self._parts.route(backend, self._http)
         way = (backend.id, route)
-        if way not in self._carriers:
-            self._carriers[way] = self._new_carrier(backend, route)
-        return self._carriers[way]
+        found = self._carriers.get(way)
+        if found is None:  # of two threads' first calls, both use the one that is kept
+            made = self._new_carrier(backend, route)
+            found = self._carriers.setdefault(way, made)
+            if found is not made:
+                made.close()
+        return found
 
     def _new_carrier(self, backend: Backend, route: Route) -> Carrier:
         if route.carrier == "httpx":

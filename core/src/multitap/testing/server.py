@@ -45,6 +45,7 @@ class Server:
         scripts: Steps, or sequences of them; without any, a connection is only held.
         tls: Speak TLS with this identity.
         unix: Listen at this path instead of at a port of 127.0.0.1.
+        listener: Listen on this socket, which is bound and refuses until then.
         ceiling: Seconds that a script may wait for the test.
 
     Attributes:
@@ -57,11 +58,13 @@ class Server:
         *scripts: Script,
         tls: ssl.SSLContext | None = None,
         unix: str | os.PathLike[str] | None = None,
+        listener: socket.socket | None = None,
         ceiling: float = CEILING,
     ) -> None:
         self._scripts = list(scripts) or [client_closed]
         self._tls = tls
         self._unix = unix
+        self._bound = listener
         self._ceiling = ceiling
         self._changed = threading.Condition()
         self.connections: list[Connection] = []
@@ -126,7 +129,8 @@ class Server:
 
     def _listen(self) -> socket.socket:
         if self._unix is None:
-            listener = socket.create_server(("127.0.0.1", 0), backlog=socket.SOMAXCONN)
+            listener = self._bound or socket.create_server(("127.0.0.1", 0))
+            listener.listen(socket.SOMAXCONN)
             self.port = listener.getsockname()[1]
             self.url = f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
         else:

@@ -1,0 +1,72 @@
+"""No test here waits for chance; what is pending has to fail; the rows are printed at the end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from fault_bounds import no_waits
+from fault_pending import reason
+from fault_rows import table
+
+__all__ = ("no_waits",)
+
+HERE = Path(__file__).parent
+RESULTS = pytest.StashKey()
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("faults", "doses of the fault matrix")
+    group.addoption("--seeds", type=int, default=1, help="how often, each time otherwise cut")
+    group.addoption("--exchanges", type=int, default=5000, help="of a storm")
+    group.addoption("--crowd", type=int, default=2000, help="calls at once")
+    group.addoption("--churns", type=int, default=200, help="calls of a churn")
+
+
+def pytest_configure(config):
+    config.stash[RESULTS] = defaultdict(lambda: defaultdict(int))
+    config.pluginmanager.register(Rows(config.stash[RESULTS]))
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        why = reason(item.name) if HERE in item.path.parents else None
+        if why is not None:
+            item.add_marker(pytest.mark.xfail(reason=why, strict=True))
+
+
+class Rows:
+    """Counts what the tests of each row gave, in whichever process they run."""
+
+    def __init__(self, results):
+        self.results = results
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item, call):
+        report = yield
+        plugin = getattr(item, "callspec", None) and item.callspec.params.get("plugin")
+        if call.when == "call":
+            for mark in item.iter_markers("fault"):
+                report.user_properties += [("row", (row, plugin or "")) for row in mark.args]
+        return report
+
+    def pytest_runtest_logreport(self, report):
+        for name, value in report.user_properties:
+            if name == "row" and report.when == "call":
+                row, plugin = value
+                how = "pending" if hasattr(report, "wasxfail") else report.outcome
+                for place in {"", plugin}:
+                    self.results[row, place][how] += 1
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    results = config.stash[RESULTS]
+    if not results:
+        return
+    terminalreporter.section("fault matrix")
+    rows = list(table(results))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        terminalreporter.write_line("  ".join(cells).rstrip())
