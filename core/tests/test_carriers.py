@@ -324,7 +324,7 @@ TEXT = b"".join(b"line %d\n" % number for number in range(300))
 
 def in_pieces(answer, size):
     """All that a carrier gets of an answer that comes in pieces, and the error's class."""
-    response, body = Response(Origin.parse("http://localhost"), "GET"), b""
+    response, body = Response("http://localhost", "GET", Limits()), b""
     try:
         for start in range(0, len(answer), size):
             response.feed(answer[start : start + size])

@@ -23,7 +23,8 @@ __all__ = ("Attempts",)
 
 T = TypeVar("T")
 
-MAY_HAVE_RUN = frozenset({"first_byte_timeout", "connection_lost", "gateway_timeout"})
+_UNANSWERED = frozenset({"first_byte_timeout", "connection_lost", "slow_peer"})
+_NOT_YET_SENT = frozenset({"resolve", "connect", "tls"})
 
 
 class Attempts(Generic[T]):
@@ -145,7 +146,7 @@ class Attempts(Generic[T]):
 
     def _delay(self, error: BackendError, number: int, idempotent: bool) -> float | None:
         call = self._call
-        harmless = idempotent or call.idempotent or call.streamed or error.kind not in MAY_HAVE_RUN
+        harmless = idempotent or call.idempotent or call.streamed or not _may_have_run(error)
         if self.committed or not harmless:
             return None
         return call.retry.delay(error, number, call.clocks.deadline)
@@ -162,6 +163,12 @@ class Attempts(Generic[T]):
         self.made.append(attempt)
         if self._watch is not None:
             self._watch.attempt_ended(attempt)
+
+
+def _may_have_run(error: BackendError) -> bool:
+    """Was the request sent, and is it not known what became of it?"""
+    unanswered = error.kind in _UNANSWERED and error.phase not in _NOT_YET_SENT
+    return unanswered or error.status == 504
 
 
 def _out(event: RateLimit | LoadingEvent) -> Out[T]:

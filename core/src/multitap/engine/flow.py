@@ -7,6 +7,7 @@ tests have a third that needs no socket. What is tried how often is said in ``at
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -29,6 +30,8 @@ from multitap.errors import (
     TruncatedStream,
 )
 from multitap.events import Failed, Stop, ToolCallChunk, ToolCallEnd, ToolCallStart
+from multitap.excerpt import excerpt
+from multitap.framing import JsonDecoder
 from multitap.headers import allowances, request_id, retry_after, should_retry
 from multitap.policy.retry import Attempt
 from multitap.policy.tools import ToolLimits
@@ -168,6 +171,8 @@ class Flow(Generic[T]):
         self.request_id = request_id(head.headers)
         if head.status >= 300:
             raise (yield from self._refusal(head, work.explain))
+        if head.headers.get("content-type", "").lower().startswith("text/html"):
+            raise (yield from self._page())
         decoder = self._call.bounded(work.decoder(head))
         yield from self._input(self._pouring(decoder))
         ending = self._ending or (yield from self._deliver(decoder.finish()))
@@ -181,7 +186,7 @@ class Flow(Generic[T]):
             if items:
                 self._quiet_since = None
             else:
-                items = self._silence()
+                items = self._silence(decoder)
             results, self._ending = self._through(items)
             pour.over = self._ending is not None
             return results
@@ -299,13 +304,15 @@ class Flow(Generic[T]):
         if self._watch is not None:
             self._watch.result_came()
 
-    def _silence(self) -> Sequence[Failed]:
+    def _silence(self, decoder: Stage[bytes, T]) -> Sequence[Failed]:
         """Bytes that say nothing: pings and comments prove that a proxy lives, not the model."""
+        if isinstance(decoder, JsonDecoder):  # which says nothing before its end
+            return ()
         clocks = self._call.clocks
         now = clocks.now()
         if self._quiet_since is None:
             self._quiet_since = now
-        if not self._call.streamed or now - self._quiet_since < clocks.progress:
+        if now - self._quiet_since < clocks.progress:
             return ()
         message = f"The server sends signs of life, and nothing else, for {clocks.progress:g} s"
         return [Failed(Timeout(message, kind="stall_timeout", phase="stream"))]
@@ -333,6 +340,14 @@ class Flow(Generic[T]):
         if told is not None:
             error.retryable = told and not isinstance(error, QuotaExceeded)
         return error
+
+    def _page(self) -> Steps[T]:
+        """A page for people in place of an answer: some proxy's, or another kind of server's."""
+        page = yield from self._body(self._call.limits.error_bytes)
+        title = re.search(rb"(?is)<title[^>]*>(.*?)</title>", page)
+        told = f": {excerpt(title[1])}" if title else ""
+        message = f"The server sent a web page in place of an answer{told}"
+        return ProtocolError(message, kind="bad_payload", phase="parse")
 
     def _reply(self, call: HttpCall, explain: Explain) -> Steps[T]:
         head = yield from self._answered(call)

@@ -29,6 +29,7 @@ def prepare(whole: Call[Any], call: HttpCall) -> Request:
     conceal_named("headers", call.headers)
     fixed = {"user-agent": _user_agent(), "accept": "*/*"}
     headers = {**fixed, **headers, **call.headers, **keys}
+    call = whole.clocks.over(call)
     request = Request(call=call, headers=headers, body=body, limits=whole.limits)
     if watch is not None and watch.traced:
         watch.request_sent(wire_request(backend, request, keys))

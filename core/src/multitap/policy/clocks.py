@@ -26,16 +26,19 @@ from typing import Any
 
 import attrs
 
+from multitap.work import HttpCall
+
 __all__ = ("Clocks", "Limits")
 
 MIB = 1 << 20
+_WISHES = frozenset({"first_byte", "idle"})
 
 
 @attrs.frozen(kw_only=True)
 class Clocks:
     """The clocks of one call; ``deadline``, of the whole of it, is a reading of ``now``.
 
-    The values are the policy's own; what an ``HttpCall`` asks for goes before them.
+    What an ``HttpCall`` wants goes before them, but not before those that were ``asked`` for.
     """
 
     connect: float = 5.0
@@ -48,10 +51,17 @@ class Clocks:
     progress: float = 300.0
     deadline: float | None = None
     now: Callable[[], float] = attrs.field(default=time.monotonic, repr=False)
+    asked: frozenset[str] = attrs.field(default=frozenset(), repr=False)
 
     def evolved(self, changes: Mapping[str, Any]) -> Clocks:
-        """The same with some of them set otherwise."""
-        return attrs.evolve(self, **changes) if changes else self
+        """The same with some of them set as the user asks."""
+        asked = self.asked.union(changes)
+        return attrs.evolve(self, **changes, asked=asked) if changes else self
+
+    def over(self, call: HttpCall) -> HttpCall:
+        """The call without those wishes of its plugin that the user has overruled."""
+        overruled = _WISHES & self.asked
+        return attrs.evolve(call, **dict.fromkeys(overruled)) if overruled else call
 
     def left(self, limit: float) -> float:
         """The shorter of a clock and what is left until the deadline; none of it: it has passed."""

@@ -1,6 +1,7 @@
 """Whether to try again, and after how long.
 
-One layer retries, before the first semantic event only. Constants: three attempts in all; full
+One layer retries, before the first semantic event only. Constants: three attempts in all, two where
+a server was silent for long, or failed in generating (TGI's 424); full
 jitter from a base of 0.5 s (1 s where the server throttles) up to 8 s; a server's hint of at most
 60 s is followed exactly, a longer one ends the call. A budget for each backend keeps an outage from
 being multiplied: it starts with 20, a retry costs 1 (2 after a timeout or a 504), a success gives
@@ -20,6 +21,9 @@ import attrs
 from multitap.errors import BackendError, Overloaded, RateLimited, Timeout
 
 __all__ = ("Attempt", "Loading", "Retries", "Retry", "RetryBudget", "RetryPolicy")
+
+
+_ONCE = frozenset({"first_byte_timeout", "stall_timeout", "slow_peer"})
 
 
 @attrs.frozen
@@ -47,7 +51,8 @@ class RetryPolicy:
         >>> RetryPolicy().delay(RateLimited("Slow down", retry_after=2), 1, draw=0.5)
         2.1
         """
-        if not error.retryable or number >= self.attempts or error.phase == "queue":
+        most = min(2, self.attempts) if _is_slow(error) else self.attempts
+        if not error.retryable or number >= most or error.phase == "queue":
             return None
         hint = error.retry_after
         if hint is not None and math.isfinite(hint) and hint > 0:
@@ -55,6 +60,11 @@ class RetryPolicy:
         throttled = isinstance(error, (RateLimited, Overloaded))
         base = self.throttle_base if throttled else self.base
         return draw * min(self.cap, float(base * 2 ** (number - 1)))
+
+
+def _is_slow(error: BackendError) -> bool:
+    """Did it take so long, or cost so much, that it is tried again once at most?"""
+    return error.kind in _ONCE or error.status == 424
 
 
 class RetryBudget:
