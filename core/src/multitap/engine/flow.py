@@ -7,32 +7,27 @@ tests have a third that needs no socket. What is tried how often is said in ``at
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Generic, TypeVar
-from urllib.parse import urlsplit
-
-import attrs
 
 from multitap.engine.attempts import Attempts
 from multitap.engine.blocks import sha256_of
 from multitap.engine.call import Call, EventFilter
 from multitap.engine.commands import Done, Drop, Pour, Read, Send, Start, Steps, Switch, Take
+from multitap.engine.refusals import explained, is_web_page, redirected, web_page
 from multitap.engine.trace import shown_headers
 from multitap.errors import (
     BackendError,
     ContextOverflow,
     MultitapError,
     ProtocolError,
-    QuotaExceeded,
     Timeout,
     TruncatedStream,
 )
 from multitap.events import Failed, Stop, ToolCallChunk, ToolCallEnd, ToolCallStart
-from multitap.excerpt import excerpt
 from multitap.framing import JsonDecoder
-from multitap.headers import allowances, request_id, retry_after, should_retry
+from multitap.headers import allowances, request_id
 from multitap.policy.retry import Attempt
 from multitap.policy.tools import ToolLimits
 from multitap.work import (
@@ -171,8 +166,8 @@ class Flow(Generic[T]):
         self.request_id = request_id(head.headers)
         if head.status >= 300:
             raise (yield from self._refusal(head, work.explain))
-        if head.headers.get("content-type", "").lower().startswith("text/html"):
-            raise (yield from self._page())
+        if is_web_page(head):
+            raise web_page(bytes((yield from self._body(self._call.limits.error_bytes))))
         decoder = self._call.bounded(work.decoder(head))
         yield from self._input(self._pouring(decoder))
         ending = self._ending or (yield from self._deliver(decoder.finish()))
@@ -324,30 +319,10 @@ class Flow(Generic[T]):
 
     def _refusal(self, head: Head, explain: Explain) -> Steps[T]:
         if head.status < 400:
-            return _redirect(head)
-        limit = self._call.limits.error_bytes
-        body = yield from self._body(limit)
+            return redirected(head)
+        body = yield from self._body(self._call.limits.error_bytes)
         yield Done()
-        reply = self._call.shown(HttpReply(head.status, head.headers, bytes(body)))
-        error = explain(attrs.evolve(reply, body=reply.body[:limit]))
-        if not isinstance(error, BackendError):
-            raise TypeError(f"explain returned {error!r}, which is no BackendError")
-        error.status = error.status or head.status
-        error.request_id = error.request_id or request_id(head.headers)
-        if error.retry_after is None:
-            error.retry_after = retry_after(head.headers)
-        told = should_retry(head.headers)
-        if told is not None:
-            error.retryable = told and not isinstance(error, QuotaExceeded)
-        return error
-
-    def _page(self) -> Steps[T]:
-        """A page for people in place of an answer: some proxy's, or another kind of server's."""
-        page = yield from self._body(self._call.limits.error_bytes)
-        title = re.search(rb"(?is)<title[^>]*>(.*?)</title>", page)
-        told = f": {excerpt(title[1])}" if title else ""
-        message = f"The server sent a web page in place of an answer{told}"
-        return ProtocolError(message, kind="bad_payload", phase="parse")
+        return explained(self._call, head, bytes(body), explain)
 
     def _reply(self, call: HttpCall, explain: Explain) -> Steps[T]:
         head = yield from self._answered(call)
@@ -402,13 +377,3 @@ def _until_the_end(items: Sequence[Any]) -> tuple[Sequence[Any], BackendError | 
         if _terminal(item):
             return items[: place + 1], None
     return items, None
-
-
-def _redirect(head: Head) -> ProtocolError:
-    target = urlsplit(head.headers.get("location", "")).hostname or "another path"
-    return ProtocolError(
-        f"The server redirects to {target}",
-        hint="Redirects are not followed; put the right address into endpoint in llm.toml.",
-        kind="redirect_refused",
-        status=head.status,
-    )

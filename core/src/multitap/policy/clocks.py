@@ -60,8 +60,12 @@ class Clocks:
 
     def over(self, call: HttpCall) -> HttpCall:
         """The call without those wishes of its plugin that the user has overruled."""
-        overruled = _WISHES & self.asked
-        return attrs.evolve(call, **dict.fromkeys(overruled)) if overruled else call
+        if _WISHES.isdisjoint(self.asked):
+            return call
+        first_byte = None if "first_byte" in self.asked else call.first_byte
+        return attrs.evolve(
+            call, first_byte=first_byte, idle=None if "idle" in self.asked else call.idle
+        )
 
     def left(self, limit: float) -> float:
         """The shorter of a clock and what is left until the deadline; none of it: it has passed."""

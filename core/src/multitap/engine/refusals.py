@@ -1,0 +1,57 @@
+"""Answers that are none: refusals as typed errors, redirects, and pages for people."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from multitap.engine.call import Call
+from multitap.errors import BackendError, ProtocolError, QuotaExceeded
+from multitap.excerpt import excerpt
+from multitap.headers import request_id, retry_after, should_retry
+from multitap.work import Explain, Head, HttpReply
+
+__all__ = ("explained", "is_web_page", "redirected", "web_page")
+
+
+def explained(call: Call[Any], head: Head, body: bytes, explain: Explain) -> BackendError:
+    """The error that a plugin makes of a refusal, with what the headers tell besides."""
+    reply = call.shown(HttpReply(head.status, head.headers, body))
+    error = explain(attrs.evolve(reply, body=reply.body[: call.limits.error_bytes]))
+    if not isinstance(error, BackendError):
+        raise TypeError(f"explain returned {error!r}, which is no BackendError")
+    error.status = error.status or head.status
+    error.request_id = error.request_id or request_id(head.headers)
+    if error.retry_after is None:
+        error.retry_after = retry_after(head.headers)
+    told = should_retry(head.headers)
+    if told is not None:
+        error.retryable = told and not isinstance(error, QuotaExceeded)
+    return error
+
+
+def redirected(head: Head) -> ProtocolError:
+    """Nothing is sent to where the server points; of that only the host is told."""
+    target = urlsplit(head.headers.get("location", "")).hostname or "another path"
+    return ProtocolError(
+        f"The server redirects to {target}",
+        hint="Redirects are not followed; put the right address into endpoint in llm.toml.",
+        kind="redirect_refused",
+        status=head.status,
+    )
+
+
+def is_web_page(head: Head) -> bool:
+    """Is the answer a page for people: some proxy's, or another kind of server's?"""
+    return head.headers.get("content-type", "").lower().startswith("text/html")
+
+
+def web_page(body: bytes) -> ProtocolError:
+    """The error of a page, of which no more than its title is told."""
+    title = re.search(rb"(?is)<title[^>]*>(.*?)</title>", body)
+    told = f": {excerpt(title[1])}" if title else ""
+    message = f"The server sent a web page in place of an answer{told}"
+    return ProtocolError(message, kind="bad_payload", phase="parse")
