@@ -283,6 +283,11 @@ def test_a_variable_is_known_before_its_first_use():
     assert redact(K) == "***"
 
 
+def test_a_plain_key_is_known_from_the_start():
+    Secret(K)
+    assert redact(K) == "***"
+
+
 @pytest.mark.parametrize(
     "table",
     [
