@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from multitap.cli.invocation import Invocation
 from multitap.config import Section, load_config
 from multitap.config.secret import Secret
 from multitap.errors import BackendError, BadRequest, ConfigError, EngineError, MultitapError
@@ -282,6 +283,11 @@ def test_a_variable_is_known_before_its_first_use():
     assert redact(K) == "***"
 
 
+def test_a_plain_key_is_known_from_the_start():
+    Secret(K)
+    assert redact(K) == "***"
+
+
 @pytest.mark.parametrize(
     "table",
     [
@@ -396,3 +402,12 @@ def test_a_refusal_is_clean_before_a_plugin_quotes_it(make):
         with make(config, plugins) as world, pytest.raises(BadRequest) as caught:
             world.call("chat", "hi")
     assert "canary" not in shown(caught.value)
+
+
+def test_the_traceback_of_an_internal_fault_shows_none(monkeypatch, capsys):
+    conceal(K)
+    monkeypatch.setenv("MULTITAP_DEBUG", "traceback")
+    assert Invocation().failed(raised(TypeError("odd"), ValueError(K))) == 1
+    told = capsys.readouterr().err
+    assert "ValueError: ***" in told
+    assert "hush" not in told

@@ -127,13 +127,13 @@ def _section(name: str, section: Section, info: ProviderInfo | None) -> Iterator
         source = section.sources.get(key, _DEFAULT)
         yield Value((name, key), masked_key(secret), source, masked=secret.reference is None)
     for key, value in (backend or section).settings.items():
-        shown = masked(key, value, secret=is_secret(key, info))
+        shown = masked(key, value, secret=isinstance(value, str) and is_secret(key, info))
         source = section.sources.get(key, _DEFAULT)
         yield Value((name, key), shown, source, masked=MASK in str(shown))
 
 
 def is_secret(key: str, info: ProviderInfo | None) -> bool:
-    """Is a setting secret? Of a provider that is not installed nobody can say which ones are."""
+    """Is a setting secret, if it is a text? Of an absent provider's nobody can say which are."""
     if key in SECTION_KEYS:
         return key == "api_key"
     setting = info.settings.get(key) if info else None

@@ -145,7 +145,8 @@ def _layers(
 
 
 def _shown(entry: Entry, *, secret: bool) -> Any:
-    return masked(entry.path[-1], entry.value, secret=secret)
+    is_text = isinstance(entry.value, str)
+    return masked(entry.path[-1], entry.value, secret=secret and is_text)
 
 
 # ---- models --------------------------------------------------------------------------------------
