@@ -120,7 +120,8 @@ def clock(**seconds):
 lost = fails(ProviderDown, "connection_lost", "wait", attempts=3)
 lost_once = fails(ProviderDown, "connection_lost", "wait")
 no_answer = fails(Timeout, "first_byte_timeout", "wait")
-stalled = fails(Timeout, "stall_timeout", "stream", attempts=3)
+stalled = fails(Timeout, "stall_timeout", "stream", attempts=2)
+stalled_whole = attrs.evolve(stalled, attempts=1)  # it may have run
 stalled_midway = fails(Timeout, "stall_timeout", "stream", text=HALF)
 slow = fails(Timeout, "slow_peer", "wait")
 late = fails(DeadlineExceeded, "deadline_exceeded")
@@ -139,11 +140,11 @@ WAITING = (
         no_answer,
         bounds=clock(first_byte=SHORT),
     ),
-    case(faults.silent, stalled_midway, stalled, bounds=clock(idle=SHORT)),
-    case(faults.silent_after_head, stalled, bounds=clock(idle=SHORT)),
+    case(faults.silent, stalled_midway, stalled_whole, bounds=clock(idle=SHORT)),
+    case(faults.silent_after_head, stalled, stalled_whole, bounds=clock(idle=SHORT)),
     case(
         faults.pings_only,
-        attrs.evolve(stalled, attempts=2),
+        stalled,
         late,  # a value that comes whole says nothing before its end
         bounds=clock(progress=SHORT, total=1),
     ),

@@ -23,7 +23,7 @@ __all__ = ("Attempts",)
 
 T = TypeVar("T")
 
-_UNANSWERED = frozenset({"first_byte_timeout", "connection_lost", "slow_peer"})
+_UNANSWERED = frozenset({"first_byte_timeout", "connection_lost", "slow_peer", "stall_timeout"})
 _NOT_YET_SENT = frozenset({"resolve", "connect", "tls"})
 
 
