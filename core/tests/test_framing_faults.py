@@ -218,3 +218,74 @@ def test_what_finish_raises_is_a_failure():
 
     (failed,) = made(NdjsonDecoder, finish=finish).finish()
     assert failed.error.message == "It broke"
+
+
+# ---- a whole read at once ------------------------------------------------------------------------
+
+
+class AtOnce(NdjsonDecoder):
+    def _lines(self, *_, **__):
+        raise AssertionError("it was read line by line")
+
+
+class AtOnceSse(SseDecoder):
+    def _lines(self, *_, **__):
+        raise AssertionError("it was read line by line")
+
+
+LINES = b'{"text":"a"}\n{"text":"b"}\n'
+EVENTS = b'data: {"text":"a"}\n\ndata: {"text":"b"}\n\n'
+
+
+@pytest.mark.parametrize(("kind", "body"), [(AtOnce, LINES), (AtOnceSse, EVENTS)])
+def test_a_plain_read_is_decoded_at_once_up_to_the_limit(kind, body):
+    assert kind(Record, record, limit=len(body)).feed(body) == ["a", "b"]
+    with pytest.raises(AssertionError, match="line by line"):
+        kind(Record, record, limit=len(body) - 1).feed(body)
+
+
+@pytest.mark.parametrize(("kind", "body"), [(AtOnce, LINES), (AtOnceSse, EVENTS)])
+def test_what_one_read_has_of_the_next_record_waits(kind, body):
+    stage = kind(Record, record)
+    assert [stage.feed(body + body[:5]), stage.feed(body[5:])] == [["a", "b"], ["a", "b"]]
+
+
+def test_a_plain_read_may_have_the_terminator():
+    stage = AtOnceSse(Record, record, finish=lambda: ["end"])
+    assert stage.feed(EVENTS + b"data: [DONE]\n\n") == ["a", "b", "end"]
+    alone = AtOnceSse(Record, record, finish=lambda: ["end"])
+    assert [alone.feed(EVENTS), alone.feed(b"data: [DONE]\n\n")] == [["a", "b"], ["end"]]
+
+
+@pytest.mark.parametrize(("kind", "body"), AT_THE_LIMIT[1:])
+def test_the_limit_is_that_of_each_record(kind, body):
+    body = body if body.endswith((b"\n", b"\r")) else body + b"\n"
+    singles = [bytes((byte,)) for byte in body * 3]
+    assert len(read(kind, *singles, limit=20)) == 3
+
+
+def test_glued_values_end_with_their_line():
+    assert read(NdjsonDecoder, b'{"text":"a"}{"text":"b"}\n') == ["a", "b"]
+
+
+def test_a_blank_line_counts_at_once_behind_a_line_that_has_a_cr():
+    stage = made(SseDecoder)
+    assert [stage.feed(b'data: {"text":"a"}\r\n'), stage.feed(b"\n")] == [[], ["a"]]
+
+
+def test_many_short_lines_may_be_more_than_the_limit_together():
+    stage = made(SseDecoder, limit=20)
+    assert stage.feed(b": c\n" * 10 + b'data: {"text":"a"}\n') == []
+    assert stage.feed(b"\n") == ["a"]
+    *given, failed = made(SseDecoder, limit=20).feed(b": c\n" * 10 + b"error: gone\n")
+    assert (given, failed.error.kind) == ([None], "stream_error")
+
+
+def test_an_error_field_counts_without_a_blank_line():
+    *given, failed = read(SseDecoder, b"error: gone\n")
+    assert (given, failed.error.kind) == ([None], "stream_error")
+
+
+def test_an_event_without_a_name_has_none():
+    stage = SseDecoder(Record, lambda value: [value.event], event_field="event")
+    assert stage.feed(b"data: {}\n\nevent: x\ndata: {}\n\n") == [None, "x"]

@@ -254,6 +254,19 @@ def test_a_wait_may_end_just_before_the_deadline(pull, clock):
     assert Pull(clock, draw=lambda: 1.0).delay(DOWN, 1, clock.now + 1.01) == 1.0
 
 
+def test_bytes_of_each_layer_are_new_apart(pull, clock):
+    wait(pull, clock, 1, layer(500))
+    assert [pull.delay(DOWN, n, None) for n in (1, 2, 3)] == [1, 1, 2]
+    pull.attempt()
+    wait(pull, clock, 1, layer(400, digest="sha256:b"))
+    assert pull.delay(DOWN, 4, None) == 1
+
+
+def test_a_layer_of_which_nothing_is_there_is_under_way(pull, clock):
+    wait(pull, clock, 1, Progress(status="pulling", total=1))
+    assert pull.idle() == STALL
+
+
 def test_while_it_waits_it_says_why_and_how_long(pull):
     assert pull.retrying(ProviderDown("It is gone. "), 1.25) == [
         Progress(status="It is gone; trying again in 1.2 s")

@@ -1,7 +1,7 @@
 """Fuzz the targets with atheris: ``python tests/fuzz/run.py --seconds 600 sse think``.
 
 Each target is a module of ``targets`` with ``check(data)``, which raises where a law is broken, and
-``WORDS``, of which the fuzzer makes inputs. What it finds worth keeping goes into the corpus; what
+``WORDS``, of which the fuzzer makes inputs. Inputs that reach new code go into the corpus; what
 breaks a law lies in ``found`` and is told with its traceback, and the exit code is 1.
 """
 
@@ -20,7 +20,6 @@ HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
 TARGETS = sorted(path.stem for path in HERE.glob("targets/*.py"))
 LIMITS = ("-max_len=2048", "-timeout=30", "-rss_limit_mb=2048")
-SMALL = 24_000  # bytes that one target's corpus may have
 
 
 def main() -> int:
@@ -41,18 +40,16 @@ def session(name: str, seconds: int) -> int:
     for folder in (corpus, found):
         folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as scratch:
-        words, new, least = Path(scratch, "words"), Path(scratch, "new"), Path(scratch, "least")
+        words, new = Path(scratch, "words"), Path(scratch, "new")
         words.write_text("".join(map(quoted, words_of(name))))
-        for folder in (new, least):
-            folder.mkdir()
+        new.mkdir()
         options = [*LIMITS, f"-dict={words}", f"-artifact_prefix={found}/"]
         told = fuzzer(name, *options, f"-max_total_time={seconds}", new, corpus)
         broken = told.returncode != 0
         print(f"{name}: {summary(told.stderr)}{', BROKEN' if broken else ''}", flush=True)
         if broken:
             print(told.stderr[-6000:], flush=True)
-        fuzzer(name, *LIMITS, "-merge=1", "-set_cover_merge=1", least, corpus, new)
-        keep(least, corpus)
+        fuzzer(name, *LIMITS, "-merge=1", "-set_cover_merge=1", corpus, new)
     return int(broken)
 
 
@@ -77,21 +74,6 @@ def summary(log: str) -> str:
     runs = re.findall(r"^#(\d+)", log, re.MULTILINE)
     reached = re.findall(r"cov: \d+ ft: \d+ corp: \S+", log)
     return f"{runs[-1] if runs else 0} runs, {reached[-1] if reached else 'no coverage'}"
-
-
-def keep(least: Path, corpus: Path) -> None:
-    """Replace the corpus by the least inputs that reach as much, the smallest first."""
-    chosen, size = dict[str, bytes](), 0
-    for path in sorted(least.iterdir(), key=lambda each: each.stat().st_size):
-        size += path.stat().st_size
-        if size <= SMALL:
-            chosen[path.name[:16]] = path.read_bytes()
-    if not chosen:
-        return
-    for path in corpus.iterdir():
-        path.unlink()
-    for name, data in chosen.items():
-        (corpus / name).write_bytes(data)
 
 
 if __name__ == "__main__":

@@ -20,5 +20,6 @@ def test_every_input_of_the_corpus_keeps_the_laws(name):
 
 
 def test_every_corpus_has_its_target_and_is_small():
-    assert sorted(path.name for path in (HERE / "corpus").glob("*/")) == TARGETS
+    folders = [path.name for path in (HERE / "corpus").iterdir() if path.is_dir()]
+    assert sorted(folders) == TARGETS
     assert sum(path.stat().st_size for path in (HERE / "corpus").glob("*/*")) < LARGEST
