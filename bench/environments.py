@@ -1,0 +1,74 @@
+"""The virtual environment of each peer: ``python -m bench.environments`` makes those that lack.
+
+One for each, so that no peer decides about the versions of another.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FOLDER = Path(__file__).parent / ".environments"
+LOOP = "uvloop; sys_platform != 'win32'"
+
+PEERS = {
+    "aiohttp": ["aiohttp"],
+    "any_llm": ["any-llm-sdk[openai]"],
+    "httpx": ["httpx"],
+    "langchain_openai": ["langchain-openai"],
+    "litellm": ["litellm"],
+    "llm": ["llm"],
+    "ollama": ["ollama", "numpy"],
+    "openai": ["openai", "numpy"],
+    "pydantic_ai": ["pydantic-ai-slim[openai]"],
+    "raw": ["numpy"],
+}
+OURS = {
+    "core": ["./core[cli]"],
+    "llamacpp": ["./core", "./plugins/llamacpp"],
+    "multitap": ["./core", "./plugins/ollama", "./plugins/openai", "numpy"],
+}
+SHARED = {"multitap_ollama": "multitap"}
+"""Clients that live in the environment of another."""
+
+
+def python_of(client: str) -> Path:
+    """The interpreter that a client runs in."""
+    folder = FOLDER / SHARED.get(client, client)
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def make(names: Sequence[str]) -> None:
+    """Make what lacks; what is ours is installed anew, since it is what changes."""
+    for name in dict.fromkeys(SHARED.get(name, name) for name in names):
+        wanted = [*(OURS.get(name) or PEERS[name]), LOOP]
+        made = FOLDER / name / "made-of.txt"
+        if made.exists() and made.read_text("utf-8").split("\n") == wanted:
+            _renew(name)
+            continue
+        print(f"making the environment of {name}", file=sys.stderr)
+        _run(sys.executable, "-m", "venv", "--clear", FOLDER / name)
+        _pip(name, *wanted)
+        made.write_text("\n".join(wanted), "utf-8")
+
+
+def _renew(name: str) -> None:
+    folders = [word.partition("[")[0] for word in OURS.get(name, ()) if word.startswith("./")]
+    if folders:
+        _pip(name, "--force-reinstall", "--no-deps", *folders)
+
+
+def _pip(name: str, *words: str) -> None:
+    _run(python_of(name), "-m", "pip", "--disable-pip-version-check", "install", "-q", *words)
+
+
+def _run(*words: object) -> None:
+    subprocess.run([str(word) for word in words], check=True, cwd=ROOT)
+
+
+if __name__ == "__main__":
+    make(sys.argv[1:] or [*OURS, *PEERS])

@@ -1,0 +1,96 @@
+"""Time to the first token on a warm connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from bench.place import Place
+from bench.scenario import Column, Figures, Round, Scenario, Target
+from bench.subject import Subject
+
+MODEL = "burst-8"
+WARM_UP, TIMES = 10, 70
+
+
+class First:
+    """The time of the first text."""
+
+    def __init__(self) -> None:
+        self.seconds: float | None = None
+        self._start = perf_counter()
+
+    def __call__(self, _: object) -> None:
+        if self.seconds is None:
+            self.seconds = perf_counter() - self._start
+
+
+def measured(subject: Subject) -> Figures:
+    """Microseconds from the call to the first text."""
+    ask = getattr(subject.client, "first", subject.client.stream)
+    times = subject.run(_awaited(ask)) if subject.is_async else _called(ask)
+    return {"first": median(times[WARM_UP:]) * 1e6}
+
+
+def _called(ask: Callable[[str, Any], object]) -> list[float]:
+    times = []
+    for _ in range(WARM_UP + TIMES):
+        first = First()
+        ask(MODEL, first)
+        times.append(first.seconds or 0.0)
+    return times
+
+
+async def _awaited(ask: Callable[[str, Any], Any]) -> list[float]:
+    times = []
+    for _ in range(WARM_UP + TIMES):
+        first = First()
+        await ask(MODEL, first)
+        times.append(first.seconds or 0.0)
+    return times
+
+
+def measure(place: Place, client: str) -> Figures:
+    return place.measured("first_token", client)
+
+
+def above(client: str, other: str) -> Callable[[Round], float]:
+    """What a client takes above the raw socket, over what another does."""
+
+    def value(figures: Round) -> float:
+        floor = figures["raw"]["first"]
+        return (figures[client]["first"] - floor) / (figures[other]["first"] - floor)
+
+    return value
+
+
+SCENARIO = Scenario(
+    name="first_token",
+    title="Time to the first token, warm",
+    note=f"Wall time from the call to the first text: the median of {TIMES} calls, one after another.",
+    clients=(
+        "raw",
+        "httpx",
+        "httpx, uvloop",
+        "aiohttp, uvloop",
+        "openai",
+        "openai, uvloop",
+        "openai, asyncio",
+        "litellm, uvloop",
+        "any_llm, uvloop",
+        "llm",
+        "langchain_openai",
+        "pydantic_ai, uvloop",
+        "multitap",
+        "multitap, uvloop",
+        "multitap, asyncio",
+    ),
+    columns=(Column("first", "µs", digits=0), Column("first", "× raw", over="raw", digits=1)),
+    targets=(
+        Target("of openai's above raw, sync", 1 / 15, above("multitap", "openai")),
+        Target("of openai's above raw, uvloop", 1 / 15, above("multitap, uvloop", "openai, uvloop")),
+    ),
+    measure=measure,
+)
