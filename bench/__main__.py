@@ -1,8 +1,8 @@
 """The bench: ``python -m bench --help``.
 
-    python -m bench                        # all scenarios and peers; half an hour
-    python -m bench quick                  # beside httpx and a raw socket; two minutes
-    python -m bench --only burst paced --rounds 9
+python -m bench                        # all scenarios and peers; half an hour
+python -m bench quick                  # beside httpx and a raw socket; two minutes
+python -m bench --only burst paced --rounds 9
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> None:
     names = options.only or (QUICK_SCENARIOS if options.quick else SCENARIOS)
     chosen = [_scenario(name) for name in names]
     clients = {scenario.name: _clients(scenario, peers) for scenario in chosen}
-    environments.make(sorted({_environment(c) for some in clients.values() for c in some}))
+    environments.make(sorted({s.environment(client) for s in chosen for client in clients[s.name]}))
     measured: list[plot.Measured] = []
     with place() as here:
         for scenario in chosen:
@@ -58,12 +58,8 @@ def _scenario(name: str) -> Scenario:
 
 def _clients(scenario: Scenario, peers: tuple[str, ...]) -> list[str]:
     """Ours, and those of the peers that were asked for."""
-    own = (*environments.OURS, *environments.SHARED)
-    return [client for client in scenario.clients if _environment(client) in (*own, *peers)]
-
-
-def _environment(client: str) -> str:
-    return client.partition(",")[0]
+    allowed = {*environments.OURS, *peers}
+    return [client for client in scenario.clients if scenario.environment(client) in allowed]
 
 
 def _keep(measured: list[plot.Measured], preamble: str) -> None:

@@ -87,7 +87,9 @@ def vectors(count: int) -> array[float]:
 @lru_cache
 def openai_vectors(count: int, encoding: str) -> bytes:
     """Vectors as ``base64`` or as numbers."""
-    shown: list[Any] = [_as_base64(row) if encoding == "base64" else _numbers(row) for row in _rows()]
+    shown: list[Any] = [
+        _as_base64(row) if encoding == "base64" else _numbers(row) for row in _rows()
+    ]
     data = [
         {"object": "embedding", "index": index, "embedding": shown[index % DISTINCT]}
         for index in range(count)

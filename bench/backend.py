@@ -99,8 +99,9 @@ def _whole_stream(path: bytes, tokens: int) -> bytes:
 
 @lru_cache
 def _stream_head(path: bytes) -> bytes:
-    return b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n\r\n" % (
-        _TYPES[path]
+    return (
+        b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\ntransfer-encoding: chunked\r\n\r\n"
+        % (_TYPES[path])
     )
 
 

@@ -36,15 +36,21 @@ SHARED = {"multitap_ollama": "multitap"}
 """Clients that live in the environment of another."""
 
 
-def python_of(client: str) -> Path:
-    """The interpreter that a client runs in."""
-    folder = FOLDER / SHARED.get(client, client)
-    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+def environment_of(client: str) -> str:
+    """Where a client is installed; what follows a comma is its loop."""
+    name = client.partition(",")[0]
+    return SHARED.get(name, name)
+
+
+def python_of(environment: str) -> Path:
+    """Its interpreter."""
+    inside = "Scripts/python.exe" if os.name == "nt" else "bin/python"
+    return FOLDER / environment / inside
 
 
 def make(names: Sequence[str]) -> None:
     """Make what lacks; what is ours is installed anew, since it is what changes."""
-    for name in dict.fromkeys(SHARED.get(name, name) for name in names):
+    for name in names:
         wanted = [*(OURS.get(name) or PEERS[name]), LOOP]
         made = FOLDER / name / "made-of.txt"
         if made.exists() and made.read_text("utf-8").split("\n") == wanted:

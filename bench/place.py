@@ -10,10 +10,13 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.clients import KEY
-from bench.environments import ROOT, python_of
-from bench.scenario import Figures
+from bench.environments import ROOT, environment_of, python_of
+
+if TYPE_CHECKING:
+    from bench.scenario import Figures
 
 CEILING = 180.0
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH")
@@ -36,7 +39,7 @@ class Place:
 
     def measured(self, scenario: str, client: str) -> Figures:
         """The figures of a client, from a process of its own."""
-        python = str(python_of(client.partition(",")[0]))
+        python = str(python_of(environment_of(client)))
         words = [python, "-m", "bench.worker", scenario, client, self.origin]
         done = subprocess.run(
             words, env=self.environ(), cwd=ROOT, capture_output=True, text=True, timeout=CEILING

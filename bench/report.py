@@ -80,7 +80,11 @@ def _judged(target: Target, rounds: Sequence[Round]) -> list[str]:
     middle = median(values)
     kept = middle >= target.bound if target.least else middle <= target.bound
     word = "at least" if target.least else "at most"
-    by = max(middle, target.bound) / min(middle, target.bound) if min(middle, target.bound) > 0 else 0
+    by = (
+        max(middle, target.bound) / min(middle, target.bound)
+        if min(middle, target.bound) > 0
+        else 0
+    )
     said = "yes" if kept else f"no, by {by:.2f} times"
     return [target.what, f"{word} {_bound(target.bound)}", _values(values, target.bound), said]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dataclasses import dataclass
+from bench.environments import environment_of
 
 if TYPE_CHECKING:
     from bench.place import Place
@@ -50,6 +51,7 @@ class Scenario:
     targets: Sequence[Target]
     measure: Callable[[Place, str], Figures]
     note: str = ""
+    environment: Callable[[str], str] = environment_of
 
 
 def ratio(key: str, client: str, other: str) -> Callable[[Round], float]:

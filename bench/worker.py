@@ -1,4 +1,4 @@
-"""The process that is measured: ``python -m bench.worker SCENARIO CLIENT ORIGIN``, in its environment."""
+"""The process that is measured: ``python -m bench.worker SCENARIO CLIENT ORIGIN``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """One file for each client, used as its own README shows; the first line says where that stands.
 
-Each has a class ``Sync``, a class ``Async``, or both. They are made with the backend's origin, such as
-``http://127.0.0.1:8000``, and have what the scenarios ask of them:
+Each has a class ``Sync``, a class ``Async``, or both. They are made with the backend's origin, such
+as ``http://127.0.0.1:8000``, and have what the scenarios ask of them:
 
 * ``stream(model, tell)``: gives every text of a streamed answer to ``tell`` as it comes;
 * ``chat(model)``: the text of an answer that is not streamed;

@@ -1,5 +1,5 @@
-"""litellm: "Usage", "Async" and "Streaming" of https://github.com/BerriAI/litellm#readme; for a server that
-speaks OpenAI's API as https://docs.litellm.ai/docs/providers/openai_compatible says."""
+"""litellm: "Usage", "Async" and "Streaming" of https://github.com/BerriAI/litellm#readme; for a
+server that speaks OpenAI's API as https://docs.litellm.ai/docs/providers/openai_compatible says."""
 
 from __future__ import annotations
 

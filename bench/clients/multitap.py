@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from multitap import AsyncRuntime, Runtime, Tool
-
 from bench.clients import KEY, PROMPT, SECONDS
+from multitap import AsyncRuntime, Runtime, Tool
 
 DISTRIBUTION = "multitap"
 PLACE = {
@@ -43,9 +42,9 @@ class Sync(Settings):
                     tell(event.content)
 
     def embed(self, model: str, texts: Sequence[str]) -> Any:
-        import numpy
+        import numpy as np
 
-        return numpy.asarray(self._runtime.embed(texts, model=model).vectors)
+        return np.asarray(self._runtime.embed(texts, model=model).vectors)
 
 
 class Async(Settings):

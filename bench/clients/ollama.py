@@ -23,10 +23,10 @@ class Sync:
                 tell(chunk["message"]["content"])
 
     def embed(self, model: str, texts: Sequence[str]) -> Any:
-        import numpy
+        import numpy as np
 
         reply = self._client.embed(model=model, input=texts)
-        return numpy.array(reply["embeddings"], dtype="float32")
+        return np.array(reply["embeddings"], dtype="float32")
 
 
 class Async:

@@ -26,10 +26,10 @@ class Sync:
                 tell(chunk.choices[0].delta.content)
 
     def embed(self, model: str, texts: Sequence[str]) -> Any:
-        import numpy
+        import numpy as np
 
         reply = self._client.embeddings.create(model=model, input=texts)
-        return numpy.array([item.embedding for item in reply.data], dtype="float32")
+        return np.array([item.embedding for item in reply.data], dtype="float32")
 
 
 class Async:

@@ -19,8 +19,7 @@ class Sync:
 
     def __init__(self, origin: str) -> None:
         address = urlsplit(origin)
-        assert address.hostname and address.port
-        self._socket = socket.create_connection((address.hostname, address.port))
+        self._socket = socket.create_connection((address.hostname or "", address.port or 0))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def stream(self, model: str, tell: Callable[[Any], object]) -> None:

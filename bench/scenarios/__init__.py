@@ -1,7 +1,7 @@
 """One file for each scenario.
 
-Its ``measured(subject)`` runs in the client's process, its ``SCENARIO`` says whom to measure, how to
-show it, and what is to be reached.
+Its ``measured(subject)`` runs in the client's process, its ``SCENARIO`` says whom to measure, how
+to show it, and what is to be reached.
 """
 
 SCENARIOS = (

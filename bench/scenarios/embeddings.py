@@ -34,8 +34,8 @@ SCENARIO = Scenario(
     name="embeddings",
     title=f"{len(TEXTS):,} vectors of {answers.WIDTH} to one float32 array",
     note=(
-        "Base64, which is openai's default too, over OpenAI's API, and numbers over Ollama's; the raw "
-        "socket only receives the base64."
+        "Base64, which is openai's default too, over OpenAI's API, and numbers over Ollama's; the "
+        "raw socket only receives the base64."
     ),
     clients=("raw", "openai", "multitap", "ollama", "multitap_ollama"),
     columns=(

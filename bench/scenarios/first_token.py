@@ -69,7 +69,7 @@ def above(client: str, other: str) -> Callable[[Round], float]:
 SCENARIO = Scenario(
     name="first_token",
     title="Time to the first token, warm",
-    note=f"Wall time from the call to the first text: the median of {TIMES} calls, one after another.",
+    note=f"Wall time from the call to the first text: the median of {TIMES} calls in turn.",
     clients=(
         "raw",
         "httpx",
@@ -90,7 +90,9 @@ SCENARIO = Scenario(
     columns=(Column("first", "µs", digits=0), Column("first", "× raw", over="raw", digits=1)),
     targets=(
         Target("of openai's above raw, sync", 1 / 15, above("multitap", "openai")),
-        Target("of openai's above raw, uvloop", 1 / 15, above("multitap, uvloop", "openai, uvloop")),
+        Target(
+            "of openai's above raw, uvloop", 1 / 15, above("multitap, uvloop", "openai, uvloop")
+        ),
     ),
     measure=measure,
 )

@@ -51,8 +51,8 @@ SCENARIO = Scenario(
     name="many_streams",
     title=f"{STREAMS:,} streams of {RATE} tokens a second",
     note=(
-        f"{TOKENS} tokens each, {IDEAL:.2f} s at best. How late a token is counts from when the backend "
-        "writes it, and a client that falls behind makes the backend late too."
+        f"{TOKENS} tokens each, {IDEAL:.2f} s at best. How late a token is counts from when the "
+        "backend writes it, and a client that falls behind makes the backend late too."
     ),
     clients=("aiohttp, uvloop", "openai, uvloop", OURS, "multitap, asyncio"),
     columns=(

@@ -28,7 +28,7 @@ def measure(place: Place, client: str) -> Figures:
 SCENARIO = Scenario(
     name="paced",
     title="CPU for each streamed token, one at a time",
-    note=f"{TOKENS:,} tokens, one write for each, 1,000 a second: most of it is the kernel's wake-up.",
+    note=f"{TOKENS:,} tokens, one write each, 1,000 a second: most is the kernel's wake-up.",
     clients=(
         "raw",
         "httpx",

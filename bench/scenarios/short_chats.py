@@ -68,13 +68,29 @@ SCENARIO = Scenario(
         Column("p99", "p99, ms", digits=1),
     ),
     targets=(
-        Target("of openai's rate, uvloop", 20, ratio("rate", "multitap, uvloop", "openai, uvloop"), True),
-        Target("of aiohttp's rate, uvloop", 2, ratio("rate", "multitap, uvloop", "aiohttp, uvloop"), True),
         Target(
-            "of openai's rate, asyncio", 20, ratio("rate", "multitap, asyncio", "openai, asyncio"), True
+            "of openai's rate, uvloop",
+            20,
+            ratio("rate", "multitap, uvloop", "openai, uvloop"),
+            True,
         ),
         Target(
-            "of aiohttp's rate, asyncio", 2, ratio("rate", "multitap, asyncio", "aiohttp, asyncio"), True
+            "of aiohttp's rate, uvloop",
+            2,
+            ratio("rate", "multitap, uvloop", "aiohttp, uvloop"),
+            True,
+        ),
+        Target(
+            "of openai's rate, asyncio",
+            20,
+            ratio("rate", "multitap, asyncio", "openai, asyncio"),
+            True,
+        ),
+        Target(
+            "of aiohttp's rate, asyncio",
+            2,
+            ratio("rate", "multitap, asyncio", "aiohttp, asyncio"),
+            True,
         ),
     ),
     measure=measure,
