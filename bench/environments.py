@@ -29,10 +29,14 @@ PEERS = {
 }
 OURS = {
     "core": ["./core[cli]"],
-    "llamacpp": ["./core", "./plugins/llamacpp"],
+    "llamacpp": ["./core", "./plugins/llamacpp", "gguf", "numpy"],
     "multitap": ["./core", "./plugins/ollama", "./plugins/openai", "numpy"],
 }
-SHARED = {"multitap_ollama": "multitap"}
+SHARED = {
+    "multitap_llamacpp": "llamacpp",
+    "multitap_ollama": "multitap",
+    "xllamacpp": "llamacpp",
+}
 """Clients that live in the environment of another."""
 
 

@@ -37,10 +37,10 @@ class Place:
         own |= {"MULTITAP_CONFIG": os.devnull}
         return {**{name: os.environ[name] for name in _KEPT if name in os.environ}, **own, **more}
 
-    def measured(self, scenario: str, client: str) -> Figures:
-        """The figures of a client, from a process of its own."""
+    def measured(self, scenario: str, client: str, where: str | None = None) -> Figures:
+        """The figures of a client, from a process of its own; ``where`` it asks, if elsewhere."""
         python = str(python_of(environment_of(client)))
-        words = [python, "-m", "bench.worker", scenario, client, self.origin]
+        words = [python, "-m", "bench.worker", scenario, client, where or self.origin]
         done = subprocess.run(
             words, env=self.environ(), cwd=ROOT, capture_output=True, text=True, timeout=CEILING
         )
