@@ -22,11 +22,16 @@ class Subject:
     def __init__(self, name: str, origin: str) -> None:
         module, _, loop = name.partition(", ")
         self._module = import_module(f"bench.clients.{module}")
+        self._origin = origin
         self._loop = _new_loop(loop) if loop else None
         self.client = self.run(self._made(origin)) if loop else self._module.Sync(origin)
 
     async def _made(self, origin: str) -> Any:
         return self._module.Async(origin)
+
+    def again(self, **settings: Any) -> Any:
+        """Another client like it, with these settings."""
+        return self._module.Sync(self._origin, **settings)
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run on the loop of this client."""

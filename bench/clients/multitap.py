@@ -24,16 +24,16 @@ class Settings:
     more: ClassVar[dict[str, Any]] = {"api_key": KEY, "encoding": "base64"}
 
     @classmethod
-    def config(cls, origin: str) -> dict[str, Any]:
-        backend = {"endpoint": origin, **cls.more}
+    def config(cls, origin: str, **settings: Any) -> dict[str, Any]:
+        backend = {"endpoint": origin, **cls.more, **settings}
         return {"defaults": {"provider": cls.provider}, cls.provider: backend}
 
     options: ClassVar[dict[str, Any]] = {"tools": [WEATHER], "timeout": SECONDS}
 
 
 class Sync(Settings):
-    def __init__(self, origin: str) -> None:
-        self._runtime = Runtime(self.config(origin))
+    def __init__(self, origin: str, **settings: Any) -> None:
+        self._runtime = Runtime(self.config(origin, **settings))
 
     def stream(self, model: str, tell: Callable[[str], object]) -> None:
         with self._runtime.stream(PROMPT, model=model, **self.options) as events:

@@ -53,7 +53,7 @@ SCENARIO = Scenario(
     title="llama.cpp in this process",
     note=(
         f"{TOKENS} tokens, greedy, one thread: the binding's own callback and `Runtime.stream`. "
-        "The model of 75 M parameters has random weights, the one of 1.5 M is the plugin's demo model."
+        "The model of 75 M parameters has random weights, that of 1.5 M is the plugin's demo model."
     ),
     clients=tuple(
         f"{client}, {size}" for size in SIZES for client in ("xllamacpp", "multitap_llamacpp")
