@@ -1,8 +1,8 @@
 """What the backend sends, made beforehand, and what a client has to find in it.
 
 A model's name says what is wanted: ``burst-20000`` is as many tokens as fast as the client reads,
-``paced-1000`` the same with one write for each, 1,000 a second, ``slow-150`` the same at 50 a
-second, where each token is the time of its writing. Anything else is a short answer.
+``paced-1000`` the same with one write for each, 250 a second, ``slow-150`` the same at 50 a second,
+where each token is the time of its writing. Anything else is a short answer.
 """
 
 from __future__ import annotations

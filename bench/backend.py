@@ -18,7 +18,7 @@ from typing import Any
 
 from bench import answers
 
-TOKENS_PER_SECOND = {"paced": 1000, "slow": 50}
+TOKENS_PER_SECOND = {"paced": 250, "slow": 50}
 BACKLOG = 4096
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -60,13 +60,14 @@ class Connection(asyncio.Protocol):
         if mode in TOKENS_PER_SECOND:
             chunks = _chunks(path, mode, int(tokens))
             self._transport.write(_stream_head(path))
-            Pace(self._transport, iter(chunks), 1 / TOKENS_PER_SECOND[mode]).step()
+            pace = Pace if mode == "paced" else Schedule
+            pace(self._transport, iter(chunks), 1 / TOKENS_PER_SECOND[mode]).step()
         else:
             self._transport.write(_whole_stream(path, int(tokens or 8)))
 
 
 class Pace:
-    """Writes one chunk at a time; when it is late, it does not wait."""
+    """Writes one chunk at a time; one that is late does not bring the next one nearer."""
 
     def __init__(self, client: asyncio.Transport, chunks: Iterator[bytes], gap: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -77,8 +78,18 @@ class Pace:
         chunk = next(self._chunks, None)
         if chunk is not None and not self._client.is_closing():
             self._client.write(chunk.replace(_STAMP, b"%014.6f" % time.monotonic()))
-            self._due += self._gap
+            self._due = self._next()
             self._loop.call_at(self._due, self.step)
+
+    def _next(self) -> float:
+        return max(self._due, self._loop.time()) + self._gap
+
+
+class Schedule(Pace):
+    """The same at set times; what is late is made up for."""
+
+    def _next(self) -> float:
+        return self._due + self._gap
 
 
 # ---- bytes ---------------------------------------------------------------------------------------
