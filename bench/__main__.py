@@ -37,7 +37,7 @@ def main() -> None:
             some = clients[scenario.name]
             measured.append((scenario, some, rounds.run(scenario, some, here, options.rounds)))
             print(report.markdown(*measured[-1]), flush=True)
-        _keep(measured, report.preamble(here.versions, options.rounds))
+        _keep(options.results, measured, report.preamble(here.versions, options.rounds))
 
 
 def _options() -> argparse.Namespace:
@@ -46,6 +46,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, metavar="SCENARIO")
     parser.add_argument("--peers", nargs="+", choices=sorted(environments.PEERS), metavar="PEER")
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where tables and plot go")
     options = parser.parse_args()
     options.rounds = options.rounds or (3 if options.quick else 5)
     return options
@@ -62,14 +63,14 @@ def _clients(scenario: Scenario, peers: tuple[str, ...]) -> list[str]:
     return [client for client in scenario.clients if scenario.environment(client) in allowed]
 
 
-def _keep(measured: list[plot.Measured], preamble: str) -> None:
-    RESULTS.mkdir(exist_ok=True)
+def _keep(folder: Path, measured: list[plot.Measured], preamble: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     tables = "\n".join(report.markdown(*one) for one in measured)
     figures = {scenario.name: found for scenario, _, found in measured}
-    (RESULTS / "tables.md").write_text(f"{preamble}\n{tables}", "utf-8")
-    (RESULTS / "plot.svg").write_text(plot.svg(measured), "utf-8")
-    (RESULTS / "figures.json").write_text(json.dumps(figures, indent=1), "utf-8")
-    print(f"{preamble}\nkept in {RESULTS}", file=sys.stderr)
+    (folder / "tables.md").write_text(f"{preamble}\n{tables}", "utf-8")
+    (folder / "plot.svg").write_text(plot.svg(measured), "utf-8")
+    (folder / "figures.json").write_text(json.dumps(figures, indent=1), "utf-8")
+    print(f"{preamble}\nkept in {folder}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -53,23 +55,37 @@ def python_of(environment: str) -> Path:
 
 
 def make(names: Sequence[str]) -> None:
-    """Make what lacks; what is ours is installed anew, since it is what changes."""
+    """Make what lacks; what is ours is installed anew where its files have changed."""
     for name in names:
         wanted = [*(OURS.get(name) or PEERS[name]), LOOP]
-        made = FOLDER / name / "made-of.txt"
-        if made.exists() and made.read_text("utf-8").split("\n") == wanted:
-            _renew(name)
-            continue
-        print(f"making the environment of {name}", file=sys.stderr)
-        _run(sys.executable, "-m", "venv", "--clear", FOLDER / name)
-        _pip(name, *wanted)
-        made.write_text("\n".join(wanted), "utf-8")
+        _once(FOLDER / name / "made-of.txt", "\n".join(wanted), partial(_made, name, wanted))
+        folders = [word.partition("[")[0] for word in wanted if word.startswith("./")]
+        if folders:
+            install = partial(_pip, name, "--force-reinstall", "--no-deps", *folders)
+            _once(FOLDER / name / "ours.txt", _digest(folders), install)
 
 
-def _renew(name: str) -> None:
-    folders = [word.partition("[")[0] for word in OURS.get(name, ()) if word.startswith("./")]
-    if folders:
-        _pip(name, "--force-reinstall", "--no-deps", *folders)
+def _once(note: Path, text: str, do: Callable[[], None]) -> None:
+    """Do it, unless the note says that this was done."""
+    if not note.exists() or note.read_text("utf-8") != text:
+        do()
+        note.write_text(text, "utf-8")
+
+
+def _made(name: str, wanted: Sequence[str]) -> None:
+    print(f"making the environment of {name}", file=sys.stderr)
+    _run(sys.executable, "-m", "venv", "--clear", FOLDER / name)
+    _pip(name, *wanted)
+
+
+def _digest(folders: Sequence[str]) -> str:
+    """Of all that goes into their wheels."""
+    found = sha256()
+    for folder in folders:
+        for path in sorted(Path(ROOT, folder, "src").rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 def _pip(name: str, *words: str) -> None:

@@ -18,7 +18,7 @@ from bench.environments import ROOT, environment_of, python_of
 if TYPE_CHECKING:
     from bench.scenario import Figures
 
-CEILING = 180.0
+CEILING = 600.0
 _KEPT = ("PATH", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "LD_LIBRARY_PATH")
 
 
