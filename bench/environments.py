@@ -81,8 +81,8 @@ def _made(name: str, wanted: Sequence[str]) -> None:
 def _digest(folders: Sequence[str]) -> str:
     """Of all that goes into their wheels."""
     found = sha256()
-    for folder in folders:
-        for path in sorted(Path(ROOT, folder, "src").rglob("*")):
+    for folder in (Path(ROOT, name) for name in folders):
+        for path in (folder / "pyproject.toml", *sorted(folder.glob("src/**/*"))):
             if path.is_file() and "__pycache__" not in path.parts:
                 found.update(path.read_bytes())
     return found.hexdigest()

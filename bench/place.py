@@ -37,10 +37,16 @@ class Place:
         own |= {"MULTITAP_CONFIG": os.devnull}
         return {**{name: os.environ[name] for name in _KEPT if name in os.environ}, **own, **more}
 
-    def measured(self, scenario: str, client: str, where: str | None = None) -> Figures:
-        """The figures of a client, from a process of its own; ``where`` it asks, if elsewhere."""
+    def measured(
+        self, scenario: str, client: str, where: str | None = None, **sizes: int
+    ) -> Figures:
+        """The figures of a client, from a process of its own.
+
+        ``where`` it asks, if elsewhere than at the backend; ``sizes``, where not the usual ones.
+        """
         python = str(python_of(environment_of(client)))
         words = [python, "-m", "bench.worker", scenario, client, where or self.origin]
+        words.append(json.dumps(sizes))
         done = subprocess.run(
             words, env=self.environ(), cwd=ROOT, capture_output=True, text=True, timeout=CEILING
         )

@@ -54,15 +54,16 @@ class Subject:
         name = self._module.DISTRIBUTION
         return version(name) if name else ""
 
-    def check(self, found: Sequence[Any], tokens: int) -> None:
-        """Fail where what was read is not what ``json.loads`` finds, event by event."""
-        records = answers.sse(answers.words(tokens))
-        if isinstance(found[0], tuple):  # the raw socket counts only
-            right = found[0][0] == len(records)
-        else:
-            right = answers.fingerprint(found) == answers.fingerprint(answers.texts_in(records))
-        if not right:
-            raise SystemExit(f"it did not read what was sent: {len(found)} texts of {tokens}")
+
+def check(found: Sequence[Any], tokens: int) -> None:
+    """Fail where what was read is not what ``json.loads`` finds, event by event."""
+    records = answers.sse(answers.words(tokens))
+    if isinstance(found[0], tuple):  # the raw socket counts only
+        right = found[0][0] == len(records)
+    else:
+        right = answers.fingerprint(found) == answers.fingerprint(answers.texts_in(records))
+    if not right:
+        raise SystemExit(f"it did not read what was sent: {len(found)} texts of {tokens}")
 
 
 def _new_loop(name: str) -> asyncio.AbstractEventLoop:

@@ -1,4 +1,4 @@
-"""The process that is measured: ``python -m bench.worker SCENARIO CLIENT ORIGIN``."""
+"""The process that is measured: ``python -m bench.worker SCENARIO CLIENT ORIGIN SIZES``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from bench.subject import Subject
 
 def main() -> None:
     """Print the figures as JSON."""
-    scenario, name, origin = sys.argv[1:]
+    scenario, name, origin, sizes = sys.argv[1:]
     subject = Subject(name, origin)
-    figures = import_module(f"bench.scenarios.{scenario}").measured(subject)
+    figures = import_module(f"bench.scenarios.{scenario}").measured(subject, **json.loads(sizes))
     print(json.dumps({"version": subject.version, "figures": figures}), flush=True)
     os._exit(0)  # what is still open ends with the process
 

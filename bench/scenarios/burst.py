@@ -7,24 +7,24 @@ from statistics import median
 
 from bench.place import Place
 from bench.scenario import Column, Figures, Scenario, Target, ratio
-from bench.subject import Subject, cpu_of
+from bench.subject import Subject, check, cpu_of
 
 TOKENS, FEWER, WARM_UP = 20_000, 2_000, 500
 SLOW = 50e-6  # seconds a token
 
 
-def measured(subject: Subject) -> Figures:
+def measured(subject: Subject, most: int = TOKENS) -> Figures:
     """Microseconds a token, once the connection is there and code is warm."""
     subject.stream(f"burst-{WARM_UP}", lambda _: None)
     warm, _ = cpu_of(lambda: subject.stream(f"burst-{WARM_UP}", lambda _: None))
-    tokens, times = (FEWER, 1) if warm / WARM_UP > SLOW else (TOKENS, 3)
+    tokens, times = (FEWER, 1) if warm / WARM_UP > SLOW else (most, 3)
     return {"cpu": median(_answer(subject, tokens) for _ in range(times)) / tokens * 1e6}
 
 
 def _answer(subject: Subject, tokens: int) -> float:
     texts: list[str] = []
     cpu, _ = cpu_of(partial(subject.stream, f"burst-{tokens}", texts.append))
-    subject.check(texts, tokens)
+    check(texts, tokens)
     return cpu
 
 

@@ -10,19 +10,19 @@ from bench.place import Place
 from bench.scenario import Column, Figures, Scenario, Target, ratio
 from bench.subject import Subject, cpu_of, peak_megabytes
 
-TEXTS = [f"text {number}" for number in range(2048)]
+TEXTS = 2048
 
 
-def measured(subject: Subject) -> Figures:
+def measured(subject: Subject, count: int = TEXTS) -> Figures:
     """Milliseconds of a call after one that was like it."""
     found: list[Any] = []
-    ask = partial(subject.client.embed, "bench", TEXTS)
+    ask = partial(subject.client.embed, "bench", [f"text {number}" for number in range(count)])
     ask()
     cpu, wall = cpu_of(lambda: found.append(ask()))
     (array,) = found
     if array is not None:  # the raw socket only receives
-        assert array.shape == (len(TEXTS), answers.WIDTH)
-        assert array.tobytes() == answers.vectors(len(TEXTS)).tobytes()
+        assert array.shape == (count, answers.WIDTH)
+        assert array.tobytes() == answers.vectors(count).tobytes()
     return {"cpu": cpu * 1e3, "wall": wall * 1e3, "megabytes": peak_megabytes()}
 
 
@@ -32,7 +32,7 @@ def measure(place: Place, client: str) -> Figures:
 
 SCENARIO = Scenario(
     name="embeddings",
-    title=f"{len(TEXTS):,} vectors of {answers.WIDTH} to one float32 array",
+    title=f"{TEXTS:,} vectors of {answers.WIDTH} to one float32 array",
     note=(
         "Base64, which is openai's default too, over OpenAI's API, and numbers over Ollama's; the "
         "raw socket only receives the base64."

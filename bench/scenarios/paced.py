@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.place import Place
 from bench.scenario import Column, Figures, Scenario, Target, ratio
-from bench.subject import Subject, cpu_of
+from bench.subject import Subject, check, cpu_of
 
 TOKENS, WARM_UP = 400, 500
 
@@ -17,7 +17,7 @@ def measured(subject: Subject) -> Figures:
     subject.stream(f"burst-{WARM_UP}", lambda _: None)
     found: list[Any] = []
     cpu, wall = cpu_of(partial(subject.stream, f"paced-{TOKENS}", found.append))
-    subject.check(found, TOKENS)
+    check(found, TOKENS)
     return {"cpu": cpu / TOKENS * 1e6, "wall": wall, **_reads(found)}
 
 
