@@ -32,12 +32,13 @@ def main() -> None:
     clients = {scenario.name: _clients(scenario, peers) for scenario in chosen}
     environments.make(sorted({s.environment(client) for s in chosen for client in clients[s.name]}))
     measured: list[plot.Measured] = []
+    print(f"tables, plot and figures go to {options.results}", file=sys.stderr)
     with place() as here:
         for scenario in chosen:
             some = clients[scenario.name]
             measured.append((scenario, some, rounds.run(scenario, some, here, options.rounds)))
             print(report.markdown(*measured[-1]), flush=True)
-        _keep(options.results, measured, report.preamble(here.versions, options.rounds))
+            _keep(options.results, measured, report.preamble(here.versions, options.rounds))
 
 
 def _options() -> argparse.Namespace:
@@ -70,7 +71,6 @@ def _keep(folder: Path, measured: list[plot.Measured], preamble: str) -> None:
     (folder / "tables.md").write_text(f"{preamble}\n{tables}", "utf-8")
     (folder / "plot.svg").write_text(plot.svg(measured), "utf-8")
     (folder / "figures.json").write_text(json.dumps(figures, indent=1), "utf-8")
-    print(f"{preamble}\nkept in {folder}", file=sys.stderr)
 
 
 if __name__ == "__main__":
