@@ -69,6 +69,12 @@ SCENARIO = Scenario(
     ),
     targets=(
         Target(
+            "of openai's CPU, uvloop", 1 / 20, ratio("cpu", "multitap, uvloop", "openai, uvloop")
+        ),
+        Target(
+            "of aiohttp's CPU, uvloop", 1 / 2, ratio("cpu", "multitap, uvloop", "aiohttp, uvloop")
+        ),
+        Target(
             "of openai's rate, uvloop",
             20,
             ratio("rate", "multitap, uvloop", "openai, uvloop"),
