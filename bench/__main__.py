@@ -20,7 +20,7 @@ from bench.scenarios import SCENARIOS
 
 RESULTS = Path(__file__).parent / "results"
 QUICK_PEERS = ("raw", "httpx")
-QUICK_SCENARIOS = ("burst", "paced", "first_token", "short_chats", "startup")
+QUICK_SCENARIOS = ("burst", "paced", "first_token", "startup")
 
 
 def main() -> None:
