@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.place import Place
 from bench.scenario import Column, Figures, Round, Scenario, Target
-from bench.subject import Subject
+from bench.subject import Subject, cpu_of
 
 MODEL = "burst-8"
 WARM_UP, TIMES = 10, 70
@@ -30,9 +30,18 @@ class First:
 def measured(subject: Subject) -> Figures:
     """Microseconds from the call to the first text."""
     ask = getattr(subject.client, "first", subject.client.stream)
-    times = subject.run(_awaited(ask)) if subject.is_async else _called(ask)
+    times: list[float] = []
+    cpu, _ = cpu_of(lambda: times.extend(_times(subject, ask)))
     warm = times[WARM_UP:]
-    return {"first": median(warm) * 1e6, "tenth": quantiles(warm, n=10)[0] * 1e6}
+    return {
+        "first": median(warm) * 1e6,
+        "tenth": quantiles(warm, n=10)[0] * 1e6,
+        "cpu": cpu / len(times) * 1e6,
+    }
+
+
+def _times(subject: Subject, ask: Callable[[str, Any], Any]) -> list[float]:
+    return subject.run(_awaited(ask)) if subject.is_async else _called(ask)
 
 
 def _called(ask: Callable[[str, Any], object]) -> list[float]:
@@ -57,12 +66,12 @@ def measure(place: Place, client: str) -> Figures:
     return place.measured("first_token", client)
 
 
-def above(client: str, other: str) -> Callable[[Round], float]:
+def above(client: str, other: str, key: str = "tenth") -> Callable[[Round], float]:
     """What a client takes above the raw socket, over what another does."""
 
     def value(figures: Round) -> float:
-        floor = figures["raw"]["tenth"]
-        return (figures[client]["tenth"] - floor) / (figures[other]["tenth"] - floor)
+        floor = figures["raw"][key]
+        return (figures[client][key] - floor) / (figures[other][key] - floor)
 
     return value
 
@@ -72,7 +81,8 @@ SCENARIO = Scenario(
     title="Time to the first token, warm",
     note=(
         f"Wall time from the call to the first text, of {TIMES} calls in turn: the median, and "
-        "what the fastest tenth takes, which a busy machine spoils least and the targets are about."
+        "what the fastest tenth takes, which a busy machine spoils least and the targets are about; "
+        "and the CPU of a whole call of eight tokens, the first ones included."
     ),
     clients=(
         "raw",
@@ -95,8 +105,10 @@ SCENARIO = Scenario(
         Column("first", "µs, median", digits=0),
         Column("tenth", "µs, fastest tenth", digits=0),
         Column("tenth", "× raw", over="raw", digits=1),
+        Column("cpu", "µs of CPU a call", digits=0),
     ),
     targets=(
+        Target("of openai's CPU above raw, sync", 1 / 15, above("multitap", "openai", "cpu")),
         Target("of openai's above raw, sync", 1 / 15, above("multitap", "openai")),
         Target(
             "of openai's above raw, uvloop", 1 / 15, above("multitap, uvloop", "openai, uvloop")
