@@ -81,7 +81,7 @@ SCENARIO = Scenario(
     title="Time to the first token, warm",
     note=(
         f"Wall time from the call to the first text, of {TIMES} calls in turn: the median, and "
-        "what the fastest tenth takes, which a busy machine spoils least and the targets are about; "
+        "what the fastest tenth takes, which a busy machine spoils least; "
         "and the CPU of a whole call of eight tokens, the first ones included."
     ),
     clients=(
