@@ -30,32 +30,32 @@ class First:
 def measured(subject: Subject) -> Figures:
     """Microseconds from the call to the first text."""
     ask = getattr(subject.client, "first", subject.client.stream)
+    _times(subject, ask, WARM_UP)
     times: list[float] = []
-    cpu, _ = cpu_of(lambda: times.extend(_times(subject, ask)))
-    warm = times[WARM_UP:]
+    cpu, _ = cpu_of(lambda: times.extend(_times(subject, ask, TIMES)))
     return {
-        "first": median(warm) * 1e6,
-        "tenth": quantiles(warm, n=10)[0] * 1e6,
+        "first": median(times) * 1e6,
+        "tenth": quantiles(times, n=10)[0] * 1e6,
         "cpu": cpu / len(times) * 1e6,
     }
 
 
-def _times(subject: Subject, ask: Callable[[str, Any], Any]) -> list[float]:
-    return subject.run(_awaited(ask)) if subject.is_async else _called(ask)
+def _times(subject: Subject, ask: Callable[[str, Any], Any], count: int) -> list[float]:
+    return subject.run(_awaited(ask, count)) if subject.is_async else _called(ask, count)
 
 
-def _called(ask: Callable[[str, Any], object]) -> list[float]:
+def _called(ask: Callable[[str, Any], object], count: int) -> list[float]:
     times = []
-    for _ in range(WARM_UP + TIMES):
+    for _ in range(count):
         first = First()
         ask(MODEL, first)
         times.append(first.seconds or 0.0)
     return times
 
 
-async def _awaited(ask: Callable[[str, Any], Any]) -> list[float]:
+async def _awaited(ask: Callable[[str, Any], Any], count: int) -> list[float]:
     times = []
-    for _ in range(WARM_UP + TIMES):
+    for _ in range(count):
         first = First()
         await ask(MODEL, first)
         times.append(first.seconds or 0.0)
@@ -82,7 +82,7 @@ SCENARIO = Scenario(
     note=(
         f"Wall time from the call to the first text, of {TIMES} calls in turn: the median, and "
         "what the fastest tenth takes, which a busy machine spoils least; "
-        "and the CPU of a whole call of eight tokens, the first ones included."
+        "and the CPU of a whole call of eight tokens."
     ),
     clients=(
         "raw",
