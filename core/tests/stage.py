@@ -69,6 +69,9 @@ class Chat:
                 elif said.startswith("wait /"):
                     Path(said[len("wait ") :]).write_text("here")
                 threading.Event().wait()
+            if said.startswith("count /"):
+                with Path(said[len("count ") :]).open("a") as log:
+                    log.write(f"{request.model}\n")
             emit(answer(request))
 
         return LocalExchange(run)

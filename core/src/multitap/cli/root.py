@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "plugins": ("plugins", "List installed plugins, and why one cannot be used."),
         "config": ("configuration", "Show the configuration, and where each value is from."),
         "doctor": ("doctor.command", "Find what is broken, and what would mend it."),
+        "bench": ("bench", "Measure how fast models answer."),
         "schema": ("schema", "Print the JSON Schema of a command's output."),
     },
     "Manage": {
