@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 PLUGINS = sorted(path.parent.name for path in HERE.glob("plugins/*/pyproject.toml"))
 REAL_SERVERS = sorted(path.stem.removeprefix("test_") for path in HERE.glob("tests/real/test_*.py"))
 STRANGERS = sorted(path.stem.removeprefix("test_") for path in HERE.glob("tests/strangers/[!_]*"))
-BESIDE = {"openai": ["./plugins/lmstudio", "./plugins/openai"]}  # asked the same as the client
+BESIDE = {"openai": [f"./plugins/{name}" for name in ("lmstudio", "openai", "vllm")]}  # asked alike
 TEST_TOOLS = [
     "jsonschema",
     "numpy",
@@ -147,6 +147,20 @@ def bench(session: nox.Session) -> None:
     if not session.posargs:
         session.run("python", "bench/filters.py")
         session.run("python", "bench/enumerate.py")
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Inputs that nobody thought of, a minute for each target: `-- --seconds 600 sse think`."""
+    session.install("-e", "./core[testing]", "atheris>=3,<4")
+    session.run("python", "tests/fuzz/run.py", *session.posargs)
+
+
+@nox.session
+def mutate(session: nox.Session) -> None:
+    """The share of small changes of the code that a test notices: `-- framing`."""
+    session.install("-e", "./core[cli,testing]", *TEST_TOOLS, "mutmut>=3.8,<4")
+    session.run("python", "tests/mutate/run.py", *session.posargs)
 
 
 @nox.session

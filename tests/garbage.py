@@ -55,6 +55,9 @@ CALLS = {
         "running": (),
         "copy": ("tiny", "other"),
         "create": (CreateRequest(model="other", source="tiny"),),
+        "slots": ("tiny",),
+        **dict.fromkeys(("save_slot", "restore_slot"), ("tiny", 0, "a.bin")),
+        "erase_slot": ("tiny", 0),
     },
     "provider": {"validate": ("tiny",)},
 }

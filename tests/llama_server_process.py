@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.request import Request, urlopen
 
 HERE = Path(__file__).parent
@@ -39,19 +40,26 @@ class Server:
 
 
 @contextmanager
-def running(role, model):
-    """Start one for chat, embedding or rerank with one of the test's models, behind a key."""
+def running(role, *files):
+    """Start one for chat, embedding or rerank with a model of the tests', and perhaps an adapter.
+
+    It is behind a key, and has a folder for its slots.
+    """
     key = secrets.token_hex(16)
-    process = subprocess.Popen(
-        [sys.executable, str(HERE / "real" / "llama_server.py"), role, str(MODELS / model)],
-        env={**os.environ, "LLAMA_KEY": key},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
+    with TemporaryDirectory() as folder, _started(key, role, folder, *files) as process:
         address = process.stdout.readline().strip()
         assert address, "llama-server did not start"
         yield Server(address, key)
         process.stdin.close()
         process.wait(CEILING)
+
+
+def _started(key, role, folder, *files):
+    script, *paths = HERE / "real" / "llama_server.py", *(MODELS / name for name in files)
+    return subprocess.Popen(
+        [sys.executable, str(script), role, folder, *map(str, paths)],
+        env={**os.environ, "LLAMA_KEY": key},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )

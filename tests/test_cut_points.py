@@ -1,8 +1,8 @@
 """A call is cancelled at every point where it waits: it ends, and the runtime goes on as if new.
 
-Nothing is simulated: the operation runs in a task of its own, which is cancelled while the
-operation is about to wait for the k-th time, for every k. Then the same runtime has no connection,
-task or thread more than before, and serves the next request.
+Nothing is simulated: the operation runs in a task of its own, which is cancelled while it, or a
+task that it has begun, is about to wait for the k-th time, for every k. Then the same runtime has
+no connection, task or thread more than before, and serves the next request.
 """
 
 from __future__ import annotations
@@ -31,14 +31,37 @@ WAV = (
 WAV += b"\x02\x00\x10\x00data\x00\x00\x00\x00"
 
 
+NEVER = 1 << 30
+
 waits = threading.Event()
 
 
 class Cut:
-    """Awaits a coroutine, and cancels the task when it is about to wait for the k-th time."""
+    """Counts how often the tasks of an operation are about to wait, and cancels it at the k-th."""
 
-    def __init__(self, coroutine, k):
-        self.coroutine, self.k, self.waits = coroutine, k, 0
+    def __init__(self, k):
+        self.k, self.waits, self.task = k, 0, None
+
+    def task_of(self, loop, coroutine, **options):
+        """The operation's task, or one that it begins: what a loop calls to make them."""
+        task = asyncio.Task(self.counted(coroutine), loop=loop, **options)
+        task.add_done_callback(lambda _: coroutine.close())  # perhaps it was never begun
+        self.task = self.task or task
+        return task
+
+    async def counted(self, coroutine):
+        return await Waits(coroutine, self)
+
+    def about_to_wait(self):
+        self.waits += 1
+        waits.set()
+        if self.waits == self.k:
+            self.task.cancel()
+
+
+class Waits:
+    def __init__(self, coroutine, cut):
+        self.coroutine, self.cut = coroutine, cut
 
     def __await__(self):
         step, value = self.coroutine.send, None
@@ -47,10 +70,7 @@ class Cut:
                 waited_for = step(value)
             except StopIteration as end:
                 return end.value
-            self.waits += 1
-            waits.set()
-            if self.waits == self.k:
-                asyncio.current_task().cancel()
+            self.cut.about_to_wait()
             try:
                 step, value = self.coroutine.send, (yield waited_for)
             except BaseException as error:
@@ -209,13 +229,13 @@ async def assert_free(rt):
 async def is_cut(rt, operation, k):
     """Cancel an operation where it waits for the k-th time; ``False``: it never does."""
     waits.clear()
-    cut = Cut(operation, k)
-
-    async def run():
-        return await cut
-
-    task = asyncio.ensure_future(run())
-    await asyncio.wait([task], timeout=CEILING)
+    cut, loop = Cut(k), asyncio.get_running_loop()
+    loop.set_task_factory(cut.task_of)
+    task = loop.create_task(operation)
+    try:
+        await asyncio.wait([task], timeout=CEILING)
+    finally:
+        loop.set_task_factory(None)
     assert task.done(), "it goes on, though it was cancelled"
     if cut.waits < k:
         task.result()
@@ -250,6 +270,10 @@ def test_an_operation_that_is_cancelled_anywhere_leaves_nothing(
 
     async def run():
         rt, k = AsyncRuntime(config, registry=registry), 1
+        await cut_at(rt, NEVER)  # all that it needs is imported
+        if state == "cold":
+            rt.close()
+            rt = AsyncRuntime(config, registry=registry)
         while await cut_at(rt, k):
             k += 1
             if state == "cold":

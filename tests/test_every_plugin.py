@@ -47,7 +47,7 @@ PLUGINS = {
     "tgi": {"defaults": {"model": "tgi:tgi"}},
     "vllm": {"defaults": {"model": "vllm:tiny"}},
 }
-VERBS = ("pull", "load", "unload", "running", "copy", "delete", "create")
+VERBS = ("pull", "load", "unload", "running", "copy", "delete", "create", "slots")
 ABLE = re.compile(r"^\| `(\w+)` \|" + r" (\w+|—)[^|]*\|" * len(VERBS) + "$", re.MULTILINE)
 MANAGES = {
     row[1]: [verb for verb, able in zip(VERBS, row.groups()[1:], strict=True) if able == "yes"]
@@ -191,6 +191,7 @@ def test_the_documentation_tells_of_each_plugin_which_verbs_it_has():
         ("create", ["{}:second"]),
         ("running", ["{}"]),
         ("pull", ["{}:second"]),
+        ("slots", [None]),
         ("unload", [None]),
         ("load", [None]),
     ],
@@ -198,11 +199,45 @@ def test_the_documentation_tells_of_each_plugin_which_verbs_it_has():
 def test_a_verb_is_carried_out_or_refused_by_name(here, plugin, verb, names):
     names = [name and name.format(plugin) for name in names]
     if verb in MANAGES[plugin]:
-        assert here.call(verb, *names) is None or verb == "running"
+        assert here.call(verb, *names) is None or verb in ("running", "slots")
     else:
         with pytest.raises(NotSupported) as caught:
             here.call(verb, *names)
         assert caught.value.backend == plugin
+
+
+@pytest.mark.parametrize(
+    ("verb", "more"),
+    [("load", []), ("unload", []), ("delete", []), ("copy", ["second"]), ("slots", [])],
+)
+def test_a_model_that_is_not_there_is_named_whatever_is_to_be_done_with_it(
+    here, plugin, verb, more
+):
+    given = [f"{plugin}:no-such-model", *more]
+    if plugin == "echo":  # it has them all
+        assert here.call(verb, *given) is None or verb == "slots"
+        return
+    with pytest.raises(ModelNotFound if verb in MANAGES[plugin] else NotSupported) as caught:
+        here.call(verb, *given)
+    assert (caught.value.backend, bool(caught.value.hint)) == (plugin, True)
+    assert verb not in MANAGES[plugin] or caught.value.model == "no-such-model"
+
+
+def test_to_unload_what_is_not_loaded_is_no_error(here, plugin):
+    if "unload" in MANAGES[plugin]:
+        assert [here.call("unload"), here.call("unload"), here.call("load")] == [None] * 3
+
+
+def test_a_slot_is_saved_restored_and_erased_or_the_plugin_is_named(here, plugin):
+    orders = (("save_slot", 0, "story.bin"), ("restore_slot", 0, "story.bin"), ("erase_slot", 0))
+    for verb, *which in orders:
+        if "slots" in MANAGES[plugin]:
+            assert (here.call(verb, *which).id, here.call("slots")[0].id) == (0, 0)
+            continue
+        with pytest.raises(NotSupported) as caught:
+            here.call(verb, *which)
+        assert caught.value.backend == plugin
+        assert caught.value.hint
 
 
 def test_what_runs_is_listed_as_loaded(here, plugin):

@@ -157,6 +157,7 @@ VERBS = {
     "models": ("{}",),
     "describe": ("{}:tiny",),
     "running": ("{}",),
+    "slots": (),
     "validate": ("{}",),
 }
 

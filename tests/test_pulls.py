@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from multitap.capabilities.lifecycle import Progress
-from multitap.errors import BackendError, EngineError, ProtocolError, Timeout
+from multitap.errors import BackendError, EngineError, ModelNotFound, ProtocolError, Timeout
 from multitap.policy.pull import Pull
 from multitap.testing import WORLDS, Server, json, ndjson, repeat, request, send, when
 
@@ -93,6 +93,10 @@ def world(request, monkeypatch):
         here.close()
 
 
+def refused(status, error):
+    return json({"error": error}, status)
+
+
 def counted(steps):
     return [(step.completed, step.total) for step in steps if step.total is not None]
 
@@ -129,6 +133,39 @@ def test_a_failure_in_the_midst_is_of_a_type_and_has_a_next_step(world, plugin):
     assert caught.value.hint
     if plugin in ASKED:
         assert (type(caught.value), caught.value.kind) == (EngineError, "download_failed")
+
+
+MISSING = {
+    "llamaserver": {
+        "GET /v1/models": json({"data": []}),
+        "POST /models": refused(400, {"message": "model validation failed, unable to download"}),
+    },
+    "lmstudio": {
+        "POST /api/v1/models/download": refused(
+            *(404, {"message": 'Model "tiny" not found.', "code": "model_not_found"})
+        )
+    },
+    "ollama": {
+        "POST /api/pull": ndjson(
+            [
+                {"status": "pulling manifest"},
+                {"error": "pull model manifest: file does not exist"},
+            ]
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_what_is_not_there_is_asked_for_once(world, plugin):
+    with (
+        Server(repeat(when(MISSING[plugin]))) as one,
+        pytest.raises(ModelNotFound) as caught,
+    ):
+        world(plugin, one).call("pull", f"{plugin}:tiny")
+    assert (caught.value.backend, caught.value.model) == (plugin, "tiny")
+    assert caught.value.hint
+    assert len([sent for sent in one.requests if sent.method == "POST"]) == 1
 
 
 @pytest.mark.parametrize("plugin", ASKED)

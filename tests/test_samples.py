@@ -113,11 +113,11 @@ def test_a_plugin_that_can_only_validate(site):
     install("provider-only", site)
     with (
         serving({"GET /nests/church": NEST}) as server,
-        runtime(server, "magpie", api_key="s3same-and-long", nest="church") as rt,
+        runtime(server, "magpie", api_key="hush-canary-s3same", nest="church") as rt,
     ):
         found = rt.validate("magpie", model="ring")
         assert (found.account, found.remaining, found.unit) == ("Ada", 2.5, "coins")
-        assert server.requests[0].headers["x-nest-key"] == "s3same-and-long"
+        assert server.requests[0].headers["x-nest-key"] == "hush-canary-s3same"
         with pytest.raises(ModelNotFound, match="Ada has no crown"):
             rt.validate("magpie", model="crown")
         with pytest.raises(NotSupported):
@@ -126,10 +126,10 @@ def test_a_plugin_that_can_only_validate(site):
 
 def test_a_refused_key_is_told_by_its_class_and_not_shown(site):
     install("provider-only", site)
-    refused = reply({"squawk": "what is s3same-and-long to me?"}, 401)
+    refused = reply({"squawk": "what is hush-canary-s3same to me?"}, 401)
     with (
         serving({"GET /nests/old%20oak": refused}) as server,
-        runtime(server, "magpie", api_key="s3same-and-long") as rt,
+        runtime(server, "magpie", api_key="hush-canary-s3same") as rt,
         pytest.raises(AuthenticationError) as caught,
     ):
         rt.validate("magpie")

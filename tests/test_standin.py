@@ -96,11 +96,11 @@ def test_models(rt):
 
 
 def test_a_wrong_key_that_the_server_shows_is_not_shown_by_us(server):
-    with runtime(server, api_key="wr0ng-and-secret") as rt:
+    with runtime(server, api_key="hush-canary-wrong") as rt:
         with pytest.raises(AuthenticationError) as caught:
             rt.chat("hi")
-        assert "wr0ng-and-secret" not in f"{caught.value} {caught.value!r}"
-        assert "wr0ng-and-secret" not in str(caught.value.to_dict())
+        assert "hush-canary-wrong" not in f"{caught.value} {caught.value!r}"
+        assert "hush-canary-wrong" not in str(caught.value.to_dict())
 
 
 def test_an_unknown_model(rt):

@@ -15,6 +15,7 @@ from unittest import mock
 
 import jsonschema
 import stage
+from canary.plugin import listen
 
 from multitap.cli import main
 from multitap.cli.schema import read_schema
@@ -59,7 +60,9 @@ def run_in(environ, *words, stdin=b"", plugins=None):
         sys.stdin, sys.stdout, sys.stderr = before
     for stream in streams[1:]:
         stream.flush()
-    return Ran(code, *(s.buffer.getvalue().decode() for s in streams[1:]))
+    out, err = (stream.buffer.getvalue().decode() for stream in streams[1:])
+    listen("the command line", out, err)
+    return Ran(code, out, err)
 
 
 def chat(*words, **more):

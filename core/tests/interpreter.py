@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from multitap.engine.call import Call
-from multitap.engine.commands import Read, Send, Take
+from multitap.engine.commands import Pour, Read, Send, Take
 from multitap.errors import BadRequest, EngineError, ProviderDown, RateLimited
 from multitap.events import Failed, Stop, Text
 from multitap.policy.retry import Retry, RetryBudget, RetryPolicy
@@ -64,10 +64,30 @@ def course(flow, script):
             return seen, given, None
         except Exception as error:
             return seen, given, error
-        seen.append(type(command).__name__)
-        given.extend(command.items if isinstance(command, Out) else ())
-        answer = next(answers) if isinstance(command, (Send, Read, Take)) else None
-        resume = commands.throw if isinstance(answer, Exception) else commands.send
+        if isinstance(command, Pour):
+            answer = poured(command, lambda: next(answers), seen, given)
+        else:
+            seen.append(type(command).__name__)
+            given.extend(command.items if isinstance(command, Out) else ())
+            answer = next(answers) if isinstance(command, (Send, Read, Take)) else None
+        resume = commands.throw if isinstance(answer, BaseException) else commands.send
+
+
+def poured(pour, read, seen, given):
+    """Carry out a ``Pour``: reads and what is given out are noted; returns what went wrong."""
+    while not pour.over:
+        seen.append("Read")
+        data = read()
+        if isinstance(data, BaseException) or not data:
+            return data or None
+        try:
+            items = pour.feed(data)
+        except Exception as error:
+            return error
+        if items:
+            seen.append("Out")
+            given.extend(items)
+    return None
 
 
 def text(given):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.embedding import Embeddings, Vectors
-from multitap.capabilities.lifecycle import Progress
+from multitap.capabilities.lifecycle import Progress, Slot
 from multitap.capabilities.rerank import Ranked, Ranking
 from multitap.capabilities.tokenize import Tokens, TokenText
-from multitap.errors import EngineError, ModelNotFound, ProtocolError, ProviderDown
+from multitap.errors import BadRequest, EngineError, ModelNotFound, ProtocolError, ProviderDown
 from multitap.events import (
     AudioData,
     Event,
@@ -75,6 +75,8 @@ class Chat:
 
 
 class Numbers:
+    options = ("dimensions", "input_type")
+
     def embed(self, request, /):
         rows = [[float(len(text)), 0.5] for text in request.texts]
         return done(Embeddings(vectors=Vectors.from_rows(rows), model=request.model))
@@ -130,6 +132,20 @@ class Shelf:
             emit([layer("b", 3000, 3000), Progress(status="success")])
 
         return LocalExchange(run)
+
+    def slots(self, model, /):
+        return done(Slot(id=0, busy=True, tokens=7, context_length=128), Slot(id=1))
+
+    def save_slot(self, model, slot, name, /):
+        return done(Slot(id=slot, tokens=7, size=9000))
+
+    def restore_slot(self, model, slot, name, /):
+        if name == "missing.bin":
+            raise BadRequest("there is no such file")
+        return self.save_slot(model, slot, name)
+
+    def erase_slot(self, model, slot, /):
+        return done(Slot(id=slot, tokens=0))
 
     def copy(self, source, destination, /):
         return done(Progress(status=f"{source} {destination}"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
+import time
 
 import letters
 import pytest
@@ -232,6 +234,30 @@ def test_what_is_learned_is_bounded_and_the_oldest_goes():
     assert known == [512] + [7] * MOST_LEARNED
 
 
+def test_what_is_learned_holds_for_an_hour_and_again_after_the_next_refusal():
+    now = [50.0]
+    limits = BatchLimits(lambda: now[0])
+    assert limits.most("acme", "one", 512) == 512
+    limits.learn("acme", "one", 7)
+    now[0] += 3599.0
+    assert limits.most("acme", "one", 512) == 7
+    now[0] += 1.0
+    assert limits.most("acme", "one", 512) == 512
+    limits.learn("acme", "one", 9)
+    assert limits.most("acme", "one", 512) == 9
+
+
+def test_what_is_learned_again_is_no_longer_the_oldest():
+    limits = BatchLimits(lambda: 0.0)
+    for name in ("again", "oldest", *map(str, range(MOST_LEARNED - 2)), "again", "new"):
+        limits.learn("acme", name, 7)
+    assert [limits.most("acme", name, 512) for name in ("again", "oldest")] == [7, 512]
+
+
+def test_the_clock_of_limits_is_the_real_one():
+    assert inspect.signature(BatchLimits).parameters["clock"].default is time.monotonic
+
+
 SAID = {
     "Invalid 'input': array too long. Expected an array with maximum length 2048, but got an array"
     " with length 3000 instead.": 2048,
@@ -271,6 +297,22 @@ def test_other_refusals_are_not_asked_again(error):
 )
 def test_a_request_or_reply_that_is_too_large_is_halved(error):
     assert (wants_fewer(error), fewer_inputs(error, 9)) == (True, 4)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("at most 0 inputs", 50),
+        ("at most 100 inputs", 50),
+        ("at most 99 inputs", 99),
+        ("at most 1 inputs", 1),
+        ("at most 999999999 inputs", 50),
+        ("at most 40 inputs, up to 60 in a batch", 60),
+        (f"at most {'9' * 5000} inputs", 50),
+    ],
+)
+def test_only_a_number_below_what_was_refused_is_a_limit(message, expected):
+    assert fewer_inputs(BadRequest(message), 100) == expected
 
 
 # ---- what fails ----------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ from multitap.testing import (
 )
 from multitap.work import Head, HttpCall
 
-SECRET = "sk-canary-1234567890"
+SECRET = "hush-canary-1234567890"
 CLOCKS = Clocks(connect=CEILING, first_byte=CEILING, idle=CEILING)
 LIMITS = Limits()
 TINY = 0.05
@@ -317,6 +317,54 @@ def test_damaged_and_cut_compression(driver):
         carrier = driver.carrier(server.url)
         assert type(failure(driver, carrier)) is errors.ProtocolError
         assert facts(failure(driver, carrier))[:2] == (errors.TruncatedStream, "stream_truncated")
+
+
+TEXT = b"".join(b"line %d\n" % number for number in range(300))
+
+
+def in_pieces(answer, size):
+    """All that a carrier gets of an answer that comes in pieces, and the error's class."""
+    response, body = Response(Origin.parse("http://localhost"), "GET"), b""
+    try:
+        for start in range(0, len(answer), size):
+            response.feed(answer[start : start + size])
+            while response.head is not None and (some := response.take()):
+                body += some
+    except errors.BackendError as error:
+        return body, type(error)
+    return body, None
+
+
+@pytest.mark.parametrize("window", [16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS])
+@pytest.mark.parametrize("size", [1, 2, 7, 100_000])
+def test_what_comes_before_damage_is_given(window, size):
+    packer = zlib.compressobj(wbits=window)
+    packed = packer.compress(TEXT) + packer.flush(zlib.Z_FULL_FLUSH)
+    answer = encoded("gzip" if window > zlib.MAX_WBITS else "deflate", packed + b"\xff" * 9)
+    assert in_pieces(answer, size) == (TEXT, errors.ProtocolError)
+
+
+@pytest.mark.parametrize("size", [1, 5, 100_000])
+def test_what_comes_before_data_that_nobody_expects_is_given(size):
+    answer = encoded("gzip", gzip.compress(TEXT) + b"more")
+    assert in_pieces(answer, size) == (TEXT, errors.ProtocolError)
+
+
+@pytest.mark.parametrize("missing", [1, 4, 8, 20])
+@pytest.mark.parametrize("size", [1, 3, 100_000])
+def test_compressed_data_that_ends_too_early_is_seen_in_whatever_pieces(missing, size):
+    answer = encoded("gzip", gzip.compress(TEXT)[:-missing])
+    body, error = in_pieces(answer, size)
+    assert (TEXT.startswith(body), error) == (True, errors.TruncatedStream)
+
+
+def test_damaged_compression_over_sockets(driver):
+    with Server([request, send(encoded("gzip", gzip.compress(TEXT) + b"more"))]) as server:
+        transfer = driver.carrier(server.url).transfer()
+        driver.send(transfer)
+        assert driver.read(transfer) == TEXT
+        with pytest.raises(errors.ProtocolError):
+            driver.read_all(transfer)
 
 
 # ---- answers that break off ----------------------------------------------------------------------

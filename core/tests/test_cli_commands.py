@@ -58,6 +58,13 @@ def test_tokenize():
     assert bare["pieces"] is None
 
 
+def test_what_a_backend_does_not_hear_is_told_beside_the_tokens():
+    ran = run_here("tokenize", "-m", "stage:one", "hi", "--special", "--json")
+    assert valid("tokenize", ran.out)["ids"] == [104, 105]
+    assert "warning: This backend cannot honour special" in ran.err
+    assert run_here("tokenize", "-m", "stage:one", "hi", "--json").err == ""
+
+
 MODELS = """\
 MODEL      CAPABILITIES  CONTEXT  SIZE    LOADED
 stage:one  chat          256

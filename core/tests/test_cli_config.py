@@ -12,7 +12,7 @@ from multitap.config.values import parse_toml
 from multitap.manifest import KeyInfo, ProviderInfo, Setting
 from multitap.registry import Registry
 
-KEY = "sk-0123456789"
+KEY = "hush-canary-0123456789"
 ACME = ProviderInfo(
     name="acme",
     title="Acme",

@@ -22,7 +22,7 @@ from multitap.manifest import KeyInfo, ProviderInfo, Setting
 from multitap.testing import Server, client_closed, hold, request, send
 from multitap.work import Exchange, HttpCall, LocalExchange
 
-KEY = "sk-0123456789"
+KEY = "hush-canary-0123456789"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""``multitap pull``, ``running``, ``copy`` and ``delete``."""
+"""``multitap pull``, ``running``, ``slots``, ``copy`` and ``delete``."""
 
 import signal
 import subprocess
@@ -204,7 +204,7 @@ def test_interrupting_at_a_terminal(tmp_path):
         assert terminal.end() == 130
 
 
-# ---- running, copy and delete --------------------------------------------------------------------
+# ---- running, slots, copy and delete -------------------------------------------------------------
 
 RUNNING = """\
 MODEL      CONTEXT  MEMORY  UNTIL
@@ -216,6 +216,39 @@ def test_running():
     assert run_here("running") == (0, RUNNING, "")
     found = valid("running", run_here("running", "stage", "--json").out)
     assert [(model["ref"], model["loaded"]) for model in found] == [("stage:two", True)]
+
+
+SLOTS = """\
+SLOT  TOKENS  CONTEXT  BUSY  FILE
+0     7       128      yes
+1
+"""
+SAVED = """\
+SLOT  TOKENS  CONTEXT  BUSY  FILE
+1     7                      9.0 kB
+"""
+
+
+def test_slots():
+    assert run_here("slots", "stage:two") == (0, SLOTS, "")
+    found = valid("slots", run_here("slots", "stage:two", "--json").out)
+    assert found == [{"id": 0, "busy": True, "tokens": 7, "context_length": 128}, {"id": 1}]
+
+
+def test_a_slot_is_saved_restored_or_erased():
+    assert run_here("slots", "stage:two", "--save", "1", "a.bin") == (0, SAVED, "")
+    assert run_here("slots", "stage:two", "--restore", "1", "a.bin").out == SAVED
+    ran = run_here("slots", "stage:two", "--erase", "1", "--json")
+    assert valid("slots", ran.out) == [{"id": 1, "tokens": 0}]
+
+
+def test_what_cannot_be_done_with_a_slot():
+    ran = run_here("slots", "stage:two", "--restore", "1", "missing.bin")
+    assert (ran.code, ran.out) == (1, "")
+    assert "there is no such file" in ran.err
+    ran = run_here("slots", "stage:two", "--erase", "1", "--save", "1", "a.bin")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.endswith("Give one of the three.\n")
 
 
 def test_copy():

@@ -42,7 +42,7 @@ endpoint = "http://127.0.0.1:8000"
 max_input_tokens = 8192
 """
 CALL = HttpCall(method="POST", path="/chat")
-KEY = "sk-very-secret-0123456789"
+KEY = "hush-canary-0123456789"
 ACME = ProviderInfo(
     name="acme",
     endpoint="http://127.0.0.1:8080",
@@ -418,7 +418,7 @@ def test_a_keyring_is_asked_if_there_is_one(monkeypatch):
         ("env:EMPTY", "env:EMPTY is empty"),
         ("env:TWO_LINES", "no key can have"),
         ("file:/nowhere/key", "file:/nowhere/key cannot be read"),
-        ("keyring:acme", "pip install keyring"),
+        ("keyring:acme", r"pip install 'multitap\[keyring\]'"),
     ],
 )
 def test_an_unresolved_reference_is_named_without_its_value(monkeypatch, reference, words):

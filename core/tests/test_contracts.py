@@ -63,9 +63,10 @@ ASKED = {
 @pytest.mark.parametrize("verb", ASKED)
 @pytest.mark.parametrize("result", ["text", None, 7, [1.0]])
 def test_a_result_of_another_class_is_the_plugins_fault(world, verb, result):
-    with world(CONFIG, letters.registry(acme=Wrong(gives(result)))) as here:
-        with pytest.raises(PluginError, match=rf"it gave {type(result).__name__}, not") as caught:
-            here.call(verb, *ASKED[verb])
+    said = rf"it gave {type(result).__name__}, not"
+    registry = letters.registry(acme=Wrong(gives(result)))
+    with world(CONFIG, registry) as here, pytest.raises(PluginError, match=said) as caught:
+        here.call(verb, *ASKED[verb])
     assert caught.value.distribution == "multitap-acme"
 
 
@@ -82,15 +83,16 @@ WORK = {
 @pytest.mark.parametrize("kind", WORK)
 @pytest.mark.parametrize("verb", ["chat", "embed", "models"])
 def test_what_is_no_work_is_the_plugins_fault(world, verb, kind):
-    with world(CONFIG, letters.registry(acme=Wrong(WORK[kind]))) as here:
-        with pytest.raises(PluginError, match="The plugin of 'acme' failed with TypeError"):
-            here.call(verb, *ASKED[verb])
+    said = "The plugin of 'acme' failed with TypeError"
+    registry = letters.registry(acme=Wrong(WORK[kind]))
+    with world(CONFIG, registry) as here, pytest.raises(PluginError, match=said):
+        here.call(verb, *ASKED[verb])
 
 
 @pytest.mark.fault("G8")
 @pytest.mark.parametrize("world", WORLDS)
 def test_vectors_that_are_lists_are_the_plugins_fault(world):
     work = LocalExchange(lambda emit: emit([Embeddings(vectors=[[1.0]])]) and None)
-    with world(CONFIG, letters.registry(acme=Wrong(work))) as here:
-        with pytest.raises(PluginError, match="'vectors' must be"):
-            here.call("embed", "hi")
+    registry = letters.registry(acme=Wrong(work))
+    with world(CONFIG, registry) as here, pytest.raises(PluginError, match="'vectors' must be"):
+        here.call("embed", "hi")

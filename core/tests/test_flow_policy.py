@@ -6,6 +6,7 @@ import pytest
 from fake_clock import FakeClock, half
 from interpreter import OK, Letters, a_call, course, drive, explain, post, text
 
+from multitap.engine.commands import Pour, Read
 from multitap.engine.flow import Flow
 from multitap.errors import (
     BadRequest,
@@ -35,11 +36,19 @@ def commands(flow, answer):
             command = resume(value)
         except StopIteration:
             return seen
-        seen.append(command)
         try:
-            resume, value = steps.send, answer(command)
+            resume, value = steps.send, carried_out(command, answer, seen)
         except Exception as error:
             resume, value = steps.throw, error
+
+
+def carried_out(command, answer, seen):
+    if not isinstance(command, Pour):
+        seen.append(command)
+        return answer(command)
+    while not command.over and (data := answer(Read())):
+        seen.append(Out(command.feed(data)))
+    return None
 
 
 def outs(seen):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from command_line import run_here
+from command_line import run_here, valid
 
 from multitap import AsyncRuntime, Runtime
 from multitap.capabilities.launcher import Container, Process, options_as_flags
@@ -555,16 +555,19 @@ sys.exit(main(sys.argv[3:], registry=plugins))
 """
 
 
-@pytest.mark.parametrize("ending", ["ctrl-c", "by itself"])
-def test_the_command_prints_the_address_and_serves_until_it_is_interrupted(ending, tmp_path):
-    words = [sys.executable, "-c", COMMAND, str(HERE), str(tmp_path), "launch", "stand:plain"]
-    with subprocess.Popen(
-        words,
+def launch_command(folder, *words):
+    return subprocess.Popen(
+        [sys.executable, "-c", COMMAND, str(HERE), str(folder), "launch", "stand:plain", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "MULTITAP_CONFIG": os.devnull},
-    ) as command:
+    )
+
+
+@pytest.mark.parametrize("ending", ["ctrl-c", "by itself"])
+def test_the_command_prints_the_address_and_serves_until_it_is_interrupted(ending, tmp_path):
+    with launch_command(tmp_path) as command:
         address = command.stdout.readline()
         server = pid_of(tmp_path)
         if ending == "ctrl-c":
@@ -578,6 +581,39 @@ def test_the_command_prints_the_address_and_serves_until_it_is_interrupted(endin
     assert command.returncode == (130 if ending == "ctrl-c" else 1)
     assert ("ended by itself" in said) == (ending == "by itself")
     assert is_gone(server)
+
+
+@pytest.mark.parametrize("ending", ["ctrl-c", "by itself"])
+def test_the_command_tells_a_program_in_lines_of_json(ending, tmp_path):
+    with launch_command(tmp_path, "--json") as command:
+        lines = [valid("launch", command.stdout.readline())]
+        while lines[-1]["type"] != "ready":
+            lines.append(valid("launch", command.stdout.readline()))
+        server = pid_of(tmp_path)
+        if ending == "ctrl-c":
+            command.send_signal(signal.SIGINT)
+        else:
+            os.kill(server, signal.SIGKILL)
+        rest, said = command.communicate(timeout=CEILING)
+    assert {"type": "loading", "status": "loading the weights"} in lines
+    ready = lines[-1]
+    assert (ready["backend"], ready["model"]) == ("stand", "tiny")
+    assert ready["endpoint"].startswith("http://127.0.0.1:")
+    assert "multitap: loading the weights" not in said
+    if ending == "ctrl-c":
+        assert (rest, command.returncode) == ("", 130)
+    else:
+        assert "ended by itself" in valid("error", rest)["error"]["message"]
+        assert command.returncode == 1
+    assert is_gone(server)
+
+
+def test_a_server_that_does_not_start_is_an_object_with_its_error(plugin):
+    ran = run_here("launch", "stand:failing", "--json", plugins=registry_of(plugin))
+    *steps, last = ran.out.splitlines()
+    assert all(valid("launch", step)["type"] == "loading" for step in steps)
+    assert "no such model" in valid("error", last)["error"]["message"]
+    assert ran.code == 1
 
 
 def test_the_command_tells_why_a_server_does_not_start(plugin):

@@ -11,10 +11,10 @@ import letters
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from interpreter import OK, a_call, post
+from interpreter import OK, a_call, post, poured
 from letters import OverHttp, Poller, Typist
 
-from multitap.engine.commands import Read, Send
+from multitap.engine.commands import Pour, Read, Send
 from multitap.engine.flow import Flow
 from multitap.engine.watch import Watch
 from multitap.errors import (
@@ -475,7 +475,7 @@ CALL = CallInfo(
 
 
 class Listener:
-    traces = False
+    traces = hears = False
 
     def __init__(self):
         self.told = []
@@ -547,7 +547,10 @@ def run(flow, script, closed):
     try:
         while True:
             command = resume(answer)
-            answer = next(answers) if isinstance(command, (Send, Read)) else None
+            if isinstance(command, Pour):
+                answer = poured(command, lambda: next(answers), [], [])
+            else:
+                answer = next(answers) if isinstance(command, (Send, Read)) else None
             resume = commands.throw if isinstance(answer, BaseException) else commands.send
     except (StopIteration, GeneratorExit):
         return None

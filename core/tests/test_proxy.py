@@ -40,7 +40,7 @@ from multitap.testing import (
 from multitap.work import HttpCall
 
 CEILING = 10.0
-KEY = "sk-canary-1234567890"
+KEY = "hush-canary-1234567890"
 PASSWORD = "p@ss/word"
 USER = "me:p%40ss%2Fword"
 CERTIFICATE = Path(__file__).parent / "data" / "localhost.pem"  # for tests alone; it names no one

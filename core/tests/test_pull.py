@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
+import random
+import time
 
 import letters
 import pytest
 
 from multitap.capabilities.catalog import Model
-from multitap.capabilities.lifecycle import Progress
+from multitap.capabilities.lifecycle import Progress, Slot
 from multitap.errors import (
     ConfigError,
     DeadlineExceeded,
@@ -179,6 +182,92 @@ def test_what_it_remembers_is_bounded(pull, clock):
     assert max(len(pull._most), len(pull._seen)) <= 1024
 
 
+def test_a_stall_says_how_long_and_what_to_do(pull, clock):
+    wait(pull, clock, 1, layer(5))
+    (_, failed) = wait(pull, clock, 30, layer(5))
+    error = failed.error
+    assert (type(error), error.kind, error.phase) == (Timeout, "pull_stalled", "stream")
+    assert error.message == "The pull stalled: nothing new for 30 s"
+    assert error.hint == "Pull it again: it goes on where it stopped."
+
+
+def test_silence_of_another_kind_has_ten_minutes(pull, clock):
+    steps = [ends(wait(pull, clock, 300, Progress(status="verifying"))) for _ in range(3)]
+    assert steps == [[], [], ["pull_stalled"]]
+    (failed,) = wait(Pull(clock), clock, LONGEST_SILENCE)
+    assert failed.error.message == "The pull stalled: nothing new for 600 s"
+
+
+def test_what_follows_a_failure_is_left_out(pull):
+    failed = Failed(ProviderDown("It is gone"))
+    assert pull.feed([layer(1), failed, layer(2)]) == [layer(1), failed]
+
+
+def test_a_silence_that_is_told_before_the_first_byte_is_none_of_the_pull(pull):
+    first = Timeout("No answer", kind="first_byte_timeout", phase="wait")
+    assert pull.feed([Failed(first)])[0].error is first
+
+
+def test_a_layer_that_is_whole_leaves_time_for_the_next_step(pull, clock):
+    wait(pull, clock, 1, layer(999))
+    assert pull.idle() == STALL
+    wait(pull, clock, 1, layer(1000))
+    assert pull.idle() == LONGEST_SILENCE
+
+
+def test_a_line_without_numbers_is_new_once(pull, clock):
+    line = Progress(status="pulling manifest")
+    assert [ends(wait(pull, clock, 599, line)) for _ in range(3)] == [[], [], ["pull_stalled"]]
+
+
+def test_a_new_attempt_waits_from_its_own_beginning(pull, clock):
+    wait(pull, clock, 29, layer(5))
+    clock.now += 1000
+    assert pull.attempt() == (pull,)
+    assert pull.idle() == LONGEST_SILENCE
+    assert ends(wait(pull, clock, 29, layer(5))) == []
+    assert ends(wait(pull, clock, 29, layer(5))) == []
+
+
+def test_a_read_counts_from_when_it_was_asked_for(pull, clock):
+    wait(pull, clock, 1, layer(5))
+    clock.now += 20
+    assert pull.feed([layer(5)]) == [layer(5)]
+    clock.now += 10
+    assert ends(pull.feed([layer(5)])) == ["pull_stalled"]
+
+
+def test_of_many_layers_the_first_are_still_known_afterwards(pull, clock):
+    wait(pull, clock, 1, *(layer(1, digest=str(n)) for n in range(1024)))
+    assert pull.delay(DOWN, 1, None) == 1
+    pull.attempt()
+    wait(pull, clock, 1, layer(1, digest="new"), layer(1, digest="0"))
+    assert pull.delay(DOWN, 2, None) == 1.0
+    assert pull.delay(DOWN, 3, None) == 2.0
+    pull.attempt()
+    wait(pull, clock, 1, layer(2, digest="0"))
+    assert pull.delay(DOWN, 4, None) == 1.0
+
+
+def test_a_wait_may_end_just_before_the_deadline(pull, clock):
+    assert pull.delay(DOWN, 1, clock.now + 1.0) is None
+    assert Pull(clock, draw=lambda: 1.0).delay(DOWN, 1, clock.now + 1.01) == 1.0
+
+
+def test_while_it_waits_it_says_why_and_how_long(pull):
+    assert pull.retrying(ProviderDown("It is gone. "), 1.25) == [
+        Progress(status="It is gone; trying again in 1.2 s")
+    ]
+    assert (pull.finish(), pull.succeeded()) == ((), None)
+
+
+def test_by_default_a_pull_has_the_real_clock_and_chance():
+    parameters = inspect.signature(Pull).parameters
+    assert parameters["clock"].default is time.monotonic
+    assert parameters["draw"].default is random.random
+    assert (STALL, LONGEST_SILENCE) == (30.0, 600.0)
+
+
 def test_progress_as_json():
     assert layer(0).to_dict() == {
         "status": "pulling sha256:a",
@@ -236,6 +325,9 @@ class Store:
 
     def running(self):
         return self.at_once([Model(id="tiny", loaded=True)])
+
+    def slots(self, model):
+        return self.at_once([Slot(id=0, tokens=5)])
 
     def at_once(self, results):
         return LocalExchange(lambda emit: emit(results) and None)
@@ -434,6 +526,7 @@ def test_the_models_that_run(world):
         ("copy", ["plain:a", "b"]),
         ("delete", ["plain:a"]),
         ("create", ["plain:a"]),
+        ("slots", ["plain:a"]),
     ],
 )
 def test_a_verb_that_the_plugin_lacks(world, verb, arguments):
@@ -441,6 +534,33 @@ def test_a_verb_that_the_plugin_lacks(world, verb, arguments):
         world().call(verb, *arguments)
     assert caught.value.backend == "plain"
     assert "acme" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("verb", "given", "options", "shown"),
+    [
+        ("pull", [5], {}, "model is 5"),
+        ("copy", ["acme:tiny", None], {}, "None is no name"),
+        ("create", ["acme:mine"], {"files": ["a.gguf"]}, "files is ['a.gguf']"),
+        ("create", ["acme:mine"], {"parameters": "hot"}, "parameters is 'hot'"),
+        ("erase_slot", [-1], {}, "slot is -1"),
+        ("erase_slot", [True], {}, "slot is True"),
+        ("save_slot", ["0", "a.bin"], {}, "slot is '0'"),
+        ("save_slot", [0, ""], {}, "name is ''"),
+        ("restore_slot", [0, None], {}, "name is None"),
+    ],
+)
+def test_what_is_no_such_thing_is_refused_before_anything_is_sent(
+    world, verb, given, options, shown
+):
+    with pytest.raises(ConfigError) as caught:
+        world().call(verb, *given, **options)
+    assert shown in caught.value.message
+    assert caught.value.hint
+
+
+def test_the_slots_of_a_model(world):
+    assert world().call("slots", "acme:tiny") == [Slot(id=0, tokens=5)]
 
 
 def test_one_model_is_described_by_way_of_the_list(world):

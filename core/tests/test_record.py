@@ -26,7 +26,7 @@ from multitap.testing.kit.replay import replay
 from multitap.testing.record import main
 from multitap.work import HttpCall, Operation, Out, fetch
 
-KEY = "swordfish-1066"
+KEY = "hush-canary-1066"
 SOUND = b"RIFF\4\0\0\0WAVE"
 WORDS = ["Hel", "lo"]
 CHUNKS = [{"choices": [{"index": 0, "delta": {"content": word}}]} for word in WORDS]

@@ -21,7 +21,7 @@ from multitap.testing import (
 from multitap.testing import json as json_answer
 from multitap.testing.recorder import Recorder
 
-KEY = "sesame-street-1"
+KEY = "hush-canary-123"
 LINES = [{"text": "Hel"}, {"text": "lo"}, {"done": True}]
 NO_LENGTH = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nhello"
 

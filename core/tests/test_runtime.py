@@ -234,7 +234,7 @@ def test_close_from_another_thread_wakes_the_reader(world):
 def test_the_deadline_ends_the_request(world):
     with Server(held_open()) as server:
         with pytest.raises(DeadlineExceeded) as caught:
-            world(OverHttp(), server.url).stream("hi", timeout=0.2)
+            world(OverHttp(), server.url).stream("hi", timeout=2)
         assert server.connection(0).closed_by_client.wait(CEILING)
     assert caught.value.partial.text == "a"
 

@@ -21,7 +21,7 @@ from multitap.testing import Server, request, send
 from multitap.work import Backend, HttpCall
 
 CALL = HttpCall(method="POST", path="/chat")
-TOKEN = "tok-very-secret-0123456789"
+TOKEN = "hush-canary-token-0123456789"
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\na."
 
 
@@ -185,10 +185,10 @@ def test_a_secret_goes_into_its_header_and_never_into_the_settings(tmp_path):
 
 def test_a_secret_and_the_key_are_both_sent_and_both_redacted():
     scheme = {"token": {**SECRET["token"], "scheme": "Token"}}
-    auth = built({"api_key": "sk-1234567", "token": TOKEN}, **scheme).auth
-    headers = {"Authorization": "Bearer sk-1234567", "X-Acme-Token": f"Token {TOKEN}"}
+    auth = built({"api_key": "hush-canary-1234567", "token": TOKEN}, **scheme).auth
+    headers = {"Authorization": "Bearer hush-canary-1234567", "X-Acme-Token": f"Token {TOKEN}"}
     assert headers == dict(auth(CALL, b""))
-    assert auth.redact(f"{TOKEN} and sk-1234567") == "*** and ***"
+    assert auth.redact(f"{TOKEN} and hush-canary-1234567") == "*** and ***"
 
 
 def test_two_secrets_for_one_header_are_refused():

@@ -20,7 +20,7 @@ for module in pkgutil.walk_packages(multitap.__path__, "multitap."):
 
 
 def test_no_default_argument_holds_the_environment():
-    key = "sesame-street-1"
+    key = "hush-canary-sesame"
     words = [sys.executable, "-W", "ignore", "-c", WALK]
     done = subprocess.run(
         words, env={"ACME_API_KEY": key}, capture_output=True, text=True, timeout=60

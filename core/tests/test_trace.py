@@ -20,7 +20,7 @@ from multitap.hookspecs import hookimpl
 from multitap.testing import WORLDS, Server, request, respond
 from multitap.work import Backend, File, HttpCall, Multipart
 
-KEY = "sk-canary-1234567890"
+KEY = "hush-canary-1234567890"
 HELLO = respond(200, {"content-type": "text/plain", "set-cookie": f"a={KEY}"}, "Hello.")
 
 
@@ -199,6 +199,7 @@ BACKEND = Backend(id="a", provider="acme", endpoint="http://h/base", auth=Auth()
 
 class Listener:
     traces = True
+    hears = False
 
     def __init__(self):
         self.told = []
@@ -262,7 +263,7 @@ def test_a_long_body_is_cut_and_shows_nothing_of_a_key_at_the_cut(place):
         BACKEND, Request(call=HttpCall(method="POST", path="/"), headers={}, body=body), ()
     )
     assert (len(sent.body), sent.size) == (LONGEST_BODY, len(body))
-    assert "sk-" not in sent.body
+    assert "hush" not in sent.body
 
 
 def test_a_body_in_files_is_not_read(tmp_path):

@@ -23,6 +23,7 @@ LINES = {
     "legacy <function_call>": (),
     "multi-tool history replay": (),
     "image input": (),
+    "audio input": (),
     "image output": (),
     "usage mapping": (),
     "prompt-cache mapping": ("prefix", "count", "option"),
@@ -42,6 +43,15 @@ ABSENT = {
     ),
     ("image input", "llamacpp"): (
         "llama.cpp sees only through a projector (`mmproj`), and the plugin loads text models alone"
+    ),
+    ("audio input", "llamacpp"): (
+        "llama.cpp hears only through a projector (`mmproj`); the plugin loads text models alone"
+    ),
+    ("audio input", "lmstudio"): (
+        "LM Studio: a message has parts of text and pictures alone (its REST API documentation)"
+    ),
+    ("audio input", "tgi"): (
+        "TGI: `MessageChunk` (`router/src/lib.rs`) is a text or the address of a picture"
     ),
     ("image output", "llamacpp"): f"llama.cpp: {NO_PICTURES} (`tools/server/README.md`)",
     ("image output", "llamaserver"): f"llama-server: {NO_PICTURES} (`tools/server/README.md`)",
@@ -75,7 +85,6 @@ ABSENT = {
     ),
     ("proxy / trace / abort", "echo", "proxy"): NO_ADDRESS,
     ("proxy / trace / abort", "llamacpp", "proxy"): NO_ADDRESS,
-    ("embeddings", "tgi"): "TGI: there is no embedding route in `router/src/server.rs`",
 }
 """Why something is not there: a line, the plugin, and the part where the line has some."""
 

@@ -98,11 +98,12 @@ def body(kind, *pieces):
     return head.encode() + b"".join(chunks) + b"0\r\n\r\n"
 
 
-def whole(value):
+def whole(value, **headers):
     """A JSON body."""
-    text = json.dumps(value).encode()
-    head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
-    return head.encode() + b"%d\r\n\r\n" % len(text) + text
+    text = json.dumps(value)
+    known = {"content-type": "application/json", "content-length": len(text)}
+    lines = [f"{name}: {value}" for name, value in {**known, **headers}.items()]
+    return "\r\n".join(["HTTP/1.1 200 OK", *lines, "", text]).encode()
 
 
 # ---- asked, with every cut -----------------------------------------------------------------------

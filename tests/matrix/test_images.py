@@ -6,17 +6,14 @@ import base64
 
 import pytest
 from matrix_lines import has, lacks
+from matrix_media import PICTURES, PNG, WORDS, received
 from matrix_wires import Case, ask, events, kinds, said
 
 from multitap.errors import NotSupported
 from multitap.events import ImageData, Stop, Text
 from multitap.messages import Image
 
-PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
-)
 CODED = base64.b64encode(PNG).decode()
-WORDS = "What is this?"
 SHOWN = [WORDS, Image(PNG, "image/png")]
 PLACE = "https://box.example/a.png"
 
@@ -29,21 +26,45 @@ def turn(url):
     return {"role": "user", "content": [{"type": "text", "text": WORDS}, part(url)]}
 
 
-OLLAMAS = {"role": "user", "content": WORDS, "images": [CODED]}
 BY_URL = ("llamaserver", "openai", "tgi", "vllm")
 
 
+def seen_in(plugin, turn):
+    """The type, if that is said, and the bytes of the picture in a message that was sent."""
+    if plugin == "ollama":
+        (data,) = turn["images"]
+        assert turn == {"role": "user", "content": WORDS, "images": [data]}
+        return None, base64.b64decode(data, validate=True)
+    text, picture = turn["content"]
+    assert text == {"type": "text", "text": WORDS}
+    assert picture == part(picture["image_url"]["url"])
+    return received(picture["image_url"]["url"])
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["named", "unnamed"])
+@pytest.mark.parametrize("kind", PICTURES)
 @has("image input")
-def test_a_picture_is_sent_in_the_servers_form(world, plugin):
+def test_a_picture_arrives_byte_by_byte_in_the_servers_form(world, plugin, kind, named):
     raw = None if plugin == "echo" else said(plugin, "A", " red dot.")
-    seen = ask(world, plugin, Case(SHOWN, raw=raw))
+    data = PICTURES[kind]
+    seen = ask(world, plugin, Case([WORDS, Image(data, kind if named else None)], raw=raw))
     assert seen.answer.warnings == ()
     if seen.sent is None:
-        assert seen.answer.images == (ImageData(PNG, "image/png"),)
+        assert [picture.data for picture in seen.answer.images] == [data]
         return
-    wanted = OLLAMAS if plugin == "ollama" else turn(f"data:image/png;base64,{CODED}")
-    assert seen.sent["messages"] == [wanted]
+    (sent,) = seen.sent["messages"]
+    assert seen_in(plugin, sent) == (None if plugin == "ollama" else kind, data)
     assert seen.answer.text == "A red dot."
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_a_picture_arrives_in_a_response_too(world, kind):
+    case = Case([WORDS, Image(PICTURES[kind], kind)], section={"api": "responses"}, raw=drawn())
+    (sent,) = ask(world, "openai", case).sent["input"]
+    text, picture = sent["content"]
+    assert text == {"type": "input_text", "text": WORDS}
+    assert picture["type"] == "input_image"
+    assert received(picture["image_url"]) == (kind, PICTURES[kind])
 
 
 @has("image input")

@@ -15,7 +15,7 @@ from multitap.registry import Registry
 from multitap.testing import CEILING, Server, client_closed, drip, request
 
 LINE = "proxy / trace / abort"
-KEY = "sk-canary-1234567890"
+KEY = "hush-canary-1234567890"
 WIRE = ("llamaserver", "lmstudio", "ollama", "openai", "tgi", "vllm")
 PATHS = dict.fromkeys(WIRE, "/v1/chat/completions") | {"ollama": "/api/chat"}
 

@@ -1,7 +1,8 @@
-"""A real llama-server: ``python llama_server.py ROLE MODEL.gguf [ADAPTER.gguf]``.
+"""A real llama-server: ``python llama_server.py ROLE FOLDER MODEL.gguf [ADAPTER.gguf]``.
 
-The key is in the environment (``LLAMA_KEY``), so that no list of processes shows it. The address is
-printed once the model answers; the server ends with its standard input.
+Its slots are saved in the folder. The key is in the environment (``LLAMA_KEY``), so that no list of
+processes shows it. The address is printed once the model answers; the server ends with its standard
+input.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 import xllamacpp
 
 
-def parameters(role: str, model: str, adapter: str = "") -> xllamacpp.CommonParams:
+def parameters(role: str, folder: str, model: str, adapter: str = "") -> xllamacpp.CommonParams:
     """Two slots of 512 tokens each; an encoder takes its whole input at once."""
     made = xllamacpp.CommonParams()
     made.model.path, made.model_alias = model, {"tiny"}
@@ -22,6 +23,7 @@ def parameters(role: str, model: str, adapter: str = "") -> xllamacpp.CommonPara
     made.enable_reasoning = 0
     made.ctx_shift = True  # a generation that nobody ends goes on for ever
     made.verbosity, made.ui = -1, False
+    made.slot_save_path = f"{folder}{os.sep}"  # the file's name is put right behind it
     if adapter:
         lora = xllamacpp.CommonAdapterLoraInfo()
         lora.path, lora.scale = adapter, 0.0

@@ -12,6 +12,7 @@ import secrets
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -21,11 +22,13 @@ from llama_server_process import CEILING, running
 from llamaserver_here import llamaserver_registry
 
 from multitap import AsyncRuntime, Runtime
+from multitap.capabilities.lifecycle import Slot
 from multitap.errors import (
     AuthenticationError,
     BadRequest,
     ContextOverflow,
     DeadlineExceeded,
+    EngineError,
     ModelNotFound,
     NotSupported,
 )
@@ -34,6 +37,7 @@ from multitap.events import Reasoning, Stop, Text, UsageReport
 HERE = Path(__file__).parent
 MODELS = HERE.parents[1] / "plugins/llamacpp/tests/models"
 CAPITAL = "What is the capital of France?"
+STORY = "Tell a story of a cat in Paris."
 ENDLESS = {"temperature": 0, "extra": {"ignore_eos": True}}
 WEATHER = {
     "type": "function",
@@ -264,6 +268,40 @@ def test_an_adapter_is_named_and_applied(world, adapted):
     assert "The capital of France is Paris." == texts[1] == texts[3] != texts[0] == texts[2]
     with pytest.raises(BadRequest, match="there are: tiny-lora"):
         here.call("chat", CAPITAL, extra={"lora": {"other": 1}})
+
+
+def test_a_slot_is_saved_and_restored_into_another_one(world, server):
+    here = world(server)
+    said = {"temperature": 0, "max_tokens": 8}
+    here.call("erase_slot", 1)
+    first = here.call("chat", STORY, extra={"id_slot": 0}, **said)
+    held = here.call("slots")[0]
+    assert (held.id, held.busy, held.context_length) == (0, False, 512)
+    assert held.tokens >= first.usage.input_tokens
+    saved = here.call("save_slot", 0, "story.bin")
+    restored = here.call("restore_slot", 1, "story.bin")
+    assert (
+        (restored.tokens, restored.size) == (saved.tokens, saved.size) == (held.tokens, saved.size)
+    )
+    again = here.call("chat", STORY, extra={"id_slot": 1}, **said)
+    assert again.usage.cached_tokens == first.usage.input_tokens - 1
+    assert here.call("erase_slot", 0) == Slot(id=0, tokens=0)
+    assert here.call("slots")[0].tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("order", "kind"),
+    [
+        (("save_slot", 2, "a.bin"), "slot_unknown"),
+        (("save_slot", 0, "../a.bin"), "slot_name_refused"),
+        (("restore_slot", 0, "never-saved.bin"), "slot_not_restored"),
+    ],
+)
+def test_a_slot_or_a_file_that_is_not_there(world, server, order, kind):
+    with pytest.raises(BadRequest) as caught:
+        world(server).call(*order)
+    assert caught.value.kind == kind
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("streamed", [True, False])
@@ -532,4 +570,44 @@ def test_a_cancelled_task_leaves_no_llama_server():
 
     before = commands()
     asyncio.run(main())
+    assert commands() == before
+
+
+def test_a_llama_server_that_fails_in_start_tells_why_and_leaves_no_process(tmp_path):
+    before, missing = commands(), tmp_path / "no-model-here.gguf"
+    with (
+        Runtime({}, registry=llamaserver_registry()) as rt,
+        pytest.raises(EngineError, match="exit code 1 before it was ready; its log"),
+        rt.launch(f"llamaserver:{missing}", executable=COMMAND, timeout=120),
+    ):
+        pass
+    assert commands() == before
+
+
+APPLICATION = """
+import sys
+sys.path[:0] = sys.argv[2].split()
+from llamaserver_here import llamaserver_registry
+from multitap import Runtime
+with Runtime({}, registry=llamaserver_registry()) as rt:
+    with rt.launch(f"llamaserver:{sys.argv[1]}", executable=sys.argv[3:], timeout=120) as server:
+        print("ready", flush=True)
+        sys.stdin.read()
+"""
+
+
+def test_a_killed_application_leaves_no_llama_server():
+    before, places = commands(), HERE.parents[1] / "plugins/llamaserver/tests"
+    words = [str(MODELS / "tiny-llama.gguf"), str(places), *COMMAND]
+    with subprocess.Popen(
+        [sys.executable, "-c", APPLICATION, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as application:
+        assert application.stdout.readline() == b"ready\n"
+        assert len(commands() - before) == 1
+        application.kill()
+    give_up = time.monotonic() + CEILING
+    while commands() != before and time.monotonic() < give_up:
+        pass
     assert commands() == before

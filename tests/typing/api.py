@@ -52,9 +52,11 @@ from multitap.capabilities.lifecycle import (
     CreateRequest,
     CreatesModels,
     DeletesModels,
+    KeepsSlots,
     Lifecycle,
     ListsRunning,
     Progress,
+    Slot,
 )
 from multitap.capabilities.moderation import Judgement
 from multitap.capabilities.provider import Provider, Validation
@@ -222,9 +224,23 @@ class AcmeLifecycle:
 
         return Operation(steps, explain)
 
+    def slots(self, model: str, /) -> LocalExchange[Slot]:
+        return LocalExchange(lambda emit: print(emit([Slot(id=0, tokens=5)])))
 
-def every_verb(plugin: AcmeLifecycle) -> tuple[ListsRunning, DeletesModels, CreatesModels]:
-    return plugin, plugin, plugin
+    def save_slot(self, model: str, slot: int, name: str, /) -> LocalExchange[Slot]:
+        return LocalExchange(lambda emit: print(emit([Slot(id=slot, size=len(name))])))
+
+    def restore_slot(self, model: str, slot: int, name: str, /) -> LocalExchange[Slot]:
+        return self.save_slot(model, slot, name)
+
+    def erase_slot(self, model: str, slot: int, /) -> LocalExchange[Slot]:
+        return self.slots(model)
+
+
+def every_verb(
+    plugin: AcmeLifecycle,
+) -> tuple[ListsRunning, DeletesModels, CreatesModels, KeepsSlots]:
+    return plugin, plugin, plugin, plugin
 
 
 @hookimpl
@@ -335,8 +351,10 @@ def application(http_config: Mapping[str, Any]) -> None:
         rt.create("acme:mine", source="m", files={"a.gguf": Path("a.gguf")}, quantize="q8_0")
         running: Sequence[Model] = rt.running("acme")
         context: int | None = rt.describe("acme:m").context_length
+        held: list[int | None] = [slot.tokens for slot in rt.slots("acme:m")]
+        saved: Slot = rt.save_slot(0, "a.bin", model="acme:m", timeout=5)
     print(so_far, batches, row, score, text, model.ref, warnings, reachable, ok, left, resolved.ref)
-    print(progress, running, context)
+    print(progress, running, context, held, saved.size)
     print(rows[0].state, backends[0].id, faults)
 
 
@@ -476,8 +494,9 @@ async def asynchronous() -> None:
         await rt.create("echo:mine", source="echo", timeout=5)
         await rt.delete("echo:mine")
         loaded: list[bool | None] = [model.loaded for model in await rt.running()]
+        erased: Slot = await rt.erase_slot((await rt.restore_slot(0, "a.bin")).id)
         described: Model = await rt.describe("echo:echo")
-        print(statuses, loaded, described)
+        print(statuses, loaded, described, erased)
         sound: Sound = await rt.speak("hi")
         written: Transcript = await rt.model("echo:echo").transcribe(sound.data)
         async with rt.speak_stream("hi") as pieces:

@@ -35,6 +35,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from multitap.redaction import redact
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -82,9 +84,9 @@ class MultitapError(Exception):
     default_hint: ClassVar[str] = "See the documentation of this call."
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint or self.default_hint
+        self.message = redact(message)
+        self.hint = redact(hint) if hint else self.default_hint
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         said = self.message.rstrip(". ")
@@ -198,7 +200,7 @@ class BackendError(MultitapError):
         self.backend = backend
         self.model = model
         self.status = status
-        self.request_id = request_id
+        self.request_id = redact(request_id) if request_id else request_id
         self.retry_after = retry_after
         self.partial: Any = None
         self.attempts: tuple[Any, ...] = ()

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Literal, Union
 import attrs
 
 from multitap.errors import BackendError, error_from_dict
+from multitap.redaction import redact
 from multitap.usage import Usage
 
 __all__ = (
@@ -294,7 +295,7 @@ class Loading(_Event):
 
     type: ClassVar[str] = "loading"
     semantic: ClassVar[bool] = False
-    status: str
+    status: str = attrs.field(converter=redact)
     completed: int | None = None
     total: int | None = None
     provider_options: JsonObject | None = None
@@ -311,7 +312,7 @@ class Notice(_Event):
     type: ClassVar[str] = "warning"
     semantic: ClassVar[bool] = False
     code: str
-    message: str
+    message: str = attrs.field(converter=redact)
     option: str | None = None
     effective: str | int | None = attrs.field(default=None, kw_only=True)
     provider_options: JsonObject | None = None

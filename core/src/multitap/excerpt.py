@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import re
 
+from multitap.redaction import redact
+
 __all__ = ("excerpt",)
+
+SLACK = 4096
+"""Of a key that stands where the text is cut nothing is shown: it is masked before."""
 
 _KEYS = re.compile(
     r"""(?ix)
@@ -26,9 +31,9 @@ def excerpt(data: bytes | str, limit: int = 200) -> str:
     >>> excerpt(b'{"error":\\n "Incorrect API key: sk-abcdefgh1234"}')
     '{"error": "Incorrect API key: ***"}'
     """
-    head = data[: 8 * limit]
-    text = head if isinstance(head, str) else head.decode("utf-8", "replace")
+    head = data[: 8 * limit + SLACK]
+    text = redact(head if isinstance(head, str) else head.decode("utf-8", "replace"))
     masked = _SHAPED.sub("***", _KEYS.sub(lambda found: found["before"] + "***", text))
-    line = " ".join(masked.split())
+    line = " ".join(masked[: 8 * limit].split())
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"

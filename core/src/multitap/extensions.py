@@ -14,7 +14,16 @@ import attrs
 from multitap.errors import MultitapError
 from multitap.events import StopReason, Usage
 
-__all__ = ("AttemptEnd", "CallEnd", "CallInfo", "Observer", "RequestObserver", "WireRequest")
+__all__ = (
+    "AnswerObserver",
+    "AttemptEnd",
+    "CallEnd",
+    "CallInfo",
+    "Observer",
+    "RequestObserver",
+    "WireAnswer",
+    "WireRequest",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -99,6 +108,23 @@ class WireRequest:
     size: int = 0
 
 
+@attrs.frozen(kw_only=True)
+class WireAnswer:
+    """One answer as it came; keys are masked, and nothing else is changed.
+
+    Attributes:
+        status: Of HTTP, such as 200.
+        headers: All of them; names are in lower case.
+        body: Its first 16384 characters, as far as it was read.
+        size: The bytes that were read of it.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: str = attrs.field(default="", repr=False)
+    size: int = 0
+
+
 class Observer(Protocol):
     """Implemented by an extension; shared by all calls and threads.
 
@@ -137,4 +163,12 @@ class RequestObserver(Observer, Protocol):
 
     def response_started(self, call: CallInfo, status: int, headers: Mapping[str, str], /) -> None:
         """Its answer begins; names of headers are in lower case, and cookies and keys masked."""
+        ...
+
+
+class AnswerObserver(RequestObserver, Protocol):
+    """An observer that is also told what was answered; only then is any of it kept."""
+
+    def response_ended(self, call: CallInfo, answer: WireAnswer, /) -> None:
+        """An answer is over: it was read to its end, or given up."""
         ...

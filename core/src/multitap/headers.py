@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from multitap.redaction import redact
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -20,7 +22,8 @@ _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-
 
 def request_id(headers: Mapping[str, str]) -> str | None:
     """The server's own name of the request; header names are in lower case."""
-    return next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None)
+    found = (headers[name] for name in _REQUEST_IDS if headers.get(name))
+    return next(map(redact, found), None)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -19,6 +19,7 @@ from multitap.errors import ConfigError, NotSupported
 from multitap.events import Notice
 from multitap.media import check_media
 from multitap.messages import Message, Part, Tool
+from multitap.redaction import conceal_named
 from multitap.surrogates import check_messages, check_text
 
 __all__ = (
@@ -188,6 +189,7 @@ def _stops(stop: str | Iterable[str] | None) -> tuple[str, ...]:
 def _extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
     if not isinstance(extra, (Mapping, type(None))):
         raise ConfigError(f"extra is {extra!r}, which is not a mapping of options")
+    conceal_named("extra", extra)  # a server may well send it back
     return dict(extra or {})
 
 

@@ -320,6 +320,12 @@ VECTORS = {
             {"error": "EngineError"},
             recording("POST", "/fetch", [*PULL[:2], {"fault": "The disk is full"}]),
         ),
+        vector(
+            "slots",
+            Ask("slots", ()),
+            {"ids": []},  # of slots the rule of their own
+            recording("GET", "/slots", {"slots": [{"number": 0, "words": 5}, {"number": 1}]}),
+        ),
         broke(Ask("load", ("lamp",)), "POST", "/warm"),
     ),
     "provider": (

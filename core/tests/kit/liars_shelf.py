@@ -92,6 +92,11 @@ class OnlyOnce(AcmeLifecycle):
         return super().unload(model)
 
 
+class CountsNothing(AcmeLifecycle):
+    def number(self, place, slot):
+        return 0
+
+
 # ---- provider ------------------------------------------------------------------------------------
 
 
@@ -177,6 +182,7 @@ LIARS = {
         verbs=Unfinished,
         progress=CountsDown,
         unload=OnlyOnce,
+        slots=CountsNothing,
     ),
     **liars("provider", Validation(server="Acme")),
     **of(

@@ -6,6 +6,7 @@ from array import array
 from typing import Any
 
 import msgspec
+from honest_rest import suite_of
 from liars_any import liars, of
 from multitap_acme.texts import AcmeEmbedding, AcmeModeration, AcmeRerank, AcmeTokenizer
 
@@ -121,6 +122,12 @@ class NothingSpecial(AcmeTokenizer):
         return {}
 
 
+class TellsThatNothingIs(NothingSpecial):
+    """Honest after all: ``special`` is warned of."""
+
+    options = ()
+
+
 class StripsBefore(AcmeTokenizer):
     def text(self, request):
         return request.text.strip()
@@ -154,6 +161,7 @@ class StripsFirst(AcmeModeration):
         return [text.strip() for text in request.texts]
 
 
+WARNS = suite_of("tokenize", TellsThatNothingIs)
 LIARS = {
     **liars("embedding", Embeddings(vectors=Vectors.from_rows([[1.0]]))),
     **of(

@@ -21,7 +21,7 @@ SUITES = (Suite, ChatSuite, *(suite for suite, _ in honest_rest.SUITES.values())
 LIARS = {id_: module.__name__ for module in MODULES for id_ in module.LIARS}
 RULES = sorted({rule.id for suite in SUITES for rule in rules_of(suite)})
 HONEST = (
-    *("honest.ACME", "honest.LAMP"),
+    *("honest.ACME", "honest.LAMP", "liars_texts.WARNS"),
     *(f"honest_rest.HONEST[{name!r}]" for name in honest_rest.SUITES),
 )
 

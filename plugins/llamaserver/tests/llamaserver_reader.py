@@ -17,6 +17,7 @@ from recorded_traffic import read_recording
 RECORDINGS = Path(__file__).parent / "recordings"
 
 OWN, PYTHONS = "llama-server-0.7.0-b11669", "llama-cpp-python-0.3.36"
+IN_PYTHON = "llama.cpp-b11549"  # llama-server itself, an older one, within a process of Python
 OF_LLAMASERVER = (
     *("chat", "chat_stream", "chat_length", "chat_stream_length", "chat_stop", "chat_n2"),
     *("chat_stream_usage", "chat_stream_split_utf8", "reasoning", "reasoning_stream"),
@@ -36,6 +37,8 @@ CLAIMED = {
     # the native routes say which numbers are right
     "test_texts": lambda r: r.path.endswith(("embedding", "embeddings", "rank", "ranking", "nize")),
     "test_management": lambda r: r.path in ("/v1/models", "/props", "/health", "/v1/health"),
+    "test_adapters": lambda r: r.path == "/lora-adapters",
+    "test_slots": lambda r: r.path.startswith("/slots") and r.status == 200,
 }
 
 

@@ -13,6 +13,7 @@ from multitap.testing import Server, json, repeat, sse, when
 MODELS = ("tiny", "gemma-3-4b", "bge-small", "bge-reranker", "second")
 PURPOSES = {"bge-small": "embedding", "bge-reranker": "rerank"}
 CONTEXT = 1000  # tokens; a token is a word
+SLOTS = 4
 ADAPTERS = [
     {"id": 0, "path": "/adapters/style.gguf", "scale": 1.0},
     {"id": 1, "path": "C:\\adapters\\law.gguf", "scale": 0.25},
@@ -31,6 +32,8 @@ class ScriptedLlamaServer(Server):
     def __init__(self):
         self.states = {"gemma-3-4b": "unloaded", "second": "unloaded"}
         self.more = []
+        self.slots = [0] * SLOTS
+        self.saved = {}
         routes = {
             "POST /v1/chat/completions": chat,
             "POST /v1/embeddings": embed,
@@ -40,6 +43,8 @@ class ScriptedLlamaServer(Server):
             "GET /v1/models": self.models,
             "GET /props": props,
             "GET /lora-adapters": json(ADAPTERS),
+            "GET /slots": self.listed_slots,
+            **{f"POST /slots/{number}": self.order_slot for number in range(SLOTS)},
             "POST /models": self.pull,
             "POST /models/load": self.load,
             "POST /models/unload": self.unload,
@@ -87,6 +92,29 @@ class ScriptedLlamaServer(Server):
         self.states[name] = state
         return json({"success": True})
 
+    # ---- slots -----------------------------------------------------------------------------------
+
+    def listed_slots(self, connection):
+        rows = [{"id": n, "n_ctx": CONTEXT, "is_processing": False} for n in range(SLOTS)]
+        return json([{**row, "n_prompt_tokens": self.slots[row["id"]]} for row in rows])
+
+    def order_slot(self, connection):
+        """Save, restore or erase; the words of the answer are those of a real one."""
+        asked, number = connection.request, int(connection.request.path.rpartition("/")[2])
+        action = asked.target.partition("action=")[2].partition("&")[0]
+        name = asked.json().get("filename")
+        if action == "restore" and name not in self.saved:
+            return refuse(400, "Unable to restore slot: No available space in KV cache or invalid")
+        held = self.slots[number]
+        if action == "save":
+            self.saved[name] = held
+            return json({"id_slot": number, "n_saved": held, "n_written": 40 + held})
+        self.slots[number] = self.saved[name] if action == "restore" else 0
+        if action == "erase":
+            return json({"id_slot": number, "n_erased": held})
+        held = self.saved[name]
+        return json({"id_slot": number, "n_restored": held, "n_read": 40 + held})
+
 
 def refuse(status, message, kind="invalid_request_error", **facts):
     return json({"error": {"code": status, "message": message, "type": kind, **facts}}, status)
@@ -96,7 +124,7 @@ def props(connection):
     return json(
         {
             "default_generation_settings": {"n_ctx": CONTEXT},
-            "total_slots": 4,
+            "total_slots": SLOTS,
             "modalities": {"vision": False, "audio": False},
             "chat_template": "{% if enable_thinking %}<think>{% endif %}",
             "chat_template_caps": {"supports_tools": True},

@@ -98,7 +98,16 @@ def test_a_description_has_them(world, server):
     assert world(server).call("describe", "tiny").meta["adapters"] == "style=1, law=0.25"
 
 
-@pytest.mark.parametrize("answer", [json_answer([]), NOWHERE])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(
+            json_answer(json.loads(reader.recorded(name).body))
+            for name in reader.names("test_adapters")
+        ),
+        NOWHERE,
+    ],
+)
 def test_a_server_without_adapters_is_described_all_the_same(world, answer):
     changed = {"GET /lora-adapters": answer}
     with Server(repeat(when(routes(**changed), otherwise=NOWHERE))) as server:

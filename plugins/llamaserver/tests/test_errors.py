@@ -78,7 +78,17 @@ ROWS = {
         "chat_not_supported",
         "another",
     ),
-    (500, "server_error", "Unable to save slot"): (ProviderDown, None, "Start"),
+    (500, "server_error", "Unable to save slot"): (EngineError, "slot_not_saved", "room"),
+    (400, "invalid_request_error", "Unable to restore slot: No available space in KV cache"): (
+        BadRequest,
+        "slot_not_restored",
+        "very model",
+    ),
+    (400, "invalid_request_error", "Invalid filename"): (
+        BadRequest,
+        "slot_name_refused",
+        "plain name",
+    ),
     # a router's
     (400, "invalid_request_error", "model name is missing from the request"): (
         BadRequest,
@@ -119,7 +129,7 @@ def test_a_refusal_is_what_it_says(row):
     assert (type(error), error.status, error.message) == (cls, status, message)
     assert error.kind == (kind or error.kind)
     assert hint in error.hint
-    assert error.retryable is (cls in (Overloaded, ProviderDown))
+    assert error.retryable is (cls in (EngineError, Overloaded, ProviderDown))
 
 
 RECORDED = {
@@ -145,7 +155,7 @@ RECORDED = {
     "rerank_error_missing_query": (BadRequest, {}),
     "rerank_error_no_documents": (BadRequest, {}),
     "rerank_error_overflow": (ContextOverflow, {"limit": 512, "needed": 2003}),
-    "slots_erase": (NotSupported, {}),
+    "slots_erase": (NotSupported, {"kind": "slots_not_supported"}),
 }
 OF_PYTHON = {
     "completion_batch": (ProviderDown, {}),
@@ -165,9 +175,12 @@ OF_PYTHON = {
 WANTED = {
     **{f"llama-server-0.7.0-b11669/{name}": wanted for name, wanted in RECORDED.items()},
     **{f"llama-cpp-python-0.3.36/{name}": wanted for name, wanted in OF_PYTHON.items()},
-    "llama.cpp-b11549/embeddings_error_chat_unsupported": RECORDED[
-        "embeddings_error_chat_unsupported"
-    ],
+    **{
+        f"llama.cpp-b11549/{name}": wanted
+        for name, wanted in RECORDED.items()
+        if name.startswith(("embeddings_", "rerank_"))
+    },
+    "llama.cpp-b11549/slots_erase": RECORDED["slots_erase"],
 }
 
 

@@ -89,6 +89,10 @@ def refused(path, ask, method="POST"):
     return Vector(name=f"{ask.verb}_wrong_key", ask=ask, recording=recording, expect=expect)
 
 
+def slot(number, tokens):
+    return {"id": number, "busy": False, "tokens": tokens, "context_length": 512}
+
+
 TEXTS = ["the little cat sat", "a red ball"]
 DOCUMENTS = ["the little cat", "a red ball", "a golden key"]
 OVERFLOW = {"error": "ContextOverflow", "limit": 512}
@@ -128,6 +132,28 @@ SERVER = (
     own("models", "load", "tiny", expect={"statuses": ["loaded"]}),
     own("models", "running", expect={"ids": ["tiny"]}, beside=["props"]),
     own("models", "unload", "tiny", expect={"error": "NotSupported"}),
+)
+SAVED = {"id": 0, "tokens": 10, "size": 10552}
+KNOWN = ("models", "props")
+SLOTS = (
+    own("slots", "slots", expect={"slots": [slot(0, 32), slot(1, 22)]}, beside=KNOWN[:1]),
+    own("slots_save", "save_slot", 0, "s0.bin", expect={"slots": [SAVED]}, beside=KNOWN),
+    own("slots_restore", "restore_slot", 0, "s0.bin", expect={"slots": [SAVED]}, beside=KNOWN),
+    own(
+        *("slots_erase_ok", "erase_slot", 0),
+        expect={"slots": [{"id": 0, "tokens": 0}]},
+        beside=KNOWN,
+    ),
+    own(
+        *("slots_erase", "erase_slot", 0),
+        expect={"error": "NotSupported", "kind": "slots_not_supported"},
+        beside=KNOWN,
+    ),
+    own(
+        *("slots_save", "save_slot", 2, "s0.bin"),
+        expect={"error": "BadRequest", "kind": "slot_unknown"},
+        beside=KNOWN,
+    ),
 )
 
 
@@ -210,7 +236,7 @@ class TestLlamaServer(
     model = "tiny"
     vectors = (
         *map(chat_vector, (*reader.CHATS, *REFUSALS)),
-        *(*OTHERS, *SERVER, *SOUND, *ORDERS),
+        *(*OTHERS, *SERVER, *SLOTS, *SOUND, *ORDERS),
     )
 
     @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from multitap.capabilities.lifecycle import Progress
 from multitap.errors import (
     AuthenticationError,
     BackendError,
+    BadRequest,
     EngineError,
     ModelNotFound,
     NotSupported,
@@ -245,6 +246,28 @@ def test_a_load_that_fails_says_so(ask):
     error, _ = ask(Router(*lists).routes, "load", "a")
     assert (type(error), error.kind, error.model) == (EngineError, "load_failed", "a")
     assert "134" in error.message
+
+
+@pytest.mark.parametrize(
+    ("verb", "states", "message"),
+    [
+        ("load", ["unloaded", "loading", "loaded"], "model is already running"),
+        ("unload", ["loaded", "unloaded"], "model is not running"),
+    ],
+)
+def test_who_is_not_the_first_to_order_it_has_what_was_wanted(ask, verb, states, message):
+    order = {f"models/{verb}": refuse(400, message)}
+    found, asked = ask(Router(*([row("a", state)] for state in states), **order).routes, verb, "a")
+    assert found is None
+    assert len(orders(asked)) == 1
+
+
+@pytest.mark.parametrize(("verb", "state"), [("load", "unloaded"), ("unload", "loaded")])
+def test_an_order_that_is_refused_is_an_error(ask, verb, state):
+    order = {f"models/{verb}": refuse(400, "no room")}
+    error, asked = ask(Router([row("a", state)], **order).routes, verb, "a")
+    assert (type(error), error.message) == (BadRequest, "no room")
+    assert len(orders(asked)) == 1
 
 
 def test_an_unload_is_over_when_the_memory_is_free(ask):

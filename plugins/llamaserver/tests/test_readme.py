@@ -32,7 +32,7 @@ def test_python_examples_run_and_print_what_is_shown(server, monkeypatch, capsys
     monkeypatch.setattr("multitap_llamaserver.lifecycle.POLL", 0)
     runtime = multitap.Runtime
     monkeypatch.setattr(multitap, "Runtime", lambda: runtime(registry=llamaserver_registry()))
-    assert run_python(README, capsys) == 5
+    assert run_python(README, capsys) == 6
 
 
 def test_the_llm_toml_is_one(server, tmp_path):

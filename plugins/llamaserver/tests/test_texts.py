@@ -48,6 +48,14 @@ def read(work, body):
     return result.error if isinstance(result, Failed) else result
 
 
+of_both = pytest.mark.parametrize("server", [reader.OWN, reader.IN_PYTHON])
+
+
+def said(server, name):
+    """What one of the servers answered."""
+    return json.loads(reader.recorded(f"{server}/{name}").body)
+
+
 SENT = {
     "texts": (
         embed("a", "b"),
@@ -94,13 +102,19 @@ def test_recorded_vectors_are_read_as_a_plain_reader_reads_them(name):
     answer = json.loads(reader.recorded(name).body)
     texts = [str(row["index"]) for row in answer["data"]]
     found = read(embed(*texts), answer)
-    if name.endswith("base64"):
-        answer = json.loads(reader.of_llamaserver("embeddings_batch").body)
-    rows = [list(array("f", row["embedding"])) for row in answer["data"]]
+    rows = [list(array("f", reader.numbers(row["embedding"]))) for row in answer["data"]]
     assert [list(row) for row in found.vectors] == rows
     assert found.usage.input_tokens == answer["usage"]["prompt_tokens"]
 
 
+@of_both
+def test_base64_holds_the_numbers_that_are_written_in_digits_otherwise(server):
+    found = [read(embed("0", "1"), said(server, f"embeddings_{n}")) for n in ("base64", "batch")]
+    assert found[0].vectors == found[1].vectors
+    assert len(found[0].vectors) == 2
+
+
+@of_both
 @pytest.mark.parametrize(
     ("name", "native"),
     [
@@ -108,14 +122,14 @@ def test_recorded_vectors_are_read_as_a_plain_reader_reads_them(name):
         ("embeddings_batch", "native_embeddings_batch"),
     ],
 )
-def test_they_are_those_of_the_native_route(name, native):
-    answer = json.loads(reader.of_llamaserver(name).body)
-    own = json.loads(reader.of_llamaserver(native).body)
+def test_they_are_those_of_the_native_route(server, name, native):
+    answer, own = said(server, name), said(server, native)
     assert [row["embedding"] for row in answer["data"]] == [row["embedding"][0] for row in own]
 
 
-def test_dimensions_are_ignored_by_the_server_and_so_refused():
-    recorded = reader.of_llamaserver("embeddings_dimensions")
+@of_both
+def test_dimensions_are_ignored_by_the_server_and_so_refused(server):
+    recorded = reader.recorded(f"{server}/embeddings_dimensions")
     asked = json.loads(recorded.request)["dimensions"]
     error = read(embed("the little cat sat", dimensions=asked), recorded.body)
     assert isinstance(error, NotSupported)
@@ -145,14 +159,16 @@ def test_recorded_logits_become_scores_in_the_same_order(name):
     assert found.usage.input_tokens == answer["usage"]["prompt_tokens"]
 
 
-def test_the_form_of_tei_has_the_same_logits():
-    own, tei = (json.loads(reader.of_llamaserver(name).body) for name in ("rerank", "rerank_tei"))
+@of_both
+def test_the_form_of_tei_has_the_same_logits(server):
+    own, tei = said(server, "rerank"), said(server, "rerank_tei")
     assert [row["relevance_score"] for row in own["results"]] == [row["score"] for row in tei]
 
 
-def test_half_of_the_documents_is_no_ranking():
-    best = reader.of_llamaserver("rerank_top_n")
-    assert isinstance(read(rerank("a", "b", "c"), best.body), ProtocolError)
+@of_both
+def test_half_of_the_documents_is_no_ranking(server):
+    best = said(server, "rerank_top_n")
+    assert isinstance(read(rerank("a", "b", "c"), best), ProtocolError)
     twice = {"results": [{"index": 0, "relevance_score": 1.0}] * 2}
     assert isinstance(read(rerank("a", "b"), twice), ProtocolError)
 
@@ -176,6 +192,18 @@ def test_recorded_tokens(name):
         assert b"".join(found.pieces).decode() == asked["content"]
     else:
         assert (found.ids, found.pieces) == (tuple(answer), None)
+
+
+@pytest.mark.parametrize("name", recorded("/detokenize"))
+def test_recorded_texts_of_tokens(name):
+    recorded = reader.recorded(name)
+    found = read(detokenize(*json.loads(recorded.request)["tokens"]), recorded.body)
+    assert found.text == json.loads(recorded.body)["content"] == "IJK"
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/rerank", "/tokenize", "/detokenize"])
+def test_both_servers_are_heard_on_every_path(path):
+    assert {name.partition("/")[0] for name in recorded(path)} == {reader.OWN, reader.IN_PYTHON}
 
 
 def test_half_a_character_is_bytes():

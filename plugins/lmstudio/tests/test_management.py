@@ -11,6 +11,7 @@ from multitap.capabilities.lifecycle import Progress
 from multitap.errors import (
     AuthenticationError,
     BackendError,
+    BadRequest,
     EngineError,
     ModelNotFound,
     NotSupported,
@@ -195,6 +196,14 @@ def test_an_unload_frees_the_instance_that_is_meant(ask, name, freed):
     found, asked = ask(routes, "unload", name)
     assert found is None
     assert asked[1:] == [("POST", ORDERS[1], {"instance_id": each}) for each in freed]
+
+
+def test_an_instance_that_was_freed_meanwhile_is_free(ask):
+    gone = json_answer({"error": {"message": "No such instance", "code": "model_not_found"}}, 404)
+    found, asked = ask({**LISTED, ORDERS[1]: gone}, "unload", "acme/m:2")
+    assert (found, len(asked)) == (None, 2)
+    error, _ = ask({**LISTED, ORDERS[1]: json_answer({"error": "busy"}, 400)}, "unload", "acme/m:2")
+    assert isinstance(error, BadRequest)
 
 
 def test_every_instance_of_a_model_is_freed(ask):

@@ -27,7 +27,7 @@ class ScriptedOllama(Server):
 
 def chat(connection):
     asked = connection.request.json()
-    if not asked["messages"]:
+    if not asked["messages"] and asked["model"] != NOWHERE:
         return json({"done": True, "done_reason": "load"})
     size = sum(len(message["content"].split()) for message in asked["messages"])
     if asked["model"] not in MODELS:
@@ -114,6 +114,7 @@ PULL = [
     {"status": "pulling 0123456789ab", **LAYER, "completed": 2000},
     {"status": "success"},
 ]
+NOWHERE = "no-such-model"
 INFO = {"general.architecture": "llama", "llama.context_length": 131072}
 LISTED = json({"models": [{"name": MODELS[0]}]})
 
@@ -125,12 +126,23 @@ def show(connection):
     return json({"model_info": INFO, "capabilities": ["completion", "tools"]})
 
 
+def order(name, answer):
+    """The answer to an order about a model, where there is one."""
+
+    def step(connection):
+        if connection.request.json()[name] == NOWHERE:
+            return json({"error": f"model '{NOWHERE}' not found"}, 404)
+        return answer
+
+    return step
+
+
 MANAGEMENT = {
     "POST /api/pull": ndjson(PULL),
     "POST /api/create": ndjson(PULL[-1:]),
     "POST /api/show": show,
-    "POST /api/copy": respond(),
-    "DELETE /api/delete": respond(),
+    "POST /api/copy": order("source", respond()),
+    "DELETE /api/delete": order("model", respond()),
     "GET /api/tags": LISTED,
     "GET /api/ps": LISTED,
     "GET /api/version": json({"version": "0.33.0"}),

@@ -28,12 +28,13 @@ class ScriptedOpenAI(Server):
 
     Args:
         key: The key that it demands; ``None``: any, or none.
+        halfway: Steps that its sounds and transcripts play behind their first piece.
 
     Attributes:
         refusals: What it says to the next requests instead of an answer, the last one first.
     """
 
-    def __init__(self, key=None):
+    def __init__(self, key=None, halfway=()):
         self.key = key
         self.refusals = []
         routes = {
@@ -42,7 +43,7 @@ class ScriptedOpenAI(Server):
             "POST /v1/embeddings": embed,
             "GET /v1/models": models,
             **{f"GET /v1/models/{name}": describe for name in MODELS},
-            **scripted_openai_media.ROUTES,
+            **scripted_openai_media.routes(halfway),
         }
         guarded = {route: self.guarded(script) for route, script in routes.items()}
         super().__init__(repeat(when(guarded, otherwise=nowhere)))

@@ -7,7 +7,7 @@ import wave
 import pytest
 from openai_here import openai_config, openai_registry
 from scripted_openai import ScriptedOpenAI
-from scripted_openai_media import PNG, form_of, wav_of
+from scripted_openai_media import BAD, JUDGED, PNG, form_of, wav_of
 
 from multitap.artifacts import Sound
 from multitap.capabilities.image import ImageRequest
@@ -108,8 +108,8 @@ def test_a_translation_has_a_path_of_its_own(server, world):
 def test_judgements_by_category(world):
     good, bad = world.call("moderate", ["good day", "you idiot, blood"])
     assert (bool(good), bool(bad)) == (False, True)
-    assert bad.categories == {"harassment": True, "violence/graphic": True}
-    assert good.scores == {"harassment": 0.01, "violence/graphic": 0.01}
+    assert [name for name, found in bad.categories.items() if found] == list(BAD)
+    assert good.scores == dict.fromkeys(JUDGED, 0.01)
 
 
 def test_pictures_and_what_they_cost(server, world):

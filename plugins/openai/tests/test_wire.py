@@ -130,8 +130,8 @@ def test_an_answer_goes_back_with_the_next_question_but_for_its_thought(world):
 
 
 def test_the_key_and_the_account_go_with_every_call_and_the_key_into_no_error(world):
-    said = refusal(401, "Incorrect API key provided: sesame-street-1", "invalid_api_key")
-    settings = {"api_key": "sesame-street-1", "organization": "org-1", "project": "proj-1"}
+    said = refusal(401, "Incorrect API key provided: hush-canary-sesame", "invalid_api_key")
+    settings = {"api_key": "hush-canary-sesame", "organization": "org-1", "project": "proj-1"}
     with Server(script(said)) as server:
         here = world(openai_config(server.url, **settings), openai_registry())
         with pytest.raises(BackendError) as caught:
@@ -139,8 +139,8 @@ def test_the_key_and_the_account_go_with_every_call_and_the_key_into_no_error(wo
         here.close()
         headers = server.requests[0].headers
     sent = [headers[name] for name in ("authorization", "openai-organization", "openai-project")]
-    assert sent == ["Bearer sesame-street-1", "org-1", "proj-1"]
-    assert "sesame-street-1" not in f"{caught.value} {caught.value!r} {caught.value.to_dict()}"
+    assert sent == ["Bearer hush-canary-sesame", "org-1", "proj-1"]
+    assert "hush-canary-sesame" not in f"{caught.value} {caught.value!r} {caught.value.to_dict()}"
 
 
 def test_an_option_that_the_model_does_not_take_is_warned_of_or_with_strict_refused(world):

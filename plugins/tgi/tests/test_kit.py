@@ -1,4 +1,4 @@
-"""TGI is held to the rules of the kit, with what its real router said.
+"""TGI is held to the rules of the kit, with what its real router said, and TEI by its sources.
 
 Of the recordings these are the smallest that show something: an answer streamed and not, cut short,
 ended by a stop text, with comments, with a letter in pieces, and calls, one without an end and one
@@ -18,7 +18,9 @@ from multitap.testing.kit import (
     Ask,
     CatalogSuite,
     ChatSuite,
+    EmbeddingSuite,
     ProviderSuite,
+    RerankSuite,
     TokenizeSuite,
     Vector,
 )
@@ -102,10 +104,51 @@ OTHERS = (
 )
 
 
-class TestTgi(ChatSuite, TokenizeSuite, CatalogSuite, ProviderSuite):
+# ---- Text Embeddings Inference, as the sources of its router have it -----------------------------
+
+
+def by_tei(name, ask, path, said, expect, status=200):
+    """An exchange; the tokens of a good answer are in its head."""
+    head = {"x_compute_type": "cpu", "x_compute_tokens": "17"} if status == 200 else {}
+    body = json.dumps(said).encode()
+    return Vector.by_hand(name, ask, f"POST {path}", body, expect, status=status, **head)
+
+
+def refused(name, ask, path, text, kind, expect, status=422):
+    return by_tei(name, ask, path, {"error": text, "error_type": kind}, expect, status)
+
+
+COUNTED = {"usage": {"input_tokens": 17, "total_tokens": 17}, "model": "tgi"}
+ROWS = [[0.6, 0.8, 0.0], [-0.8, 0.0, 0.6]]
+EMBED = Ask("embed", (["the little cat", "a red ball"],))
+RANK = Ask("rerank", ("a cat", ["a red ball", "the little cat", "a cat"]))
+RANKED = [{"index": i, "score": s} for i, s in ((2, 0.98), (1, 0.75), (0, 0.0625))]
+SCORES = [[0, 0.0625], [1, 0.75], [2, 0.98]]
+LONG = "Input validation error: `inputs` must have less than 512 tokens. Given: 600"
+TOO_LONG = {**OVER, "limit": 512, "needed": 600}
+OVERLOADED = {"error": "Overloaded", "kind": "queue_full", "status": 429}
+NOT_THIS = {"error": "NotSupported", "status": 424}
+TEI = (
+    by_tei("embed", EMBED, "/embed", ROWS, {"count": 2, "width": 3, "vectors": ROWS, **COUNTED}),
+    refused("embed_too_long", EMBED, "/embed", LONG, "Validation", TOO_LONG),
+    refused("embed_busy", EMBED, "/embed", "Model is overloaded", "Overloaded", OVERLOADED, 429),
+    refused(
+        *("embed_by_ranker", EMBED, "/embed"),
+        *("Backend error: Model is not an embedding model", "Backend", NOT_THIS, 424),
+    ),
+    by_tei("rank", RANK, "/rerank", RANKED, {"scores": SCORES, **COUNTED}),
+    refused("rank_too_long", RANK, "/rerank", LONG, "Validation", TOO_LONG),
+    refused(
+        *("rank_by_embedder", RANK, "/rerank"),
+        *("Backend error: model is not a re-ranker model", "Backend", NOT_THIS, 424),
+    ),
+)
+
+
+class TestTgi(ChatSuite, EmbeddingSuite, RerankSuite, TokenizeSuite, CatalogSuite, ProviderSuite):
     provider = "tgi"
     model = "tgi"
-    vectors = (*map(chat_vector, (*reader.CHATS, *REFUSALS)), *OTHERS)
+    vectors = (*map(chat_vector, (*reader.CHATS, *REFUSALS)), *OTHERS, *TEI)
 
     @classmethod
     def server(cls):

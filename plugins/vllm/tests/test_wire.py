@@ -130,12 +130,12 @@ def test_an_answer_goes_back_with_the_next_question_but_for_its_thought(world):
 
 
 def test_the_key_goes_with_every_call_and_into_no_error(world):
-    said = json_answer({"error": "Unauthorized: sesame-street-1"}, 401)
+    said = json_answer({"error": "Unauthorized: hush-canary-sesame"}, 401)
     with Server(script(said)) as server:
         with pytest.raises(BackendError) as caught:
-            ask(world, server, call="chat", section={"api_key": "sesame-street-1"})
-        assert server.requests[0].headers["authorization"] == "Bearer sesame-street-1"
-    assert "sesame-street-1" not in f"{caught.value} {caught.value!r} {caught.value.to_dict()}"
+            ask(world, server, call="chat", section={"api_key": "hush-canary-sesame"})
+        assert server.requests[0].headers["authorization"] == "Bearer hush-canary-sesame"
+    assert "hush-canary-sesame" not in f"{caught.value} {caught.value!r} {caught.value.to_dict()}"
 
 
 @pytest.mark.parametrize(

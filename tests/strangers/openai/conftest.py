@@ -40,6 +40,8 @@ def plugin(name, server):
         with world(config(server.url, **(settings or {})), registry()) as here:
             if method == "stream":
                 return here.stream(*args, **options)[1].answer
+            if method.endswith("_stream"):
+                return here.items(method, *args, **options)[0]
             return here.call(method, *args, **options)
 
     return call
@@ -53,3 +55,13 @@ def ours(request, plugin):
         return plugin("stream" if stream else "chat", *prompt, world=request.param, **options)
 
     return ask
+
+
+@pytest.fixture(params=WORLDS, ids=["plugin", "plugin async"])
+def called(request, plugin):
+    """What any other call of a plugin gives."""
+
+    def call(method, *args, **options):
+        return plugin(method, *args, world=request.param, **options)
+
+    return call

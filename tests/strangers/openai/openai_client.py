@@ -11,6 +11,7 @@ from openai_here import openai_config, openai_registry
 from pydantic import BaseModel
 from scripted_lmstudio import ScriptedLmStudio
 from scripted_openai import ScriptedOpenAI
+from scripted_openai_media import wav_of
 
 from multitap.testing import CEILING
 
@@ -19,7 +20,7 @@ SERVERS = {
     "lmstudio": (ScriptedLmStudio, lmstudio_config, lmstudio_registry),
 }
 # what servers say beside what this client has a word for
-BESIDE = {"reasoning", "reasoning_content"}
+BESIDE = {"reasoning", "reasoning_content", "task"}
 TOOL = {
     "type": "function",
     "function": {
@@ -35,6 +36,8 @@ TOOL = {
 SCHEMA = TOOL["function"]["parameters"]
 STRICT = {**TOOL["function"], "strict": True}
 FORM = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": SCHEMA}}
+SAID = "Good morning, this is a sound."
+WAV = wav_of(SAID)
 TWO_CITIES = "How is the weather in Oslo, and in Rome?"
 
 
@@ -54,6 +57,16 @@ class Blocking:
         with client, call(client) as stream:
             kinds = [event.type for event in stream]
             return kinds, getattr(stream, final)()
+
+    def hear(self, url, call, pieces_of, after):
+        """The pieces of a stream as they come; ``after`` is called behind each with all so far."""
+        found = []
+        client = openai.OpenAI(base_url=f"{url}/v1", api_key="sesame", timeout=CEILING)
+        with client, call(client) as stream:
+            for piece in pieces_of(stream):
+                found.append(piece)
+                after(found)
+        return found
 
 
 class OnALoop:
@@ -79,6 +92,20 @@ class OnALoop:
 
         return asyncio.run(run())
 
+    def hear(self, url, call, pieces_of, after):
+        async def run():
+            found = []
+            client = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="sesame", timeout=CEILING)
+            async with client:
+                opened = call(client)
+                async with await opened if asyncio.iscoroutine(opened) else opened as stream:
+                    async for piece in pieces_of(stream):
+                        found.append(piece)
+                        after(found)
+            return found
+
+        return asyncio.run(run())
+
 
 def known(part):
     """The part itself, once the client's own type has found all that it demands in it."""
@@ -92,7 +119,8 @@ def beside(value):
     """The fields, at any depth, that the client has no word for."""
     if isinstance(value, BaseModel):
         inner = [beside(field) for _, field in value]
-        return set(value.model_extra or ()).union(*inner)
+        known_as = {field.alias for field in type(value).model_fields.values()}
+        return (set(value.model_extra or ()) - known_as).union(*inner)
     if isinstance(value, list):
         return set().union(*map(beside, value))
     return set()
@@ -159,3 +187,8 @@ def models(client):
         return [row async for row in client.models.list()]
 
     return listed() if isinstance(client, openai.AsyncOpenAI) else list(client.models.list())
+
+
+def transcribe(data=WAV, **options):
+    asked = {"model": "tiny", "file": ("sound.wav", data, "audio/wav"), **options}
+    return lambda client: client.audio.transcriptions.create(**asked)

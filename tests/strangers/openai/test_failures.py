@@ -108,6 +108,6 @@ def test_a_spent_account_is_not_asked_again(world, server, ours):
 @only_openai
 def test_a_path_that_is_not_there_is_no_missing_model(world, server, plugin):
     with pytest.raises(openai.NotFoundError, match="Invalid URL"):
-        world.ask(server.url, lambda client: client.moderations.create(input="Hi"))
+        world.ask(server.url, lambda client: client.batches.retrieve("b"))
     with pytest.raises(errors.ProtocolError, match="Invalid URL"):
         plugin("chat", "Hi", settings={"prefix": "/v2"})

@@ -25,9 +25,11 @@ __all__ = (
     "CreateRequest",
     "CreatesModels",
     "DeletesModels",
+    "KeepsSlots",
     "Lifecycle",
     "ListsRunning",
     "Progress",
+    "Slot",
 )
 
 
@@ -49,6 +51,29 @@ class Progress:
     completed: int | None = None
     total: int | None = None
     digest: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form: what is known."""
+        return {name: value for name, value in attrs.asdict(self).items() if value is not None}
+
+
+@attrs.frozen(kw_only=True)
+class Slot:
+    """A place at a server that computes one request at a time, and keeps its prompt afterwards.
+
+    Attributes:
+        id: Its number.
+        busy: Does it compute now? ``None``: unknown.
+        tokens: How many it holds, once the call is over; ``None``: unknown.
+        context_length: How many it can hold; ``None``: unknown.
+        size: Bytes of the file that it was saved to or restored from; ``None``: neither.
+    """
+
+    id: int
+    busy: bool | None = None
+    tokens: int | None = None
+    context_length: int | None = None
+    size: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON form: what is known."""
@@ -129,4 +154,29 @@ class CreatesModels(Protocol):
 
     def create(self, request: CreateRequest, /) -> Work[Progress]:
         """Make a model; its files are uploaded where the backend does not have them yet."""
+        ...
+
+
+class KeepsSlots(Protocol):
+    """Optional, beside ``Lifecycle``: what a model's slots have computed, kept for later.
+
+    Each of the three verbs ends with the slot as it then is. A slot that is not there is
+    ``BadRequest``; one that is busy is waited for. ``name`` is that of a file at the server, which
+    chooses the folder.
+    """
+
+    def slots(self, model: str, /) -> Work[Slot]:
+        """Every slot of a model, one result each."""
+        ...
+
+    def save_slot(self, model: str, slot: int, name: str, /) -> Work[Slot]:
+        """Write what it holds to a file; one that is there is written over."""
+        ...
+
+    def restore_slot(self, model: str, slot: int, name: str, /) -> Work[Slot]:
+        """Read back what was saved of the same model, in place of what it holds."""
+        ...
+
+    def erase_slot(self, model: str, slot: int, /) -> Work[Slot]:
+        """Forget what it holds."""
         ...

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import attrs
 
-from multitap.events import Usage
+from multitap.events import Notice, Usage
 from multitap.work import Work
 
 __all__ = ("Ranked", "Ranking", "RerankModel", "RerankRequest", "sigmoid", "sort_ranked")
@@ -40,11 +40,18 @@ class Ranked:
 
 @attrs.frozen(kw_only=True)
 class Ranking:
-    """Documents, the most relevant first."""
+    """Documents, the most relevant first.
+
+    Attributes:
+        model: The model that the server says it used.
+        warnings: What is not just as it was asked for; the runtime fills it in, with what the work
+            told before its result.
+    """
 
     results: tuple[Ranked, ...]
     usage: Usage = attrs.field(factory=Usage)
     model: str | None = None
+    warnings: tuple[Notice, ...] = ()
 
 
 class RerankModel(Protocol):

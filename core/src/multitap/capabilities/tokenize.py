@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 import attrs
 
+from multitap.events import Notice
 from multitap.work import Work
 
-__all__ = ("DetokenizeRequest", "TokenText", "TokenizeRequest", "Tokenizer", "Tokens")
+__all__ = (
+    "DeclaresTokenizeOptions",
+    "DetokenizeRequest",
+    "TokenText",
+    "TokenizeRequest",
+    "Tokenizer",
+    "Tokens",
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -22,10 +31,15 @@ class TokenizeRequest:
 
 @attrs.frozen(kw_only=True)
 class Tokens:
-    """Token ids, and the bytes of each where the backend gives them."""
+    """Token ids, and the bytes of each where the backend gives them.
+
+    Attributes:
+        warnings: What was asked for and could not be honoured; the runtime fills it in.
+    """
 
     ids: tuple[int, ...]
     pieces: tuple[bytes, ...] | None = None
+    warnings: tuple[Notice, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -55,4 +69,13 @@ class Tokenizer(Protocol):
 
     def detokenize(self, request: DetokenizeRequest, /) -> Work[TokenText]:
         """Work with one result."""
+        ...
+
+
+class DeclaresTokenizeOptions(Protocol):
+    """Optional: whether ``special`` is heard; where it is not among these, it is warned of."""
+
+    @property
+    def options(self) -> Collection[str]:
+        """``special``, or nothing."""
         ...

@@ -11,6 +11,7 @@ from multitap.cli.masks import MASK, masked, masked_key
 from multitap.cli.toml import toml_key
 from multitap.config import KeyHeader, Secret, Source, backends, build_backend, keys_of
 from multitap.config.by_model import written
+from multitap.config.sections import SECTION_KEYS
 from multitap.runtime.traffic import WHOLE_CALL
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from multitap.manifest import ProviderInfo
     from multitap.work import Backend
 
-__all__ = ("Value", "effective_values", "json_value", "source_object")
+__all__ = ("Value", "effective_values", "is_secret", "json_value", "source_object")
 
 _DEFAULT = Source("default")
 
@@ -126,9 +127,17 @@ def _section(name: str, section: Section, info: ProviderInfo | None) -> Iterator
         source = section.sources.get(key, _DEFAULT)
         yield Value((name, key), masked_key(secret), source, masked=secret.reference is None)
     for key, value in (backend or section).settings.items():
-        shown = masked(key, value)
+        shown = masked(key, value, secret=is_secret(key, info))
         source = section.sources.get(key, _DEFAULT)
         yield Value((name, key), shown, source, masked=MASK in str(shown))
+
+
+def is_secret(key: str, info: ProviderInfo | None) -> bool:
+    """Is a setting secret? Of a provider that is not installed nobody can say which ones are."""
+    if key in SECTION_KEYS:
+        return key == "api_key"
+    setting = info.settings.get(key) if info else None
+    return info is None or (setting is not None and setting.type == "secret")
 
 
 def _keys(section: Section, info: ProviderInfo, backend: Backend) -> Mapping[str, Secret]:

@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
-from multitap.cli.effective import effective_values, json_value, source_object
-from multitap.cli.masks import MASK, masked, masked_key
+from multitap.cli.effective import effective_values, is_secret, json_value, source_object
+from multitap.cli.masks import masked
 from multitap.cli.toml import toml_key
 from multitap.config import MissingKey, Secret, Source, backends, build_backend, keys_of
 from multitap.config.packages import did_you_mean, not_installed
 from multitap.config.routes import route_of
-from multitap.config.secret import is_reference
 from multitap.config.sections import SECTION_KEYS
 from multitap.errors import ConfigError
 from multitap.resolve import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from multitap.cli.effective import Value
     from multitap.config import Config, Entry, Section
@@ -102,9 +101,8 @@ def explain_key(
     wanted = [known for known in dict.fromkeys([*values, *said]) if known[: len(path)] == path]
     if not wanted:
         _check_known(path, config, providers)
-    foreign = {name for name, section in config.sections.items() if section.foreign}
     return [
-        KeyExplained(known, [*_layers(known, values.get(known), config, foreign)])
+        KeyExplained(known, [*_layers(known, values.get(known), config, providers)])
         for known in wanted or [path]
     ]
 
@@ -124,15 +122,20 @@ def _check_known(
 
 
 def _layers(
-    path: tuple[str, ...], value: Value | None, config: Config, foreign: Collection[str]
+    path: tuple[str, ...],
+    value: Value | None,
+    config: Config,
+    providers: Mapping[str, ProviderInfo],
 ) -> Iterator[Layer]:
+    section = config.sections.get(path[0])
+    secret = section is not None and is_secret(path[-1], providers.get(section.provider))
     entries = [entry for entry in reversed(config.entries) if entry.path == path]
     winner = next((e for e in entries if value and e.source == value.source), None)
     for entry in entries:
-        shown = _shown(entry)
+        shown = _shown(entry, secret=secret)
         if entry is winner:
             yield Layer(shown, entry.source, "wins", "the strongest layer that sets it")
-        elif path[-1] == "api_key" and path[0] in foreign:
+        elif path[-1] == "api_key" and section and section.foreign:
             yield Layer(shown, entry.source, "withheld", _WITHHELD)
         else:
             reason = f"{winner.source} is stronger" if winner else "nothing of it counts"
@@ -141,12 +144,8 @@ def _layers(
         yield Layer(value.value, value.source, "wins", "no layer sets it")
 
 
-def _shown(entry: Entry) -> Any:
-    if entry.path[-1] != "api_key":
-        return masked(entry.path[-1], entry.value)
-    if isinstance(entry.value, Secret):
-        return masked_key(entry.value)
-    return str(entry.value) if is_reference(str(entry.value)) else MASK
+def _shown(entry: Entry, *, secret: bool) -> Any:
+    return masked(entry.path[-1], entry.value, secret=secret)
 
 
 # ---- models --------------------------------------------------------------------------------------

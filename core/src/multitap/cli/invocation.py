@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from multitap.cli.failures import INTERRUPTED, as_known, error_events, error_object, exit_code
 from multitap.cli.output import Output, ReaderGone, silence_stdout
 from multitap.errors import ConfigError, LocalError, MultitapError
+from multitap.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,7 +110,8 @@ class Invocation:
         if isinstance(error, (ReaderGone, BrokenPipeError)):
             return 0
         if "traceback" in _debugging() and sys.stderr:
-            traceback.print_exception(type(error), error, error.__traceback__)
+            told = traceback.format_exception(type(error), error, error.__traceback__)
+            sys.stderr.write(redact("".join(told)))
         known = as_known(error)
         self._print(known)
         self.output.note(str(known))

@@ -7,16 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from multitap.config import Secret
+from multitap.config.secret import is_reference
+from multitap.redaction import MASK, is_telling
 
 __all__ = ("MASK", "masked", "masked_key")
 
-MASK = "***"
-
-_TELLING = re.compile(
-    r"(^|[_.-])(api[_-]?keys?|keys?|tokens?|secrets?|passwords?|passwd|credentials?|authorization"
-    r"|cookies?)$",
-    re.IGNORECASE,
-)
 _USERINFO = re.compile(r"(?<=://)[^/\s]*@")
 
 
@@ -28,14 +23,16 @@ def masked(name: str, value: Any, *, secret: bool = False) -> Any:
     """
     if isinstance(value, Secret):
         return masked_key(value)
-    secret = secret or bool(_TELLING.search(name))
+    secret = secret or is_telling(name)
     if isinstance(value, Mapping):
         return {key: masked(str(key), inner, secret=secret) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [masked("", inner, secret=secret) for inner in value]
     if not isinstance(value, str):
         return value
-    return MASK if secret else _USERINFO.sub(f"{MASK}@", value)
+    if secret:
+        return value.strip() if is_reference(value) else MASK
+    return _USERINFO.sub(f"{MASK}@", value)
 
 
 def masked_key(secret: Secret) -> str:

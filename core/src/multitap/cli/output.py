@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 from multitap.cli.clean import Cleaner, one_line
 from multitap.errors import LocalError
+from multitap.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -87,7 +88,7 @@ class Output:
     def note(self, message: str) -> None:
         """Say something on standard error, on one line."""
         self._end_thought()
-        self._write_error(f"multitap: {one_line(message)}\n")
+        self._write_error(f"multitap: {one_line(redact(message))}\n")
 
     def status(self, message: str) -> None:
         """Tell a person what is going on."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from multitap.cli.invocation import Form, Invocation
-from multitap.cli.words import repeat_llm
+from multitap.cli.words import conceal_words, repeat_llm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "unload": ("inventory", "Free a model's memory."),
         "launch": ("launching", "Start a server on this machine, until Ctrl-C."),
         "running": ("management", "List the models that are in memory."),
+        "slots": ("slots", "List, save, restore or erase a model's slots."),
         "copy": ("management", "Give a model a second name."),
         "delete": ("management", "Remove a model from its backend."),
     },
@@ -118,6 +119,7 @@ def root(context: click.Context) -> None:
 
 def run(argv: Sequence[str], registry: Registry | None = None) -> int:
     """Run one command line; never raises, save where Python itself is told to exit."""
+    conceal_words(argv)
     invocation = Invocation(registry)
     try:
         with root.make_context("multitap", repeat_llm(argv), obj=invocation) as context:

@@ -14,10 +14,11 @@ from multitap.cli.tables import print_table
 from multitap.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from multitap.capabilities.moderation import Judgement
     from multitap.cli.invocation import Invocation
+    from multitap.events import Notice
 
 __all__ = ("detokenize", "embed", "moderate", "rerank", "tokenize")
 
@@ -69,6 +70,7 @@ def embed(
     rows = lines_or_piped(texts, "texts")
     with invocation.runtime(config, llm) as runtime:
         found = runtime.embed(rows, **options)
+    _tell(found.warnings, invocation)
     if invocation.form == "json":
         vectors = [list(vector) for vector in found.vectors]
         usage = attrs.asdict(found.usage)
@@ -98,6 +100,7 @@ def rerank(
     rows = lines_or_piped(documents, "documents")
     with invocation.runtime(config, llm) as runtime:
         found = runtime.rerank(query, rows, **options)
+    _tell(found.warnings, invocation)
     if invocation.form == "json":
         results = [{**attrs.asdict(r), "document": rows[r.index]} for r in found.results]
         usage = attrs.asdict(found.usage)
@@ -127,6 +130,7 @@ def tokenize(
         raise ConfigError("there is no text", hint="Write it, or pipe it in.")
     with invocation.runtime(config, llm) as runtime:
         found = runtime.tokenize(whole, **options)
+    _tell(found.warnings, invocation)
     pieces = None if found.pieces is None else [list(piece) for piece in found.pieces]
     if invocation.form == "json":
         invocation.output.json({"ids": list(found.ids), "pieces": pieces})
@@ -204,3 +208,9 @@ def _verdict(judged: Judgement) -> str:
     reasons = [name for name, bad in judged.categories.items() if bad]
     reasons.sort(key=lambda name: -judged.scores.get(name, 0.0))
     return ", ".join(reasons) or "yes" if judged else "no"
+
+
+def _tell(warnings: Iterable[Notice], invocation: Invocation) -> None:
+    """What is not just as it was asked for, beside the output."""
+    for notice in warnings:
+        invocation.output.note(f"warning: {notice.message}")

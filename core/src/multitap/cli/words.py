@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from multitap.config.secret import is_reference
+from multitap.redaction import conceal_named
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ("repeat_llm",)
+__all__ = ("conceal_words", "repeat_llm")
 
 _ASSIGNMENT = re.compile(r"[\w.-]+=")
 
@@ -20,6 +23,14 @@ def repeat_llm(argv: Iterable[str]) -> list[str]:
     ['chat', '--llm', 'provider=vllm', '--llm', 'model=phi3:8b', 'hi']
     """
     return list(_repeated(argv))
+
+
+def conceal_words(argv: Iterable[str]) -> None:
+    """Show no key that stands in a word, whatever becomes of the word: ``--llm a.api_key=…``."""
+    for word in argv:
+        name, _, value = word.partition("=")
+        if not is_reference(value):
+            conceal_named(name.lstrip("-"), value)
 
 
 def _repeated(argv: Iterable[str]) -> Iterator[str]:

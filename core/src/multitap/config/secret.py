@@ -6,15 +6,17 @@ import os
 import re
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from multitap.errors import ConfigError
+from multitap.redaction import conceal, redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ("Secret", "is_reference")
+__all__ = ("KEYRING_HINT", "Secret", "is_reference")
 
+KEYRING_HINT = "Run `pip install 'multitap[keyring]'`."
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -61,10 +63,13 @@ class Secret:
         self._value: str | None = None
         if self.reference is None:
             self._value = _sendable(self._text, key)
+            conceal(self._value)
         elif not self._name:
             raise ConfigError(f"{key}: nothing stands after '{self._scheme}:'")
         elif self._scheme == "env" and not _VARIABLE.fullmatch(self._name):
             raise ConfigError(f"{key}: what stands after 'env:' is no name of a variable")
+        elif self._scheme == "env":  # others may show it before it is used here
+            conceal(self._environ.get(self._name, "").strip())
 
     def __repr__(self) -> str:
         return f"Secret({self.reference or '***'})"
@@ -74,6 +79,15 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash(self._text)
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A Secret cannot be pickled: write down where the key is, such as env:NAME")
 
     @property
     def reference(self) -> str | None:
@@ -97,19 +111,15 @@ class Secret:
         if self._value is None:
             found = getattr(self, f"_from_{self._scheme}")()
             self._value = _sendable(found.strip(), str(self.reference))
+            conceal(self._value)
         return self._value
 
     def redact(self, text: str) -> str:
-        """The text with ``***`` wherever the value occurs, plain or percent-encoded."""
-        from urllib.parse import quote
-
+        """The text with ``***`` wherever the value occurs, in any usual spelling."""
         try:
-            value = self.reveal()
+            return redact(text, self.reveal())
         except ConfigError:
-            return text
-        for shown in (value, quote(value, safe="")):
-            text = text.replace(shown, "***")
-        return text
+            return redact(text)
 
     def _from_env(self) -> str:
         try:
@@ -132,7 +142,7 @@ class Secret:
             keyring: Any = import_module("keyring")
         except ImportError:
             message = f"{self._key}: {self.reference} needs the package keyring"
-            raise ConfigError(message, hint="Run `pip install keyring`.") from None
+            raise ConfigError(message, hint=KEYRING_HINT) from None
         try:
             found = keyring.get_password("multitap", self._name)
         except Exception as error:  # each of its many stores has errors of its own

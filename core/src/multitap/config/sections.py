@@ -28,6 +28,7 @@ from multitap.config.values import (
     without_credentials,
 )
 from multitap.errors import ConfigError
+from multitap.redaction import conceal_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -97,6 +98,10 @@ class Plugins:
     sources: Mapping[str, Source] = attrs.field(factory=dict, repr=False)
 
 
+def _without_credentials(url: str | None) -> str:
+    return repr(url and without_credentials(url))
+
+
 @attrs.frozen(kw_only=True)
 class Section:
     """One backend as it is configured.
@@ -124,7 +129,7 @@ class Section:
 
     name: str
     provider: str
-    endpoint: str | None = None
+    endpoint: str | None = attrs.field(default=None, repr=_without_credentials)
     api_key: Secret | None = None
     model: str | None = None
     timeout_ms: int | None = None
@@ -139,9 +144,7 @@ class Section:
     think_tags: Mapping[str, ThinkTags | None] = attrs.field(factory=dict, repr=False)
     tools: Mapping[str, TextTools | None] = attrs.field(factory=dict, repr=False)
     carrier: str = "auto"
-    proxy: str | None = attrs.field(
-        default=None, repr=lambda proxy: repr(proxy and without_credentials(proxy))
-    )
+    proxy: str | None = attrs.field(default=None, repr=_without_credentials)
     settings: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     entries: tuple[Entry, ...] = attrs.field(default=(), repr=False, eq=False)
     sources: Mapping[str, Source] = attrs.field(factory=dict, repr=False)
@@ -233,6 +236,9 @@ def _texts(
 def _section(
     name: str, entries: Sequence[Entry], environ: Mapping[str, str], problems: Problems
 ) -> Section:
+    for entry in entries:  # also what is overruled, withheld or refused
+        if not is_reference(str(entry.value)):
+            conceal_named(entry.key, entry.value)
     keys = [entry for entry in entries if entry.key == "api_key"]
     others = [entry for entry in entries if entry.key != "api_key"]
     values, sources = _values(others, SECTION_KEYS, problems)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from multitap.redaction import conceal
 from multitap.rules import check_type
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = (
     "base_url",
     "check_endpoint",
     "check_proxy",
+    "conceal_credentials",
     "is_loopback",
     "is_unix_socket",
     "parse_toml",
@@ -113,6 +115,17 @@ def without_credentials(url: str) -> str:
     return re.sub(r"(?<=//).*@", "***@", url, flags=re.DOTALL)
 
 
+def conceal_credentials(url: str) -> None:
+    """A user and a password in a URL are shown nowhere from now on, as written and decoded."""
+    from urllib.parse import unquote
+
+    found = re.search(r"(?<=//)[^/]*(?=@)", url)
+    user, colon, password = (found[0] if found else "").partition(":")
+    for value in (f"{user}{colon}{password}", password or user):
+        conceal(value)
+        conceal(unquote(value))
+
+
 def _checked_url(
     text: str, example: str, schemes: Sequence[str] = ("http", "https")
 ) -> SplitResult:
@@ -120,6 +133,7 @@ def _checked_url(
 
     if not re.fullmatch(r"[^\s\x00-\x20\x7f]+", text):
         raise ValueError("has blanks or control characters in it")
+    conceal_credentials(text)
     try:
         url = urlsplit(text)
         host, _ = url.hostname, url.port

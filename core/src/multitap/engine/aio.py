@@ -13,9 +13,21 @@ from typing import Any, Generic, TypeVar, cast
 from multitap.answer import Answer
 from multitap.engine.call import Call
 from multitap.engine.carrier import AsyncCarrier, AsyncTransfer
-from multitap.engine.commands import Command, Done, Drop, Read, Send, Start, Switch, Take, Wait
+from multitap.engine.commands import (
+    Command,
+    Done,
+    Drop,
+    Pour,
+    Read,
+    Send,
+    Start,
+    Switch,
+    Take,
+    Wait,
+)
 from multitap.engine.flow import Flow
-from multitap.engine.local import LocalWork, seconds_until
+from multitap.engine.heard import heard_on_a_loop
+from multitap.engine.local import LocalWork, seconds_left
 from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
 from multitap.errors import BackendError
@@ -44,6 +56,7 @@ class AsyncStream(Generic[T]):
         self._flow = Flow(call)
         self._commands = self._flow.run()
         self._pending: Command[T] | None = None
+        self._fault: Exception | None = None
         self._transfer: AsyncTransfer | None = None
         self._local: LocalWork | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -89,10 +102,10 @@ class AsyncStream(Generic[T]):
     def close(self) -> None:
         """End the call and free its connection. Never blocks; any thread; more than once."""
         self._closed = True
+        self._abort()
         self._flow.leave()
         if not self._over:
             self.outcome.cancelled()
-        self._abort()
         self._notify()
 
     def __del__(self) -> None:
@@ -106,7 +119,7 @@ class AsyncStream(Generic[T]):
         """Send the request; stop where the answer, or a result, is next."""
         self._started = True
         command = _resumed(self._commands.send, None)
-        while not isinstance(command, (Read, Take, Out)):
+        while not isinstance(command, (Pour, Take, Out)):
             command = await self._carry_out(command)
         self._pending = command
 
@@ -116,10 +129,37 @@ class AsyncStream(Generic[T]):
         if command is None:
             command = _resumed(self._commands.send, None)
         while type(command) is not Out:
-            command = await self._carry_out(command)
-        items = cast("Sequence[T]", command.items)  # the flow keeps failures to itself
+            if type(command) is not Pour:
+                command = await self._carry_out(command)
+            elif (items := await self._poured(command)) is not None:
+                self._pending = command
+                break
+            else:
+                command = self._after_pouring()
+        else:
+            items = cast("Sequence[T]", command.items)  # the flow keeps failures to itself
         self.outcome.add(items)
         return items
+
+    async def _poured(self, pour: Pour[T]) -> Sequence[T] | None:
+        """What comes of the next reads; ``None``: the flow is to go on."""
+        try:
+            while not pour.over:
+                idle = None if pour.idle is None else pour.idle()
+                data = await self._transfer.read(idle) if self._transfer else b""
+                if not data:
+                    return None
+                if items := pour.feed(data):
+                    return items
+        except Exception as error:
+            self._fault = error
+        return None
+
+    def _after_pouring(self) -> Command[T]:
+        fault, self._fault = self._fault, None
+        if fault is None:
+            return _resumed(self._commands.send, None)
+        return _resumed(self._commands.throw, fault)
 
     async def _guarded(self, step: Callable[[], Awaitable[Any]]) -> Any:
         """One step; at the end of the call, however it ends, nothing is left open."""
@@ -181,7 +221,8 @@ class AsyncStream(Generic[T]):
         return None
 
     async def _send(self, command: Send) -> Any:
-        transfer = self._transfer = self._carrier(self._call.backend).transfer()
+        transfer = self._carrier(self._call.backend).transfer()
+        transfer = self._transfer = heard_on_a_loop(transfer, self._call)
         if self._closed:
             transfer.abort()
         return await transfer.send(prepare(self._call, command.call), self._call.clocks)
@@ -195,7 +236,7 @@ class AsyncStream(Generic[T]):
     async def _take(self) -> Sequence[T] | None:
         assert self._local is not None
         while True:
-            left = seconds_until(self._call.clocks.deadline)
+            left = seconds_left(self._call.clocks)
             self._wake.clear()
             ready, items = self._local.take()
             if ready or self._closed:

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 
 from multitap.answer import stop_reason_of
+from multitap.engine.trace import cleaner
 from multitap.engine.watch import Watch
 from multitap.errors import BackendError, ContextOverflow, MultitapError, PluginError
 from multitap.framing.decoder import Decoder
@@ -15,7 +16,8 @@ from multitap.policy.admission import Admission
 from multitap.policy.clocks import Clocks, Limits
 from multitap.policy.retry import Retries, Retry
 from multitap.prices import Pricing
-from multitap.work import Backend, Stage, Work
+from multitap.redaction import redact_bytes, scrub
+from multitap.work import Backend, HttpReply, Stage, Work
 
 __all__ = ("Call", "EventFilter")
 
@@ -91,6 +93,7 @@ class Call(Generic[T]):
             self._refused(self.located(error))
             raise
         except MultitapError as error:
+            scrub(error, cleaner(self.backend))
             self._refused(error)
             raise
         except Exception as error:
@@ -104,16 +107,25 @@ class Call(Generic[T]):
         return error
 
     def located(self, error: BackendError) -> BackendError:
-        """The error with the backend's and model's names, and without the backend's key."""
+        """The error with the names of backend and model; it shows no key, nor does its cause."""
         error.backend = error.backend or self.backend.id
         error.model = error.model or self.model or None
-        error.message, error.hint = self._redacted(error.message), self._redacted(error.hint)
-        error.args = (error.message,)
+        clean = cleaner(self.backend)
+        error.request_id = error.request_id and clean(error.request_id)
+        scrub(error, clean)
         return error
+
+    def shown(self, reply: HttpReply) -> HttpReply:
+        """A refusal without keys, so that whoever quotes it can cut it anywhere."""
+        clean = cleaner(self.backend)
+        headers = {name: clean(value) for name, value in reply.headers.items()}
+        return HttpReply(reply.status, headers, redact_bytes(reply.body, clean))
 
     def broken(self, error: Exception) -> PluginError:
         """The plugin's own code raised."""
-        text = self._redacted(f"{type(error).__name__}: {error}")
+        clean = cleaner(self.backend)
+        scrub(error, clean)
+        text = clean(f"{type(error).__name__}: {error}")
         return PluginError(
             f"The plugin of {self.backend.provider!r} failed with {text}",
             distribution=self.distribution,
@@ -121,7 +133,3 @@ class Call(Generic[T]):
             if self.distribution
             else f"Correct what was added as {self.backend.provider}.",
         )
-
-    def _redacted(self, text: str) -> str:
-        redact: Callable[[str], str] = getattr(self.backend.auth, "redact", str)
-        return redact(text)

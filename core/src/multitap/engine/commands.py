@@ -5,6 +5,8 @@ command     what to do                                  what to send back
 ==========  ==========================================  ==============================
 ``Send``    connect, send, wait for the head            ``Head``
 ``Read``    wait for bytes                              ``bytes``; ``b""`` at the end
+``Pour``    read, feed, give out what comes of it, for
+            as long as it is not ``over``
 ``Start``   begin local work
 ``Take``    wait for results of the local work          the results; ``None`` at the end
 ``Done``    drain what is left, keep the connection
@@ -18,7 +20,7 @@ command     what to do                                  what to send back
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Union
 
 import attrs
@@ -29,7 +31,19 @@ if TYPE_CHECKING:
     from multitap.engine.call import Call
     from multitap.policy.admission import Ticket
 
-__all__ = ("Command", "Done", "Drop", "Read", "Send", "Start", "Steps", "Switch", "Take", "Wait")
+__all__ = (
+    "Command",
+    "Done",
+    "Drop",
+    "Pour",
+    "Read",
+    "Send",
+    "Start",
+    "Steps",
+    "Switch",
+    "Take",
+    "Wait",
+)
 
 T = TypeVar("T")
 
@@ -46,6 +60,18 @@ class Read:
     """Read some of the answer; ``idle``: the seconds of silence to bear, if not the clocks'."""
 
     idle: float | None = None
+
+
+@attrs.define
+class Pour(Generic[T]):
+    """Read, feed, and give the results to the caller, until the bytes end or it is ``over``.
+
+    It is where tokens pass, so the flow itself rests meanwhile.
+    """
+
+    feed: Callable[[bytes], Sequence[T]]
+    idle: Callable[[], float] | None = None
+    over: bool = False
 
 
 @attrs.frozen
@@ -85,5 +111,5 @@ class Switch(Generic[T]):
     call: Call[T]
 
 
-Command = Union[Send, Read, Start[T], Take, Done, Drop, Sleep, Wait, Switch[T], Out[T]]
+Command = Union[Send, Read, Pour[T], Start[T], Take, Done, Drop, Sleep, Wait, Switch[T], Out[T]]
 Steps = Generator[Command[T], Any, Any]

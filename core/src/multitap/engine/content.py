@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from multitap.engine import faults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from multitap.errors import BackendError
 
 __all__ = ("Inflater", "inflater_for")
 
@@ -36,9 +39,13 @@ class Inflater:
 
     After the first MiB the output may be at most ``ratio`` times the input, so that a small answer
     cannot fill the memory.
+
+    Attributes:
+        fault: What is wrong with the data behind what was given.
     """
 
     def __init__(self, window_bits: int, ratio: int) -> None:
+        self.fault: BackendError | None = None
         self._format = window_bits
         self._ratio = ratio
         self._zlib = zlib.decompressobj(window_bits)
@@ -53,23 +60,43 @@ class Inflater:
         """Decode what came.
 
         Raises:
-            ProtocolError: It is damaged, or swells beyond the limit.
+            ProtocolError: It is damaged where it begins, or swells beyond the limit.
         """
+        decoded = b"" if self.fault is not None else self._decode(data)
+        if self.fault is not None and not decoded:
+            raise self.fault
+        return decoded
+
+    def _decode(self, data: bytes) -> bytes:
         self._choose_format(data)
         self._taken += len(data)
         allowance = max(_FREE_BYTES, self._ratio * self._taken) - self._given
+        intact = self._zlib.copy()
         try:
             decoded = self._zlib.decompress(data, allowance + 1)
         except zlib.error as error:
-            raise faults.violation("damaged compressed data") from error
+            self.fault = faults.violation("damaged compressed data")
+            self.fault.__cause__ = error
+            decoded = _up_to_the_damage(intact, data, allowance + 1)
         self._given += len(decoded)
         if len(decoded) > allowance:
             raise faults.over_limit(f"it swells to more than {self._ratio} times its size")
         if self._zlib.unused_data:
-            raise faults.violation("data after the end of the compressed data")
+            self.fault = faults.violation("data after the end of the compressed data")
         return decoded
 
     def _choose_format(self, data: bytes) -> None:
         # "deflate" means zlib's format, but some servers send the bare one.
         if self._format == _ZLIB and not self._taken and data[0] & 0x0F != 8:
             self._zlib = zlib.decompressobj(_RAW)
+
+
+def _up_to_the_damage(intact: zlib._Decompress, data: bytes, most: int) -> bytes:
+    """What damaged data says before its damage, which zlib keeps for itself."""
+    decoded = bytearray()
+    with suppress(zlib.error):
+        for at in range(len(data)):
+            decoded += intact.decompress(data[at : at + 1], most - len(decoded))
+            if len(decoded) >= most:
+                break
+    return bytes(decoded)

@@ -12,10 +12,12 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
+import attrs
+
 from multitap.engine.attempts import Attempts
 from multitap.engine.blocks import sha256_of
 from multitap.engine.call import Call, EventFilter
-from multitap.engine.commands import Done, Drop, Read, Send, Start, Steps, Switch, Take
+from multitap.engine.commands import Done, Drop, Pour, Read, Send, Start, Steps, Switch, Take
 from multitap.engine.trace import shown_headers
 from multitap.errors import (
     BackendError,
@@ -41,6 +43,7 @@ from multitap.work import (
     Operation,
     Out,
     Sleep,
+    Stage,
     Work,
 )
 
@@ -67,6 +70,7 @@ class Flow(Generic[T]):
         self._tries: Attempts[T] = Attempts(call, self._loaded)
         self._tools = ToolLimits(call.limits)
         self._quiet_since: float | None = None
+        self._ending: Done | Drop | BackendError | None = None
         self._complete = call.last is None
         self.request_id: str | None = None
 
@@ -152,7 +156,7 @@ class Flow(Generic[T]):
             resume, answer = steps.send, None
             if type(command) is not Out:
                 try:
-                    answer = yield command
+                    answer = yield _silent(command)
                 except BackendError as error:
                     resume, answer = steps.throw, error
 
@@ -165,25 +169,32 @@ class Flow(Generic[T]):
         if head.status >= 300:
             raise (yield from self._refusal(head, work.explain))
         decoder = self._call.bounded(work.decoder(head))
-        self._quiet_since = None
-        while data := (yield from self._input(self._read())):
+        yield from self._input(self._pouring(decoder))
+        ending = self._ending or (yield from self._deliver(decoder.finish()))
+        if ending is None:
+            yield from self._unended(more=more)
+        yield from self._left(ending or _DONE)
+
+    def _pouring(self, decoder: Stage[bytes, T]) -> Pour[T]:
+        def feed(data: bytes) -> Sequence[T]:
             items = decoder.feed(data)
             if items:
                 self._quiet_since = None
             else:
                 items = self._silence()
-            if ending := (yield from self._deliver(items)):
-                yield ending
-                return
-        if not (yield from self._deliver(decoder.finish())):
-            yield from self._unended(more=more)
-        yield Done()
+            results, self._ending = self._through(items)
+            pour.over = self._ending is not None
+            return results
+
+        pour: Pour[T] = Pour(feed, self._call.idle)
+        self._quiet_since = self._ending = None
+        return pour
 
     def _local(self, work: LocalExchange[T]) -> Steps[T]:
         yield Start(work.run)
         while (items := (yield from self._input(_TAKE))) is not None:
             if ending := (yield from self._deliver(items)):
-                yield ending
+                yield from self._left(ending)
                 return
         yield from self._unended()
 
@@ -241,21 +252,30 @@ class Flow(Generic[T]):
 
     # ---- answers -------------------------------------------------------------------------------
 
-    def _read(self) -> Read:
-        idle = self._call.idle
-        return _READ if idle is None else Read(idle())
-
-    def _input(self, command: Read | Take) -> Steps[T]:
+    def _input(self, command: Pour[T] | Take) -> Steps[T]:
         try:
             return (yield command)
         except BackendError as error:
             yield from self._deliver([Failed(self._call.located(error))])
 
     def _deliver(self, items: Sequence[T | Failed]) -> Steps[T]:
-        """Hand over results through the filters.
+        """Hand over results; returns how to leave the attempt where they end the call."""
+        items, ending = self._through(items)
+        if items:
+            yield Out(items)
+        if isinstance(ending, BackendError):
+            raise ending
+        return ending
 
-        Returns how to leave the attempt where they end the call: what a filter has ended goes on.
-        """
+    def _left(self, ending: Done | Drop | BackendError) -> Steps[T]:
+        if isinstance(ending, BackendError):
+            raise ending
+        yield ending
+
+    def _through(
+        self, items: Sequence[T | Failed]
+    ) -> tuple[Sequence[Any], Done | Drop | BackendError | None]:
+        """Results behind the filters, and what ends the call there: what a filter ends goes on."""
         came = items
         if not self._tries.committed and any(map(_semantic, items)):
             self._commit()
@@ -269,13 +289,9 @@ class Flow(Generic[T]):
         error = None
         if Failed in kinds or Stop in kinds:
             items, error = _until_the_end(items)
-        if items:
-            yield Out(items)
-        if error is not None:
-            raise error
-        if not items or not _terminal(items[-1]):
-            return None
-        return _DONE if any(map(_terminal, came)) else _DROP
+        if error is not None or not items or not _terminal(items[-1]):
+            return items, error
+        return items, _DONE if any(map(_terminal, came)) else _DROP
 
     def _commit(self) -> None:
         """From here on nothing is tried again, whatever the filters still hold."""
@@ -305,7 +321,8 @@ class Flow(Generic[T]):
         limit = self._call.limits.error_bytes
         body = yield from self._body(limit)
         yield Done()
-        error = explain(HttpReply(head.status, head.headers, bytes(body[:limit])))
+        reply = self._call.shown(HttpReply(head.status, head.headers, bytes(body)))
+        error = explain(attrs.evolve(reply, body=reply.body[:limit]))
         if not isinstance(error, BackendError):
             raise TypeError(f"explain returned {error!r}, which is no BackendError")
         error.status = error.status or head.status
@@ -333,6 +350,20 @@ class Flow(Generic[T]):
         while len(body) <= limit and (data := (yield _READ)):
             body += data
         return body
+
+
+def _silent(command: Any) -> Any:
+    """The same command, of whose results nothing is given to the caller."""
+    if type(command) is not Pour:
+        return command
+
+    def feed(data: bytes) -> Sequence[Any]:
+        command.feed(data)
+        silent.over = command.over
+        return ()
+
+    silent: Pour[Any] = Pour(feed, command.idle)
+    return silent
 
 
 def _idempotent(call: HttpCall) -> bool:

@@ -112,6 +112,8 @@ class Attempt:
 
     def finish(self) -> bytes:
         """The end of the body, if it is one."""
+        if self._inflater is not None and self._inflater.fault is not None:
+            raise self._inflater.fault
         if self._inflater is not None and not self._inflater.complete:
             raise faults.truncated(self.where, reset=False)
         return b""

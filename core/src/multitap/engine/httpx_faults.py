@@ -1,7 +1,8 @@
-"""What httpx raises, as the errors that every carrier has."""
+"""What httpx raises, as the errors that every carrier has; what it logs, without keys."""
 
 from __future__ import annotations
 
+import logging
 import re
 import ssl
 from typing import TYPE_CHECKING, NoReturn
@@ -10,6 +11,7 @@ import httpx  # noqa: TID253 - imported by the carrier over httpx alone
 
 from multitap.engine import faults
 from multitap.errors import ConfigError, MultitapError
+from multitap.redaction import redact
 
 if TYPE_CHECKING:
     from multitap.engine.httpx_attempt import Attempt
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ("FOREIGN", "raise_named")
 
 _NOT_THERE = {"Network unreachable", "Host unreachable", "Connection refused", "TTL expired"}
+_LOGGERS = ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11", "proxy", "socks")))
 FOREIGN = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, httpx.CookieConflict)
 
 
@@ -93,3 +96,16 @@ def _lost(attempt: Attempt, *, reset: bool) -> Exception:
     if attempt.phase == "wait":
         return faults.connection_lost(attempt.where, "wait")
     return faults.truncated(attempt.where, reset=reset)
+
+
+def _without_keys(record: logging.LogRecord) -> bool:
+    """Answers are logged with all their headers, in which a server may have sent a key back."""
+    said = record.getMessage()
+    shown = redact(said)
+    if shown != said:
+        record.msg, record.args = shown, ()
+    return True
+
+
+for _name in _LOGGERS:
+    logging.getLogger(_name).addFilter(_without_keys)

@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 
 from multitap.errors import LocalError, NotSupported
+from multitap.redaction import redact
 
 __all__ = ("Kept", "Outcome", "Plan")
 
@@ -173,7 +174,7 @@ class Kept:
         assert process.stderr is not None
         with process.stderr as log:
             while line := log.readline(LONGEST_LINE):
-                text = line.decode("utf-8", "replace").rstrip()
+                text = redact(line.decode("utf-8", "replace").rstrip())
                 if text:
                     self._lines.append(text)
                     self._unread.append(text)

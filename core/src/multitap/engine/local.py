@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from multitap.errors import DeadlineExceeded
+from multitap.policy.clocks import Clocks
 from multitap.work import Emit
 
-__all__ = ("LocalWork", "out_of_time", "seconds_until")
+__all__ = ("LocalWork", "out_of_time", "seconds_left")
 
 LONGEST_QUEUE = 256
 
@@ -88,11 +88,11 @@ class LocalWork:
         return True
 
 
-def seconds_until(deadline: float | None) -> float | None:
-    """What is left until a reading of ``time.monotonic()``; ``DeadlineExceeded`` if nothing is."""
-    if deadline is None:
+def seconds_left(clocks: Clocks) -> float | None:
+    """What is left of the whole call; ``None``: any time; ``DeadlineExceeded``: nothing is."""
+    if clocks.deadline is None:
         return None
-    left = deadline - time.monotonic()
+    left = clocks.deadline - clocks.now()
     if left <= 0:
         raise out_of_time()
     return left

@@ -9,9 +9,11 @@ from typing import Any, Generic, TypeVar
 
 from multitap.answer import Answer, fold, stop_reason_of
 from multitap.engine.call import Call
+from multitap.engine.trace import cleaner
 from multitap.errors import BackendError, LocalError, PluginError
 from multitap.events import Event, Stop, StopReason, Usage, UsageReport
 from multitap.policy.retry import Attempt
+from multitap.redaction import scrub
 
 __all__ = ("ChatOutcome", "Outcome")
 
@@ -83,6 +85,7 @@ class Outcome(Generic[T]):
 
     def failed(self, error: BaseException) -> None:
         """The call ends with this error: note on it every attempt, and what had come before."""
+        scrub(error, cleaner(self.call.backend))
         self.stopped = stop_reason_of(error)
         if isinstance(error, (BackendError, PluginError)):
             error.attempts = tuple(self.attempts)

@@ -10,6 +10,7 @@ from multitap.engine.body import encode
 from multitap.engine.call import Call
 from multitap.engine.carrier import Request
 from multitap.engine.trace import wire_request
+from multitap.redaction import conceal_named
 from multitap.work import HttpCall
 
 __all__ = ("prepare",)
@@ -24,6 +25,8 @@ def prepare(whole: Call[Any], call: HttpCall) -> Request:
     headers, body = encode(call.body)
     signed = body if isinstance(body, bytes) else b""
     keys: Mapping[str, str] = backend.auth(call, signed) if backend.auth is not None else {}
+    conceal_named("keys", [*keys.values()])
+    conceal_named("headers", call.headers)
     fixed = {"user-agent": _user_agent(), "accept": "*/*"}
     headers = {**fixed, **headers, **call.headers, **keys}
     request = Request(call=call, headers=headers, body=body, limits=whole.limits)

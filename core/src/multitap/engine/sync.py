@@ -15,9 +15,21 @@ from typing import Any, Generic, TypeVar, cast
 from multitap.answer import Answer
 from multitap.engine.call import Call
 from multitap.engine.carrier import Carrier, Transfer
-from multitap.engine.commands import Command, Done, Drop, Read, Send, Start, Switch, Take, Wait
+from multitap.engine.commands import (
+    Command,
+    Done,
+    Drop,
+    Pour,
+    Read,
+    Send,
+    Start,
+    Switch,
+    Take,
+    Wait,
+)
 from multitap.engine.flow import Flow
-from multitap.engine.local import LocalWork, out_of_time, seconds_until
+from multitap.engine.heard import heard
+from multitap.engine.local import LocalWork, out_of_time, seconds_left
 from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
 from multitap.errors import BackendError
@@ -45,6 +57,7 @@ class Stream(Generic[T]):
         self._flow = Flow(call)
         self._commands = self._flow.run()
         self._pending: Command[T] | None = None
+        self._fault: Exception | None = None
         self._transfer: Transfer | None = None
         self._local: LocalWork | None = None
         self._batch: Iterator[T] = iter(())
@@ -91,10 +104,10 @@ class Stream(Generic[T]):
         """End the call and free its connection. Never blocks; any thread; more than once."""
         self._closed = True
         self._bell.put(None)
+        self._abort()
         self._flow.leave()
         if not self._over:
             self.outcome.cancelled()
-        self._abort()
 
     def __del__(self) -> None:
         if self._started and not self._over and not self._closed:
@@ -107,7 +120,7 @@ class Stream(Generic[T]):
         """Send the request; stop where the answer, or a result, is next."""
         self._started = True
         command = next(self._commands)
-        while not isinstance(command, (Read, Take, Out)):
+        while not isinstance(command, (Pour, Take, Out)):
             command = self._carry_out(command)
         self._pending = command
 
@@ -117,10 +130,37 @@ class Stream(Generic[T]):
         if command is None:
             command = next(self._commands)
         while type(command) is not Out:
-            command = self._carry_out(command)
-        items = cast("Sequence[T]", command.items)  # the flow keeps failures to itself
+            if type(command) is not Pour:
+                command = self._carry_out(command)
+            elif (items := self._poured(command)) is not None:
+                self._pending = command
+                break
+            else:
+                command = self._after_pouring()
+        else:
+            items = cast("Sequence[T]", command.items)  # the flow keeps failures to itself
         self.outcome.add(items)
         return items
+
+    def _poured(self, pour: Pour[T]) -> Sequence[T] | None:
+        """What comes of the next reads; ``None``: the flow is to go on."""
+        try:
+            while not pour.over:
+                idle = None if pour.idle is None else pour.idle()
+                data = self._transfer.read(idle) if self._transfer else b""
+                if not data:
+                    return None
+                if items := pour.feed(data):
+                    return items
+        except Exception as error:
+            self._fault = error
+        return None
+
+    def _after_pouring(self) -> Command[T]:
+        fault, self._fault = self._fault, None
+        if fault is None:
+            return self._commands.send(None)
+        return self._commands.throw(fault)
 
     def _guarded(self, step: Callable[[], Any]) -> Any:
         """One step; at the end of the call, however it ends, nothing is left open."""
@@ -181,7 +221,8 @@ class Stream(Generic[T]):
         return None
 
     def _send(self, command: Send) -> Any:
-        transfer = self._transfer = self._carrier(self._call.backend).transfer()
+        transfer = heard(self._carrier(self._call.backend).transfer(), self._call)
+        self._transfer = transfer
         if self._closed:
             transfer.abort()
         return transfer.send(prepare(self._call, command.call), self._call.clocks)
@@ -210,7 +251,7 @@ class Stream(Generic[T]):
     def _take(self) -> Sequence[T] | None:
         local = self._local
         assert local is not None
-        left = seconds_until(self._call.clocks.deadline)
+        left = seconds_left(self._call.clocks)
         if not local.wait(left):
             raise out_of_time()
         return local.take()[1]

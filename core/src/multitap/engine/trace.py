@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 
 from multitap.engine.carrier import Request
-from multitap.extensions import WireRequest
-from multitap.work import Backend
+from multitap.extensions import WireAnswer, WireRequest
+from multitap.redaction import MASK, is_telling, redact
+from multitap.work import Backend, Head
 
-__all__ = ("shown_headers", "wire_request")
+__all__ = ("cleaner", "shown_headers", "wire_answer", "wire_request")
 
 LONGEST_BODY = 16 * 1024
 SLACK = 4096
 """Of a key that stands where the body is cut nothing is shown."""
-
-_TELLING = re.compile(
-    r"(^|[-_])(authorization|cookies?|(api|access|secret)?[-_]?keys?|secrets?|passwords?|tokens?)$"
-    r"|^set-cookie",
-    re.IGNORECASE,
-)
 
 
 def wire_request(backend: Backend, request: Request, keys: Collection[str]) -> WireRequest:
@@ -27,32 +21,44 @@ def wire_request(backend: Backend, request: Request, keys: Collection[str]) -> W
 
     What the carrier adds, such as ``host`` and ``content-length``, is not in it.
     """
-    redact = _redact(backend)
     body = request.body if isinstance(request.body, bytes) else None
-    shown = None
-    if body is not None:
-        shown = redact(body[: LONGEST_BODY + SLACK].decode("utf-8", "replace"))[:LONGEST_BODY]
     return WireRequest(
         method=request.call.method,
-        url=redact(backend.endpoint + request.call.path),
+        url=cleaner(backend)(backend.endpoint + request.call.path),
         headers=shown_headers(backend, request.headers, keys),
-        body=shown,
+        body=None if body is None else _shown_body(backend, body),
         size=len(request.body),
     )
+
+
+def wire_answer(backend: Backend, head: Head, body: bytes, size: int) -> WireAnswer:
+    """One answer as far as it was read; ``body`` may be its beginning alone."""
+    return WireAnswer(
+        status=head.status,
+        headers=shown_headers(backend, head.headers),
+        body=_shown_body(backend, body),
+        size=size,
+    )
+
+
+def _shown_body(backend: Backend, body: bytes) -> str:
+    text = body[: LONGEST_BODY + SLACK].decode("utf-8", "replace")
+    return cleaner(backend)(text)[:LONGEST_BODY]
 
 
 def shown_headers(
     backend: Backend, headers: Mapping[str, str], keys: Collection[str] = ()
 ) -> Mapping[str, str]:
     """The headers, ``***`` in place of what is a key by its origin, its name or its value."""
-    redact = _redact(backend)
+    clean = cleaner(backend)
     hidden = {name.lower() for name in keys}
     return {
-        name: "***" if name.lower() in hidden or _TELLING.search(name) else redact(value)
+        name: MASK if name.lower() in hidden or is_telling(name) else clean(value)
         for name, value in headers.items()
     }
 
 
-def _redact(backend: Backend) -> Callable[[str], str]:
-    redact: Callable[[str], str] = getattr(backend.auth, "redact", str)
-    return redact
+def cleaner(backend: Backend) -> Callable[[str], str]:
+    """What takes out of a text all that is known, and what the backend's own key knows of."""
+    own: Callable[[str], str] | None = getattr(backend.auth, "redact", None)
+    return redact if own is None else lambda text: redact(own(text))

@@ -10,16 +10,20 @@ from typing import Any, Protocol
 
 from multitap.errors import MultitapError
 from multitap.events import StopReason, Usage
-from multitap.extensions import AttemptEnd, CallEnd, CallInfo, WireRequest
+from multitap.extensions import AttemptEnd, CallEnd, CallInfo, WireAnswer, WireRequest
 from multitap.policy.retry import Attempt
 
 __all__ = ("Watch",)
 
 
 class Listener(Protocol):
-    """An observer whose faults are kept from the call; ``traces``: it is told of requests."""
+    """An observer whose faults are kept from the call.
+
+    ``traces``: it is told of requests; ``hears``: of answers as well.
+    """
 
     traces: bool
+    hears: bool
 
     def tell(self, method: str, *facts: object) -> None:
         """Call one of its methods."""
@@ -49,6 +53,7 @@ class Watch:
         self.call = call
         self._observers = observers
         self._tracers = [observer for observer in observers if observer.traces]
+        self._hearers = [observer for observer in observers if observer.hears]
         self._clock = clock
         self._news: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._telling = threading.Lock()
@@ -76,13 +81,23 @@ class Watch:
         """Does anybody want to be told of requests?"""
         return bool(self._tracers)
 
+    @property
+    def hears(self) -> bool:
+        """Does anybody want to be told of answers?"""
+        return bool(self._hearers)
+
     def request_sent(self, request: WireRequest) -> None:
         """A request is about to be sent."""
-        self._post(self._trace, self._clock(), "request_sent", request)
+        self._post(self._trace, self._clock(), self._tracers, "request_sent", request)
 
     def response_started(self, status: int, headers: Mapping[str, str]) -> None:
         """The answer of a request begins."""
-        self._post(self._trace, self._clock(), "response_started", status, headers)
+        facts = "response_started", status, headers
+        self._post(self._trace, self._clock(), self._tracers, *facts)
+
+    def response_ended(self, answer: WireAnswer) -> None:
+        """The answer of a request is over."""
+        self._post(self._trace, self._clock(), self._hearers, "response_ended", answer)
 
     def attempt_ended(self, attempt: Attempt) -> None:
         """An attempt is over."""
@@ -123,9 +138,11 @@ class Watch:
             for observer in self._observers:
                 observer.tell("attempt_started", self.call, number)
 
-    def _trace(self, now: float, method: str, *facts: object) -> None:
+    def _trace(
+        self, now: float, observers: Sequence[Listener], method: str, *facts: object
+    ) -> None:
         if self._began is not None and not self._over:
-            for observer in self._tracers:
+            for observer in observers:
                 observer.tell(method, self.call, *facts)
 
     def _end_attempt(

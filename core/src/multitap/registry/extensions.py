@@ -15,7 +15,7 @@ import attrs
 from multitap.config.packages import canonical
 from multitap.errors import ConfigError, PluginError
 from multitap.registry.discovery import Failure
-from multitap.registry.observed import Observed, traces
+from multitap.registry.observed import Observed, roles
 from multitap.registry.unusable import (
     ContractError,
     absent_extension,
@@ -139,7 +139,6 @@ class Extensions:
         return tuple(observed for observed in found if observed is not None)
 
     def _observed(self, table: Table, claim: Claim) -> Observed | None:
-        from multitap.extensions import Observer, RequestObserver
         from multitap.registry.loading.hooks import call_hook
         from multitap.registry.loading.loader import check_methods
 
@@ -150,7 +149,7 @@ class Extensions:
             with self._loaded(claim) as hooks:  # one thread at a time
                 if "multitap_observer" in hooks and claim not in self._made:
                     observer: Any = call_hook(hooks["multitap_observer"])
-                    for protocol in (Observer, RequestObserver)[: 1 + traces(observer)]:
+                    for protocol in roles(observer):
                         check_methods(observer, "multitap_observer", protocol)
                         _refuse_coroutines(observer, protocol)
                     name = claim.distribution or claim.module

@@ -6,11 +6,11 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from multitap.extensions import Observer
 
-__all__ = ("Observed", "traces")
+__all__ = ("Observed", "roles")
 
 FAULTS_IN_A_ROW = 5
 SLOW, STRIKE = 0.1, 1.0  # seconds
@@ -32,6 +32,7 @@ class Observed:
     Attributes:
         faults: How often it raised, or took a second.
         traces: It wants to be told of every request.
+        hears: It wants to be told of every answer.
         given_up: Why it is told of nothing more; empty while it is.
     """
 
@@ -39,12 +40,13 @@ class Observed:
         self,
         observer: Observer,
         distribution: str,
-        gave_up: Callable[[], None],
+        gave_up: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.distribution = distribution
         self.faults = 0
-        self.traces = traces(observer)
+        self.traces = len(roles(observer)) > 1
+        self.hears = len(roles(observer)) > 2
         self.given_up = ""
         self._observer = observer
         self._gave_up = gave_up
@@ -98,6 +100,11 @@ class Observed:
             logging.getLogger("multitap").warning("The observer of %s %s", self.distribution, what)
 
 
-def traces(observer: object) -> bool:
-    """Does it want to be told of every request?"""
-    return any(hasattr(observer, name) for name in ("request_sent", "response_started"))
+def roles(observer: object) -> Sequence[type]:
+    """The contracts that it has to keep, by the methods that it has."""
+    from multitap.extensions import AnswerObserver, Observer, RequestObserver
+
+    if hasattr(observer, "response_ended"):
+        return Observer, RequestObserver, AnswerObserver
+    traces = any(hasattr(observer, name) for name in ("request_sent", "response_started"))
+    return (Observer, RequestObserver) if traces else (Observer,)

@@ -8,6 +8,7 @@ from multitap.capabilities import API, EXTENSIONS
 from multitap.config.packages import did_you_mean, known_packages
 from multitap.errors import ConfigError, MultitapError, NotSupported, PluginError
 from multitap.excerpt import excerpt
+from multitap.redaction import redact
 from multitap.registry.discovery import Failure
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def failure_of(claim: Claim, error: BaseException, printed: str = "") -> Failure
 
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     said = f"It printed:\n{printed}\n" if printed else ""
-    return Failure(claim.distribution, reason_of(error), said + text)
+    return Failure(claim.distribution, reason_of(error), redact(said + text))
 
 
 def blame(claim: Claim, reason: str) -> PluginError:

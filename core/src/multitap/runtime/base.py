@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar, Union
+from typing import Any, TypeVar, Union, cast
 
 import attrs
 
@@ -204,12 +204,15 @@ class Handle:
 
 
 def single(results: Sequence[T], call: Call[T]) -> T:
-    """The one result of a call, less the warnings before it; else it is a ``ProtocolError``."""
+    """The one result of a call, with the warnings before it; else it is a ``ProtocolError``."""
+    notices = tuple(result for result in results if isinstance(result, Notice))
     found = [result for result in results if not isinstance(result, Notice)]
     if len(found) != 1:
         message = f"The backend gave {len(found)} results, not one"
         raise call.located(ProtocolError(message, kind="empty_response"))
-    return found[0]
+    one: Any = found[0]
+    told = notices and hasattr(one, "warnings")
+    return cast(T, attrs.evolve(one, warnings=(*notices, *one.warnings)) if told else one)
 
 
 def ranked(found: Ranking, request: RerankRequest, call: Call[Ranking]) -> Ranking:

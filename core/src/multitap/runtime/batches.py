@@ -11,7 +11,6 @@ import attrs
 from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vectors, check_width
 from multitap.engine.call import Call
 from multitap.errors import BackendError, ContextOverflow, PluginError, ProtocolError
-from multitap.events import Notice
 from multitap.policy.batches import BatchLimits, fewer_inputs, wants_fewer_inputs
 from multitap.policy.retry import Attempt
 
@@ -36,7 +35,6 @@ class Batches:
         limits: What was learned of the backend.
         backend: Its id.
         declared: What the plugin says that one request may have.
-        warnings: What was asked for and cannot be honoured.
     """
 
     def __init__(
@@ -46,14 +44,12 @@ class Batches:
         limits: BatchLimits,
         backend: str,
         declared: int | None = None,
-        warnings: tuple[Notice, ...] = (),
     ) -> None:
         self._request = request
         self._call = call
         self._limits = limits
         self._backend = backend
         self._declared = declared or USUAL_BATCH
-        self._warnings = warnings
         self._waiting = deque([range(len(request.texts))])
         self._found: dict[int, Embeddings] = {}
         self._again: set[int] = set()
@@ -175,11 +171,12 @@ class Batches:
         """All vectors, in the order of the texts."""
         parts = [found for _, found in sorted(self._found.items())]
         usage = sum((part.usage for part in parts[1:]), parts[0].usage)
+        told = [notice for part in parts for notice in part.warnings]
         return Embeddings(
             vectors=Vectors.joined([part.vectors for part in parts]),
             usage=usage,
             model=parts[0].model,
-            warnings=self._warnings,
+            warnings=tuple(n for place, n in enumerate(told) if n not in told[:place]),
             attempts=tuple(self._attempts),
         )
 

@@ -143,6 +143,8 @@ class Composition:
 
     def resolve(self, reference: str | None) -> ResolvedModel:
         """The backend and the model that a reference means; no network."""
+        if not isinstance(reference, (str, type(None))):
+            raise ConfigError(f"model is {reference!r}", hint="Write a text: backend:model.")
         backend, colon, model = (reference or "").partition(":")
         if backend in self.launched:
             name = model or self.launched[backend].model or ""
@@ -268,7 +270,7 @@ class Composition:
             return self._call("embedding", target, work, timeout, **rules)
 
         declared = getattr(plugin, "most_texts", None)
-        return Batches(request, call, self._limits, target.backend, declared, notices)
+        return Batches(request, call, self._limits, target.backend, declared)
 
     def rerank(
         self,
@@ -299,7 +301,9 @@ class Composition:
         target = self.resolve(model)
         request = TokenizeRequest(model=target.model, text=text, special=special)
         plugin = cast(Tokenizer, self._plugin("tokenize", target.backend))
-        return self._call("tokenize", target, lambda: plugin.tokenize(request), timeout)
+        notices = unheard({"special": special or None}, getattr(plugin, "options", None))
+        work = partial(plugin.tokenize, request)
+        return self._call("tokenize", target, work, timeout, notices=notices)
 
     def detokenize(
         self, ids: Iterable[int], model: str | None, *, timeout: Timeouts = None

@@ -15,7 +15,7 @@ from multitap.engine.watch import Watch
 from multitap.errors import ConfigError
 from multitap.extensions import CallInfo
 from multitap.registry import Registry
-from multitap.registry.extensions import Filter
+from multitap.registry.extensions import Filter, Observed
 from multitap.runtime.contracts import CONTRACTS
 
 __all__ = ("configured_filters", "extended")
@@ -50,7 +50,7 @@ def extended(
     metadata: Mapping[str, Any] | None = None,
 ) -> Call[T]:
     """The call held to its contract, with who watches it, and these filters behind its own."""
-    observers = registry.observers()
+    observers = _observers(registry)
     held = _between(CONTRACTS.get(capability, ()), call.filters)
     if not observers and not filters:
         return attrs.evolve(call, filters=held)
@@ -72,6 +72,14 @@ def _between(
     contract: Sequence[EventFilter], own: Callable[[], Sequence[EventFilter]]
 ) -> Callable[[], Sequence[EventFilter]]:
     return lambda: (*contract, *own())
+
+
+def _observers(registry: Registry) -> Sequence[Observed]:
+    if "llm" not in os.environ.get("MULTITAP_DEBUG", "").split(","):
+        return registry.observers()
+    from multitap.runtime.debugging import DEBUGGING
+
+    return (*registry.observers(), DEBUGGING)
 
 
 def _behind(

@@ -10,7 +10,13 @@ from typing import Any, Union, cast
 import attrs
 
 from multitap.capabilities.catalog import Catalog, DescribesModels, Model
-from multitap.capabilities.lifecycle import CreateRequest, CreatesModels, ListsRunning, Progress
+from multitap.capabilities.lifecycle import (
+    CreateRequest,
+    CreatesModels,
+    ListsRunning,
+    Progress,
+    Slot,
+)
 from multitap.engine.call import Call
 from multitap.errors import ConfigError, ModelNotFound, MultitapError, NotSupported
 from multitap.events import Failed
@@ -71,15 +77,22 @@ class Management(Composition):
         request = CreateRequest(
             model=target.model,
             source=None if source is None else self._bare(source, target.backend),
-            files=_paths(files),
-            adapters=_paths(adapters),
-            parameters=dict(parameters or {}),
+            files=_paths("files", files),
+            adapters=_paths("adapters", adapters),
+            parameters=_mapping("parameters", parameters),
             messages=tuple(m if isinstance(m, Message) else Message.from_dict(m) for m in messages),
             license=(license,) if isinstance(license, str) else tuple(license),
             **texts,
         )
         call = self._call("lifecycle", target, lambda: plugin.create(request), timeout)
         return self._lasting(call, timeout)
+
+    def slot(
+        self, verb: str, model: str | None, timeout: float | None, *which: int | str
+    ) -> Call[Slot]:
+        """Save, restore or erase a slot, or list them all."""
+        _check_slot(*which)
+        return self._do(verb, self.resolve(model), timeout, *which)
 
     # ---- questions -----------------------------------------------------------------------------
 
@@ -111,14 +124,19 @@ class Management(Composition):
     # ---- how it is done ------------------------------------------------------------------------
 
     def _do(
-        self, verb: str, target: ResolvedModel, timeout: float | None, *names: str, **rules: Any
-    ) -> Call[Progress]:
+        self,
+        verb: str,
+        target: ResolvedModel,
+        timeout: float | None,
+        *more: int | str,
+        **rules: Any,
+    ) -> Call[Any]:
         self._require(verb, target.backend)
         method = getattr(self._plugin("lifecycle", target.backend), verb)
         return self._call(
             "lifecycle",
             target,
-            lambda: method(target.model, *names),
+            lambda: method(target.model, *more),
             timeout,
             first_byte=WHOLE_CALL if timeout is None else timeout,
             **rules,
@@ -147,19 +165,33 @@ class Management(Composition):
             call, clocks=attrs.evolve(call.clocks, idle=LONGEST_SILENCE, deadline=deadline)
         )
 
-    def _bare(self, name: str, backend: str) -> str:
+    def _bare(self, given: Any, backend: str) -> str:
         """A name at this very backend; what names another one is a mistake."""
+        name = given if isinstance(given, str) else ""
         place, _, rest = name.partition(":")
         if not name or (place in self.sections and place != backend):
             raise ConfigError(
-                f"{name!r} is no name of a model at {backend}",
+                f"{given!r} is no name of a model at {backend}",
                 hint=f"Name it without a backend: it stays at {backend}.",
             )
         return rest if place == backend and rest else name
 
 
-def _paths(files: Files | None) -> Mapping[str, Path]:
-    return {name: Path(path) for name, path in (files or {}).items()}
+def _paths(option: str, files: Files | None) -> Mapping[str, Path]:
+    return {name: Path(path) for name, path in _mapping(option, files).items()}
+
+
+def _mapping(option: str, given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if isinstance(given, (Mapping, type(None))):
+        return dict(given or {})
+    raise ConfigError(f"{option} is {given!r}", hint="Write a mapping, with a name for each value.")
+
+
+def _check_slot(slot: Any = 0, name: Any = "none") -> None:
+    if not isinstance(slot, int) or isinstance(slot, bool) or slot < 0:
+        raise ConfigError(f"slot is {slot!r}", hint="Use a number that `multitap slots` lists.")
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"name is {name!r}", hint="Use a file's name, such as story.bin.")
 
 
 class Only:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from multitap.capabilities.catalog import Model
-from multitap.capabilities.lifecycle import Progress
+from multitap.capabilities.lifecycle import Progress, Slot
 from multitap.engine.call import Call
 from multitap.engine.sync import Stream
 from multitap.errors import MultitapError
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class ManagesModels(Base):
-    """What brings models, loads, lists, copies, makes and removes them."""
+    """What brings models, loads, lists, copies, makes and removes them, and keeps their slots."""
 
     def describe(self, model: str | None = None, *, timeout: float | None = None) -> Model:
         """One model, as its backend knows it; one that is not there is ``ModelNotFound``."""
@@ -86,6 +86,38 @@ class ManagesModels(Base):
         """
         self._collect(self._parts.create(model, timeout, source=source, files=files, **options))
 
+    def slots(self, model: str | None = None, *, timeout: float | None = None) -> list[Slot]:
+        """Every slot of a model: whether it is busy, and how many tokens it holds."""
+        return self._collect(self._parts.slot("slots", model, timeout))
+
+    def save_slot(
+        self, slot: int, name: str, *, model: str | None = None, timeout: float | None = None
+    ) -> Slot:
+        """Write what a slot has computed to a file of the server's own folder.
+
+        Args:
+            slot: Its number, of those that ``slots`` lists; a busy one is waited for.
+            name: That of the file, which is written over; the server chooses the folder.
+            model: A model reference; ``None``: the default.
+            timeout: Seconds for the whole call.
+
+        Returns:
+            The slot, with how many ``tokens`` were saved, and the ``size`` in bytes.
+        """
+        return self._one(self._parts.slot("save_slot", model, timeout, slot, name))
+
+    def restore_slot(
+        self, slot: int, name: str, *, model: str | None = None, timeout: float | None = None
+    ) -> Slot:
+        """Bring back what was saved of the same model, in place of what the slot holds."""
+        return self._one(self._parts.slot("restore_slot", model, timeout, slot, name))
+
+    def erase_slot(
+        self, slot: int, *, model: str | None = None, timeout: float | None = None
+    ) -> Slot:
+        """Forget what a slot holds."""
+        return self._one(self._parts.slot("erase_slot", model, timeout, slot))
+
     # ---- how it is done ------------------------------------------------------------------------
 
     def _running_at(self, backend: str, timeout: float | None, *, patient: bool) -> list[Model]:
@@ -99,6 +131,9 @@ class ManagesModels(Base):
             return error
 
     def _collect(self, call: Call[T]) -> list[T]:
+        raise NotImplementedError
+
+    def _one(self, call: Call[T]) -> T:
         raise NotImplementedError
 
     def _stream(self, call: Call[T]) -> Stream[T]:

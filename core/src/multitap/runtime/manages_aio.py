@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 from multitap.capabilities.catalog import Model
-from multitap.capabilities.lifecycle import Progress
+from multitap.capabilities.lifecycle import Progress, Slot
 from multitap.engine.aio import AsyncStream
 from multitap.engine.call import Call
 from multitap.errors import MultitapError
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class AsyncManagesModels(Base):
-    """What brings models, loads, lists, copies, makes and removes them."""
+    """What brings models, loads, lists, copies, makes and removes them, and keeps their slots."""
 
     async def describe(self, model: str | None = None, *, timeout: float | None = None) -> Model:
         """One model, as its backend knows it; one that is not there is ``ModelNotFound``."""
@@ -72,6 +72,28 @@ class AsyncManagesModels(Base):
             self._parts.create(model, timeout, source=source, files=files, **options)
         )
 
+    async def slots(self, model: str | None = None, *, timeout: float | None = None) -> list[Slot]:
+        """Every slot of a model: whether it is busy, and how many tokens it holds."""
+        return await self._collect(self._parts.slot("slots", model, timeout))
+
+    async def save_slot(
+        self, slot: int, name: str, *, model: str | None = None, timeout: float | None = None
+    ) -> Slot:
+        """Write what a slot has computed to a file of the server's own folder; see ``Runtime``."""
+        return await self._one(self._parts.slot("save_slot", model, timeout, slot, name))
+
+    async def restore_slot(
+        self, slot: int, name: str, *, model: str | None = None, timeout: float | None = None
+    ) -> Slot:
+        """Bring back what was saved of the same model, in place of what the slot holds."""
+        return await self._one(self._parts.slot("restore_slot", model, timeout, slot, name))
+
+    async def erase_slot(
+        self, slot: int, *, model: str | None = None, timeout: float | None = None
+    ) -> Slot:
+        """Forget what a slot holds."""
+        return await self._one(self._parts.slot("erase_slot", model, timeout, slot))
+
     # ---- how it is done ------------------------------------------------------------------------
 
     async def _running_at(
@@ -87,6 +109,9 @@ class AsyncManagesModels(Base):
             return error
 
     async def _collect(self, call: Call[T]) -> list[T]:
+        raise NotImplementedError
+
+    async def _one(self, call: Call[T]) -> T:
         raise NotImplementedError
 
     def _stream(self, call: Call[T]) -> AsyncStream[T]:

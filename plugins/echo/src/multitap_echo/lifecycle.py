@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from multitap.capabilities.catalog import Model
-from multitap.capabilities.lifecycle import CreateRequest, Progress
+from multitap.capabilities.lifecycle import CreateRequest, Progress, Slot
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import LocalExchange
 from multitap_echo.catalog import MODEL
@@ -42,6 +42,26 @@ class EchoLifecycle:
     def create(self, request: CreateRequest, /) -> LocalExchange[Progress]:
         """Pretend to make a model; its files are not read."""
         return _steps(f"creating {request.model}")
+
+    def slots(self, model: str, /) -> LocalExchange[Slot]:
+        """One, which holds nothing: there is nothing to compute."""
+        return _slot(0)
+
+    def save_slot(self, model: str, slot: int, name: str, /) -> LocalExchange[Slot]:
+        """Pretend to save a slot; no file is written."""
+        return _slot(slot)
+
+    def restore_slot(self, model: str, slot: int, name: str, /) -> LocalExchange[Slot]:
+        """Pretend to restore a slot; no file is read."""
+        return _slot(slot)
+
+    def erase_slot(self, model: str, slot: int, /) -> LocalExchange[Slot]:
+        """Pretend to erase a slot."""
+        return _slot(slot)
+
+
+def _slot(number: int) -> LocalExchange[Slot]:
+    return local(lambda: [Slot(id=number, busy=False, tokens=0)])
 
 
 def _steps(status: str) -> LocalExchange[Progress]:

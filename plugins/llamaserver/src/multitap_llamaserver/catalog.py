@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 import attrs
 
@@ -74,12 +73,11 @@ def seen(row: Row) -> Asking:
     """The model, and its ``Props`` if it could be asked."""
     if row.state != "loaded":
         return listed(row), None
-    query = f"?model={quote(row.id or '', safe='')}&autoload=false" if row.status else ""
-    props = yield from _answered(ask(Props, "GET", f"/props{query}"))
+    props = yield from _answered(ask(Props, "GET", f"/props{row.query}"))
     abilities = None
-    if (yield from _takes(row, f"/v1/rerank{query}")):
+    if (yield from _takes(row, f"/v1/rerank{row.query}")):
         abilities = frozenset({"rerank"})
-    elif (yield from _takes(row, f"/v1/embeddings{query}")):
+    elif (yield from _takes(row, f"/v1/embeddings{row.query}")):
         abilities = frozenset({"embedding"})
     elif props is not None:
         abilities = template_abilities(row, props)

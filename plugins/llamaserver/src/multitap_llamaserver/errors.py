@@ -24,6 +24,7 @@ from multitap.errors import (
     BackendError,
     BadRequest,
     ContextOverflow,
+    EngineError,
     ModelNotFound,
     NotSupported,
     Overloaded,
@@ -103,6 +104,30 @@ MEANINGS = (
         BadRequest,
         "token_unknown",
         "Send ids that the model's tokenizer has.",
+    ),
+    Meaning(
+        "^Unable to save slot",
+        EngineError,
+        "slot_not_saved",
+        "Look whether the folder of --slot-save-path is there and has room, or at the log.",
+    ),
+    Meaning(
+        "^Unable to restore slot",
+        BadRequest,
+        "slot_not_restored",
+        "Name a file that was saved of this very model, and that its context has room for.",
+    ),
+    Meaning(
+        "^Invalid filename",
+        BadRequest,
+        "slot_name_refused",
+        "Give a plain name, such as story.bin: the folder is that of --slot-save-path.",
+    ),
+    Meaning(
+        "does not support slots",
+        NotSupported,
+        "slots_not_supported",
+        "Start llama-server with --slots to list them, with --slot-save-path FOLDER to save them.",
     ),
     Meaning(r"json\.exception\.|validation errors?:", BadRequest, None, BadRequest.default_hint),
     Meaning(

@@ -1,7 +1,9 @@
-"""Lifecycle of a router's models: a llama-server that was started without a model.
+"""Lifecycle of a router's models, and of the slots of any.
 
-A router takes an order and does it later, so its list is asked until it is done. A server that was
-started with a model has this one, always loaded.
+A llama-server that was started without a model is a router. It takes an order and does it later,
+so its list is asked until it is done: its feed of events, ``/models/sse``, has no end, and does not
+tell what happened before somebody listens. A server that was started with a model has this one,
+always loaded.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from urllib.parse import quote
 import attrs
 
 from multitap.capabilities.catalog import Model
-from multitap.capabilities.lifecycle import Progress
+from multitap.capabilities.lifecycle import Progress, Slot
 from multitap.dialects.asking import ask
 from multitap.errors import BadRequest, EngineError, NotSupported, ProtocolError
 from multitap.hookspecs import Backend, hookimpl
@@ -22,6 +24,7 @@ from multitap.work import HttpCall, Json, Operation, Out, Sleep, Steps, fetch
 from multitap_llamaserver.catalog import find_row, seen
 from multitap_llamaserver.errors import explain_llamaserver
 from multitap_llamaserver.models import Row, Rows
+from multitap_llamaserver.slots import slot_after, slots_of
 
 __all__ = ("LlamaServerLifecycle", "multitap_lifecycle", "progress_of")
 
@@ -40,11 +43,7 @@ class LlamaServerLifecycle:
 
         def steps() -> Steps[Progress]:
             yield from self._rows("pull")
-            try:
-                yield from _order("/models", model)
-            except BadRequest as error:
-                if "already exists" not in error.message:
-                    raise
+            yield from _order("/models", model, needless="already exists")
             yield from self._watch(model, "downloading")
             yield Out([Progress(status="downloaded")])
 
@@ -54,9 +53,9 @@ class LlamaServerLifecycle:
         """Bring a model into memory; a sleeping one wakes with its next request."""
 
         def steps() -> Steps[Progress]:
-            row = find_row((yield from ask(Rows, "GET", "/v1/models")), model, self.backend)
+            row = yield from self._row(model)
             if row.state == "unloaded":
-                yield from _order("/models/load", row.id)
+                yield from _order("/models/load", row.id, needless="already running")
             row = yield from self._watch(model, "downloading", "loading")
             if row.state not in ("loaded", "sleeping"):
                 raise _failed("load", row)
@@ -71,7 +70,7 @@ class LlamaServerLifecycle:
             rows = yield from self._rows("unload")
             row = find_row(rows, model, self.backend)
             if row.state != "unloaded":
-                yield from _order("/models/unload", row.id)
+                yield from _order("/models/unload", row.id, needless="not running")
                 yield from self._watch(model, "loaded", "loading", "sleeping", "downloading")
             yield Out([Progress(status="unloaded")])
 
@@ -100,10 +99,41 @@ class LlamaServerLifecycle:
 
         return self._operation(steps)
 
+    def slots(self, model: str, /) -> Operation[Slot]:
+        """Every slot of a model that is loaded."""
+
+        def steps() -> Steps[Slot]:
+            row = yield from self._row(model)
+            yield Out((yield from slots_of(row)))
+
+        return self._operation(steps)
+
+    def save_slot(self, model: str, slot: int, name: str, /) -> Operation[Slot]:
+        """Write what a slot holds to a file in the folder of ``--slot-save-path``."""
+        return self._slot("save", model, slot, filename=name)
+
+    def restore_slot(self, model: str, slot: int, name: str, /) -> Operation[Slot]:
+        """Read such a file back; it is of this very model."""
+        return self._slot("restore", model, slot, filename=name)
+
+    def erase_slot(self, model: str, slot: int, /) -> Operation[Slot]:
+        """Forget what a slot holds."""
+        return self._slot("erase", model, slot)
+
     # ---- how it is done --------------------------------------------------------------------------
 
     def _operation(self, steps: Callable[[], Steps[Any]]) -> Operation[Any]:
         return Operation(steps, partial(explain_llamaserver, backend=self.backend))
+
+    def _slot(self, action: str, model: str, slot: int, **file: str) -> Operation[Slot]:
+        def steps() -> Steps[Slot]:
+            row = yield from self._row(model)
+            yield Out([(yield from slot_after(row, action, slot, **file))])
+
+        return self._operation(steps)
+
+    def _row(self, model: str) -> Doing:
+        return find_row((yield from ask(Rows, "GET", "/v1/models")), model, self.backend)
 
     def _rows(self, verb: str) -> Doing:
         rows: Rows = yield from ask(Rows, "GET", "/v1/models")
@@ -130,9 +160,14 @@ class LlamaServerLifecycle:
             yield Sleep(POLL)
 
 
-def _order(path: str, model: str | None) -> Doing:
+def _order(path: str, model: str | None, needless: str) -> Doing:
+    """Give an order, which is refused in these words where somebody else was quicker."""
     call = HttpCall(method="POST", path=path, body=Json({"model": model}), idempotent=False)
-    return (yield from fetch(call))
+    try:
+        yield from fetch(call)
+    except BadRequest as error:
+        if needless not in error.message:
+            raise
 
 
 def progress_of(row: Row) -> list[Progress]:
@@ -158,5 +193,5 @@ def _failed(what: str, row: Row) -> EngineError:
 
 @hookimpl
 def multitap_lifecycle(backend: Backend) -> LlamaServerLifecycle:
-    """Manage the models of a llama-server that is a router."""
+    """Manage the models of a llama-server that is a router, and the slots of any."""
     return LlamaServerLifecycle(backend.id)

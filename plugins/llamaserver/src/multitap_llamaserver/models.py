@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -90,6 +91,11 @@ class Row(msgspec.Struct):
             return msgspec.convert(told or {}, dict[str, FileProgress])
         except msgspec.ValidationError:  # stages of loading stand here too
             return {}
+
+    @property
+    def query(self) -> str:
+        """How a question names it; a router would load it to answer."""
+        return f"?model={quote(self.id or '', safe='')}&autoload=false" if self.status else ""
 
     def is_called(self, name: str) -> bool:
         """Is this one of its names?"""

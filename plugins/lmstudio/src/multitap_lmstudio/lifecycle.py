@@ -7,6 +7,7 @@ to cancel a download.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -79,7 +80,8 @@ class LmStudioLifecycle:
         def steps() -> Steps[Progress]:
             row = yield from self._row(model)
             for instance in [model] if model in row.instances else row.instances:
-                yield from ask("POST", "/api/v1/models/unload", {"instance_id": instance})
+                with suppress(ModelNotFound):  # it was freed meanwhile
+                    yield from ask("POST", "/api/v1/models/unload", {"instance_id": instance})
             yield Out([Progress(status="unloaded")])
 
         return self._operation("unload", steps)

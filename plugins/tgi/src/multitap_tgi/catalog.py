@@ -28,6 +28,7 @@ ANY_MODEL = "tgi"
 # TGI tells none of this: it is what every version has
 _CAN = frozenset({"chat", "tokenize", "tools", "streamed_tools", "structured_output"})
 _SEES = "image-text-to-text"
+_TEI_CAN = {"embedding": {"embedding", "tokenize"}, "reranker": {"rerank", "tokenize"}}
 
 
 class Entry(msgspec.Struct):
@@ -84,7 +85,20 @@ def _models() -> Generator[HttpCall, HttpReply, list[Model]]:
     return [_model(found.model_id, found)] if found.model_id else []
 
 
+def _tei_model(name: str, found: Info) -> Model:
+    facts = {"revision": found.model_sha, "most_texts": found.max_client_batch_size}
+    return Model(
+        id=name,
+        capabilities=frozenset(_TEI_CAN.get(found.kind or "", {"tokenize"})),
+        context_length=found.max_input_length,
+        loaded=True,
+        meta={name: str(value) for name, value in facts.items() if value is not None},
+    ).sourced("probed")
+
+
 def _model(name: str, found: Info) -> Model:
+    if found.kind is not None:
+        return _tei_model(name, found)
     facts: dict[str, Any] = {
         "max_input_tokens": found.max_input_tokens,
         "revision": found.model_sha,

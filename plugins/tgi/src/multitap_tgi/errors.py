@@ -25,13 +25,15 @@ from multitap.excerpt import excerpt
 from multitap_tgi.meanings import MEANINGS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from multitap.work import HttpReply
     from multitap_tgi.meanings import Meaning
 
-__all__ = ("explain_tgi", "stream_error")
+__all__ = ("explain_tgi", "explained", "stream_error")
 
 _SILENT = {
-    401: "TGI wants its API key, which is missing or wrong",
+    401: "The server wants its API key, which is missing or wrong",
     404: "There is no such path at this endpoint",
     405: "This path does not take the method",
 }
@@ -42,19 +44,25 @@ def explain_tgi(reply: HttpReply) -> BackendError:
 
     >>> from multitap.work import HttpReply
     >>> explain_tgi(HttpReply(401, {}, b""))
-    AuthenticationError('TGI wants its API key, which is missing or wrong')
+    AuthenticationError('The server wants its API key, which is missing or wrong')
     """
+    return explained(reply, MEANINGS)
+
+
+def explained(reply: HttpReply, meanings: Sequence[Meaning]) -> BackendError:
+    """The same by a table of texts."""
     body = reply_json(reply)
     if isinstance(body, dict):
         text = _text(body.get("error"))
     else:
         text = reply_text(reply) if reply.body else ""
-    return _error(text or _SILENT.get(reply.status, ""), _class(reply.status), reply_facts(reply))
+    said = text or _SILENT.get(reply.status, "")
+    return _error(said, _class(reply.status), reply_facts(reply), meanings)
 
 
 def stream_error(error: object) -> BackendError:
     """The typed error of ``{"error": …}`` inside a stream: an object or a text."""
-    return _error(_text(error), EngineError, {"phase": "stream"})
+    return _error(_text(error), EngineError, {"phase": "stream"}, MEANINGS)
 
 
 def _class(status: int) -> type[BackendError]:
@@ -68,9 +76,14 @@ def _text(error: object) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _error(text: str, otherwise: type[BackendError], facts: dict[str, Any]) -> BackendError:
+def _error(
+    text: str,
+    otherwise: type[BackendError],
+    facts: dict[str, Any],
+    meanings: Sequence[Meaning],
+) -> BackendError:
     message = excerpt(text, 500) or "TGI reports an error and does not say which"
-    for meaning in MEANINGS:
+    for meaning in meanings:
         found = meaning.says.match(text)
         if found and otherwise is not AuthenticationError:
             return _meant(meaning, message, found.groupdict(), facts)

@@ -16,7 +16,7 @@ from multitap.errors import (
     ProviderDown,
 )
 
-__all__ = ("MEANINGS", "Meaning")
+__all__ = ("INVALID", "MEANINGS", "Meaning")
 
 
 def _pattern(says: str) -> re.Pattern[str]:

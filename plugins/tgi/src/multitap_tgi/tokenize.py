@@ -1,4 +1,4 @@
-"""Tokenize over ``/tokenize``; TGI cannot put tokens together again.
+"""Tokenize over ``/tokenize``, which TEI has as well; TGI cannot put tokens together again.
 
 TGI gives each token's place in the text, in UTF-8 bytes. Of a character that is split into several
 tokens each repeats the whole place, so which bytes are whose is unknown: then there are no pieces.
@@ -7,6 +7,7 @@ tokens each repeats the whole place, so which bytes are whose is unknown: then t
 from __future__ import annotations
 
 from itertools import dropwhile
+from typing import Union
 
 import attrs
 import msgspec
@@ -27,11 +28,15 @@ __all__ = ("TgiTokenizer", "multitap_tokenize", "tokenize_call")
 
 
 class Token(msgspec.Struct):
-    """A token and its place; one that stands for no text starts where it stops."""
+    """A token and its place; one that stands for no text starts where it stops, or nowhere."""
 
     id: int
-    start: int
-    stop: int
+    start: int | None = None
+    stop: int | None = None
+
+
+Tokenized = list[Union[Token, list[Token]]]
+"""TGI's row of tokens, or a row for each text, which is TEI's; there is one text."""
 
 
 @attrs.frozen
@@ -41,12 +46,13 @@ class TgiTokenizer:
     def tokenize(self, request: TokenizeRequest, /) -> Exchange[Tokens]:
         """TGI always adds the tokens around a text; without ``special`` they are left out."""
 
-        def read(row: list[Token]) -> list[Tokens]:
+        def read(found: Tokenized) -> list[Tokens]:
+            row = _row(found)
             return [_tokens(row if request.special else _inner(row), request.text.encode())]
 
         return Exchange(
             call=tokenize_call(request.text),
-            decoder=lambda head: JsonDecoder(list[Token], read),
+            decoder=lambda head: JsonDecoder(Tokenized, read),
             explain=explain_tgi,
         )
 
@@ -61,6 +67,10 @@ def tokenize_call(text: str) -> HttpCall:
     return HttpCall(method="POST", path="/tokenize", body=body, idempotent=True)
 
 
+def _row(found: Tokenized) -> list[Token]:
+    return [token for one in found for token in (one if isinstance(one, list) else [one])]
+
+
 def _inner(row: list[Token]) -> list[Token]:
     """The row without what stands for no text at either end."""
     for _ in range(2):
@@ -69,7 +79,7 @@ def _inner(row: list[Token]) -> list[Token]:
 
 
 def _tokens(row: list[Token], text: bytes) -> Tokens:
-    pieces = tuple(text[token.start : token.stop] for token in row)
+    pieces = tuple(text[token.start or 0 : token.stop or 0] for token in row)
     whole = b"".join(pieces) == text
     return Tokens(ids=tuple(token.id for token in row), pieces=pieces if whole else None)
 

@@ -11,6 +11,7 @@ from multitap.cli.doctor.installation import Reply
 from multitap.cli.doctor.plugins import broken
 from multitap.config import KeyHeader, MissingKey, keys_of
 from multitap.config.routes import route_of
+from multitap.config.secret import KEYRING_HINT
 from multitap.config.values import is_loopback
 from multitap.errors import (
     AuthenticationError,
@@ -76,7 +77,7 @@ def _unreadable(name: str, key: KeyHeader) -> Iterator[Finding]:
     try:
         key.secret.reveal()
     except ConfigError as error:
-        keyring = error.hint == "Run `pip install keyring`."
+        keyring = error.hint == KEYRING_HINT
         yield Finding(
             id="key-unreadable",
             level="error",

@@ -12,6 +12,7 @@ from multitap.dialects.openai.tools import check_name
 from multitap.errors import BadRequest, NotSupported
 from multitap.events import Notice
 from multitap.messages import Audio, Document, Image, Message, TextPart, ToolResult
+from multitap.signatures import HEAD, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -150,7 +151,8 @@ def _image_url(image: Image, profile: Profile) -> str:
     if image.data is not None:
         if "data" not in profile.images:
             raise _untaken("no pictures", "Leave it out, or use a model that can see.")
-        return _data_url(image.data, image.mime_type or "image/png")
+        kind = image.mime_type or type_of(image.data[:HEAD])
+        return _data_url(image.data, kind or "image/png")
     if not image.url:
         raise BadRequest("A picture has neither data nor a URL", hint="Give it one of the two.")
     if "url" not in profile.images:

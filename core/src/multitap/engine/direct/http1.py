@@ -99,18 +99,24 @@ class Response:
             ProtocolError: What follows is damaged, or swells beyond the limit.
             TruncatedStream: The compressed data ends too early.
         """
+        data = self._decoded()
+        if not data:
+            self._verify(self._inflater)
+        return data
+
+    def _decoded(self) -> bytes:
         parts = self._parts
         if not parts:
-            self._verify()
             return b""
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
         return data if self._inflater is None else self._inflater.feed(data)
 
-    def _verify(self) -> None:
-        if self._broken is not None:
-            raise self._broken
-        if self.complete and self._inflater is not None and not self._inflater.complete:
+    def _verify(self, inflater: Inflater | None) -> None:
+        fault = inflater.fault if inflater is not None and inflater.fault else self._broken
+        if fault is not None:
+            raise fault
+        if self.complete and inflater is not None and not inflater.complete:
             raise faults.truncated(self._where, reset=False)
 
     def end(self, *, reset: bool = False) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ("Changes",)
 
+_NUMBERS = tuple(signal.valid_signals())
 _PUT_BACK = ("signals", "the policy of event loops")
 
 
@@ -41,7 +42,7 @@ class Changes:
 
 def _look() -> dict[str, object]:
     return {
-        "signals": {number: signal.getsignal(number) for number in signal.valid_signals()},
+        "signals": [signal.getsignal(number) for number in _NUMBERS],
         "the policy of event loops": loop_policy(),
         "the root logger": (logging.root.level, list(logging.root.handlers)),
         "the filters of warnings": list(warnings.filters),

@@ -6,6 +6,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from multitap.redaction import scrub
 from multitap.registry.installed.library import owned_by
 from multitap.registry.loading.changes import Changes
 from multitap.registry.loading.guard import Guard, Interrupts
@@ -40,6 +41,7 @@ def guarded(claim: Claim, failed: Callable[[Claim, Failure], None]) -> Generator
             if interrupts.came:
                 raise KeyboardInterrupt from error
             failed(claim, failure)
+            scrub(error)
             raise blame(claim, failure.reason) from error
     changes.tell(claim)
     guard.take_back()

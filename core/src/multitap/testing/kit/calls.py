@@ -20,6 +20,10 @@ def _chat(stream: bool) -> Callable[..., Call[Any]]:
     return lambda parts, prompt=None, **asked: parts.chat(prompt, None, **{**fixed, **asked})
 
 
+def _slot(verb: str) -> Callable[..., Call[Any]]:
+    return lambda parts, *which: parts.slot(verb, None, None, *which)
+
+
 _CALLS: Mapping[str, Callable[..., Call[Any]]] = {
     "chat": _chat(stream=False),
     "stream": _chat(stream=True),
@@ -46,6 +50,7 @@ _CALLS: Mapping[str, Callable[..., Call[Any]]] = {
     "delete": lambda parts, model: parts.lifecycle("delete", model),
     "copy": lambda parts, source, name: parts.copy(source, name, None),
     "create": lambda parts, model, **asked: parts.create(model, None, **asked),
+    **{verb: _slot(verb) for verb in ("slots", "save_slot", "restore_slot", "erase_slot")},
 }
 """Each verb but those that are about a whole backend."""
 

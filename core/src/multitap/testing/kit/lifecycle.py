@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
 from multitap.capabilities.catalog import Model
-from multitap.capabilities.lifecycle import Progress
+from multitap.capabilities.lifecycle import Progress, Slot
 from multitap.errors import BackendError, ConfigError, NotSupported
 from multitap.testing.finding import Finding
 from multitap.testing.kit.facts import assert_says
@@ -29,22 +30,27 @@ VERBS = (
     Ask(verb="copy", args=("model", "other")),
     Ask(verb="delete", args=("model",)),
     Ask(verb="create", args=("model",), options={"source": "other"}),
+    Ask(verb="slots", args=()),
+    Ask(verb="save_slot", args=(0, "name")),
+    Ask(verb="restore_slot", args=(0, "name")),
+    Ask(verb="erase_slot", args=(0,)),
 )
 
 
 def facts_of_progress(items: Sequence[Any]) -> Mapping[str, Any]:
-    """What was done, step by step; or which models are in memory."""
+    """What was done, step by step; or which models are in memory; or what the slots hold."""
     steps = [item for item in items if isinstance(item, Progress)]
     return {
         "statuses": list(dict.fromkeys(step.status for step in steps)),
         "steps": [[s.completed, s.total] for s in steps if s.completed is not None],
         "ids": [item.id for item in items if isinstance(item, Model)],
+        "slots": [item.to_dict() for item in items if isinstance(item, Slot)],
     }
 
 
 KIND = Kind(
     capability="lifecycle",
-    results=(Progress, Model),
+    results=(Progress, Model, Slot),
     facts=facts_of_progress,
     own=frozenset({"steps"}),
 )
@@ -116,6 +122,22 @@ class LifecycleSuite(Suite):
                 except BackendError as error:
                     smallest = f"{vector}, asked a {time} time"
                     raise Finding(shown(error), expected="no error", smallest=smallest) from error
+
+    @rule(
+        "lifecycle/slots",
+        "Every slot has a number of its own, and holds what fits into it.",
+        mend="Give the server's own numbers; leave None what it does not tell.",
+        vectors="answers",
+    )
+    def test_lifecycle_slots(self, vector: Vector) -> None:
+        slots = [item for item in answered(self, vector) if isinstance(item, Slot)]
+        numbers = [slot.id for slot in slots]
+        full = [s for s in slots if (s.tokens or 0) > (s.context_length or math.inf)]
+        if len(set(numbers)) < len(numbers):
+            raise Finding(numbers, expected="numbers of their own", smallest=vector)
+        if full:
+            expected = f"up to {full[0].context_length} tokens"
+            raise Finding(full[0].to_dict(), expected=expected, smallest=vector)
 
 
 def assert_goes_on(steps: Sequence[Progress], smallest: object) -> None:

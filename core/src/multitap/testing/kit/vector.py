@@ -43,6 +43,7 @@ CAPABILITY_OF = {
     **dict.fromkeys(("models", "describe"), "catalog"),
     **dict.fromkeys(("pull", "pull_stream", "load", "unload", "copy"), "lifecycle"),
     **dict.fromkeys(("delete", "create", "running"), "lifecycle"),
+    **dict.fromkeys(("slots", "save_slot", "restore_slot", "erase_slot"), "lifecycle"),
     "validate": "provider",
 }
 """Which capability a verb of ``Runtime`` needs."""

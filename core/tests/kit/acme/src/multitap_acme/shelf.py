@@ -10,7 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from multitap.capabilities.catalog import Model
-from multitap.capabilities.lifecycle import Progress
+from multitap.capabilities.lifecycle import Progress, Slot
 from multitap.capabilities.provider import Validation
 from multitap.errors import EngineError, NotSupported, ProtocolError, TruncatedStream
 from multitap.framing import NdjsonDecoder
@@ -65,6 +65,15 @@ class Step(msgspec.Struct):
     fault: str | None = None
 
 
+class Place(msgspec.Struct):
+    number: int | None = None
+    words: int | None = None
+
+
+class Slots(msgspec.Struct):
+    slots: list[Place]
+
+
 class Stepping:
     """Reads the lines of one answer; ``ready`` is the last."""
 
@@ -99,10 +108,21 @@ class AcmeLifecycle(Asking):
     def copy(self, source: str, destination: str, /) -> Exchange[Progress]:
         raise NotSupported("Acme copies nothing")
 
+    def slots(self, model: str, /) -> Exchange[Slot]:
+        return self.ask("GET", "/slots", Slots, self.listed)
+
+    def listed(self, found: Slots) -> list[Slot]:
+        return [Slot(id=self.number(n, s), tokens=s.words) for n, s in enumerate(found.slots)]
+
+    def number(self, place: int, slot: Place) -> int:
+        return place if slot.number is None else slot.number
+
     def order(self, verb: str, model: str) -> Exchange[Progress]:
         return self.ask("POST", f"/{verb}", Step, None, {"model": model})
 
     def decoder(self, shape: Any, record: Any, head: Head) -> Stage[bytes, Any]:
+        if shape is not Step:
+            return super().decoder(shape, record, head)
         lines = Stepping(self)
         return NdjsonDecoder(Step, lines.record, finish=lines.finish)
 

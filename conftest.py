@@ -1,0 +1,3 @@
+"""No test of the repository may show a secret; see ``tests/canary``."""
+
+pytest_plugins = ["canary.plugin"]
