@@ -176,3 +176,19 @@ def strangers(session: nox.Session, client: str) -> None:
     session.install(*names, client.replace("_", "-"))
     (where,) = HERE.glob(f"tests/strangers/*{client}*")
     session.run("pytest", str(where), *session.posargs)
+
+
+@nox.session
+def faults(session: nox.Session) -> None:
+    """The whole fault matrix: every row on every plugin, five times, each time otherwise cut."""
+    session.install(*distributions(editable=True), *TEST_TOOLS)
+    dose = session.posargs or ["--seeds", "5", "--crowd", "10000", "--churns", "800"]
+    session.run("pytest", "-n", "auto", "tests/faults", *dose)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """A long storm of faults, and long churns: both sides' ledgers have to agree."""
+    session.install(*distributions(editable=True), *TEST_TOOLS)
+    dose = session.posargs or ["--exchanges", "100000", "--churns", "800", "--seeds", "5"]
+    session.run("pytest", "tests/faults/test_storm.py", *dose)

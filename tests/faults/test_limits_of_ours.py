@@ -143,7 +143,7 @@ def test_a_slow_consumer_stops_the_server_and_memory_is_bounded(world):
 @fault("F15")
 def test_of_ten_thousand_each_has_one_end_and_the_line_is_bounded(pytestconfig):
     """Two at a time, 512 wait, the rest is refused at once; afterwards all is well."""
-    crowd = pytestconfig.option.crowd
+    crowd = pytestconfig.getoption("crowd", 2000)
     patient = dict.fromkeys(("total", "queue", "opening", "connect", "first_byte"), 500)
     gate, good = Gate(), good_answer(REFERENCE, False)
     flying, most, refused = [0], [0], []

@@ -23,11 +23,18 @@ def cells():
                 yield pytest.param(case, plugin, streamed, id=named, marks=fault(case.row))
 
 
+def pytest_generate_tests(metafunc):
+    """Each seed cuts what the servers send in other places."""
+    if "seed" in metafunc.fixturenames:
+        seeds = metafunc.config.getoption("seeds", 1)
+        metafunc.parametrize("seed", [None, *range(1, seeds)], ids=lambda s: f"seed{s or 0}")
+
+
 @pytest.mark.parametrize("world", WORLDS, ids=["sync", "async"])
 @pytest.mark.parametrize(("case", "plugin", "streamed"), list(cells()))
-def test_a_fault_ends_as_the_matrix_says_and_all_is_freed(case, plugin, streamed, world):
+def test_a_fault_ends_as_the_matrix_says_and_all_is_freed(case, plugin, streamed, world, seed):
     expected, good = case.ending(plugin, streamed), good_answer(plugin, streamed)
-    with threads_freed(), FaultyServer(good) as server:
+    with threads_freed(), FaultyServer(good, seed=seed) as server:
         with world(config(plugin, server.url), registry(plugin)) as here:
             server.breaks(case.script, **case.options_for(plugin))
             error, answer = ended(here, streamed, **case.bounds)

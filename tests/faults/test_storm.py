@@ -10,8 +10,8 @@ from fault_storm import churn, churn_on_a_loop, storm, storm_on_a_loop
 @pytest.fixture
 def doses(request):
     """How many exchanges a storm has, how many calls a churn, and with which seeds."""
-    options = request.config.option
-    return options.exchanges, options.churns, range(options.seeds)
+    asked = request.config.getoption
+    return asked("exchanges", 5000), asked("churns", 200), range(asked("seeds", 1))
 
 
 def test_a_storm_in_threads_loses_and_doubles_nothing(doses):

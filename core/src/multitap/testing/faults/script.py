@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import random
+import socket
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import attrs
 
 from multitap.testing.connection import Connection
+from multitap.testing.cuts import pieces_of
 from multitap.testing.faults.good import GoodAnswer
 from multitap.testing.server import Server
 from multitap.testing.steps import Script, repeat, request, send
@@ -53,6 +58,7 @@ class FaultyServer(Server):
 
     Args:
         good: The good answer.
+        seed: Chooses places where all that is sent is cut; ``None``: nothing is.
         how: As for ``Server``.
 
     Attributes:
@@ -71,8 +77,9 @@ class FaultyServer(Server):
     b'HTTP/1.1 503 Service'
     """
 
-    def __init__(self, good: GoodAnswer, **how: Any) -> None:
+    def __init__(self, good: GoodAnswer, *, seed: int | None = None, **how: Any) -> None:
         self.good = good
+        self._chance = None if seed is None else random.Random(seed)  # noqa: S311 - no secret
         self._broken: Script | None = None
         self._opening: Script | None = None
         super().__init__(lambda _: self._opening or repeat(request, self._answer), **how)
@@ -92,5 +99,23 @@ class FaultyServer(Server):
         known = list(self.connections)
         return [each for each in known if not (each.closed or each.closed_by_client.is_set())]
 
+    def _connection(self, accepted: socket.socket) -> Connection:
+        connection = super()._connection(accepted)
+        if self._chance is not None:
+            cutting = partial(_in_pieces, connection.send, self._chance)
+            connection.send = cutting  # type: ignore[method-assign]
+        return connection
+
     def _answer(self, connection: Connection) -> Script:
         return self._broken or send(self.good.raw)
+
+
+async def _in_pieces(
+    send: Callable[[bytes], Awaitable[None]], chance: random.Random, data: bytes
+) -> None:
+    """Send with up to eight cuts, and let the client read in between, now and then."""
+    most = min(8, len(data) - 1)
+    places = sorted(chance.sample(range(1, len(data)), chance.randint(0, most))) if most > 0 else []
+    for piece in pieces_of(data, places):
+        await send(piece)
+        await asyncio.sleep(chance.choice((0, 0, 0.001)))
