@@ -188,7 +188,8 @@ def faults(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """A long storm of faults, and long churns: both sides' ledgers have to agree."""
+    """Long runs: a storm of faults, 2,000 streams at once, and 20 minutes of mixed traffic."""
     session.install(*distributions(editable=True), *TEST_TOOLS)
-    dose = session.posargs or ["--exchanges", "100000", "--churns", "800", "--seeds", "5"]
-    session.run("pytest", "tests/faults/test_storm.py", *dose)
+    dose = ["--exchanges", "100000", "--churns", "800", "--seeds", "5", "--streams", "2000"]
+    dose = session.posargs or [*dose, "--hold", "30", "--minutes", "20"]
+    session.run("pytest", "-s", "tests/faults/test_storm.py", "tests/faults/test_soak.py", *dose)

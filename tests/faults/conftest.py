@@ -21,6 +21,9 @@ def pytest_addoption(parser):
     group.addoption("--seeds", type=int, default=1, help="how often, each time otherwise cut")
     group.addoption("--exchanges", type=int, default=5000, help="of a storm")
     group.addoption("--crowd", type=int, default=2000, help="calls at once")
+    group.addoption("--streams", type=int, default=200, help="held at once")
+    group.addoption("--hold", type=float, default=1.0, help="seconds for which they are held")
+    group.addoption("--minutes", type=float, default=0.05, help="of mixed traffic")
     group.addoption("--churns", type=int, default=200, help="calls of a churn")
 
 
