@@ -359,7 +359,8 @@ def test_compressed_data_that_ends_too_early_is_seen_in_whatever_pieces(missing,
 
 
 def test_damaged_compression_over_sockets(driver):
-    with Server([request, send(encoded("gzip", gzip.compress(TEXT) + b"more"))]) as server:
+    answer = encoded("gzip", gzip.compress(TEXT) + b"more")
+    with Server([request, send(answer), client_closed]) as server:
         transfer = driver.carrier(server.url).transfer()
         driver.send(transfer)
         assert driver.read(transfer) == TEXT
