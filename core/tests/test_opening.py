@@ -427,3 +427,24 @@ def test_closing_from_another_thread(direct):
             direct.run(asyncio.sleep(0))
         assert server.connection(0).closed_by_client.wait(CEILING)
         assert carrier.pool.counts == (0, 0)
+
+
+def test_a_forked_child_leaves_the_parents_connections_alone():
+    parent = Driver("direct-async")
+    with Server([request, send(OK), request, send(OK)], [request, send(OK)]) as server:
+        carrier = parent.carrier(server.url)
+        parent.exchange(carrier)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # there are threads: the server's
+            child = os.fork()
+        if not child:
+            code = 1
+            with suppress(BaseException):
+                own = Driver("direct-async")
+                carrier.close()
+                code = 0 if own.exchange(own.carrier(server.url))[1] == b"hello" else 2
+            os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0
+        assert parent.exchange(carrier)[1] == b"hello"
+        assert [len(each.requests) for each in server.connections] == [2, 1]
+        parent.close()

@@ -55,8 +55,9 @@ class Tries:
         late = self.left <= 0
         silent = self._errors and all(isinstance(error, TimeoutError) for error in self._errors)
         if late or silent:
-            limit = self._clocks.opening if late else self._clocks.connect
-            return faults.expired("connect_timeout", "connect", limit, self._clocks)
+            clocks = self._clocks
+            limit = clocks.opening if late else min(clocks.connect, clocks.opening)
+            return faults.expired("connect_timeout", "connect", limit, clocks)
         return self._way.unreachable(", ".join(self._reasons) or "there are no Unix sockets here")
 
     def nameless(self, error: socket.gaierror | UnicodeError) -> Exception:
