@@ -40,6 +40,7 @@ from multitap.testing import (
     send,
     tell,
 )
+from multitap.work import HttpCall
 
 KINDS = ["direct", "direct-async", "httpx", "httpx-async"]
 
@@ -222,6 +223,16 @@ def test_a_tunnel_is_kept(driver, identity):
             "/base/api/chat",
             "/base/api/chat",
         ]
+
+
+def test_a_proxy_that_refuses_on_a_kept_connection_is_not_asked_again(driver):
+    refusal = send(b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n")
+    with Server([request, send(OK), request, refusal, client_closed]) as proxy:
+        carrier = driver.carrier("http://box.example", proxy=proxy.url)
+        driver.exchange(carrier)
+        call = HttpCall(method="GET", path="/")
+        assert type(failure(driver, carrier, call=call)) is errors.ProxyFailed
+        assert (len(proxy.connections), len(proxy.requests)) == (1, 2)
 
 
 @pytest.mark.parametrize(
