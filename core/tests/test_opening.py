@@ -103,6 +103,7 @@ def test_every_address_that_failed_is_named(direct, monkeypatch, deaf):
     assert facts(error) == (errors.ProviderDown, "connect_failed", "connect")
     assert "127.0.0.1:1: Connection refused" in str(error)
     assert f"127.0.0.1:{deaf}: " in str(error)
+    assert isinstance(error.__cause__, ConnectionRefusedError)
 
 
 def test_a_name_that_is_looked_up_for_too_long(direct, monkeypatch):
@@ -193,6 +194,17 @@ def test_the_environments_file_of_authorities(driver, identity, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
     with Server([request, send(OK)], tls=identity) as server:
         assert driver.exchange(driver.carrier(server.url))[1] == b"hello"
+
+
+def test_a_certificate_of_another_host(direct, identity, monkeypatch):
+    with Server([request], tls=identity) as server:
+        here = [dns.Address(socket.AF_INET, ("127.0.0.1", server.port))]
+        monkeypatch.setattr(dns, "known_addresses", lambda *_: here)
+        carrier = direct.carrier("https://other.example", ca_file=str(CERTIFICATE))
+        error = failure(direct, carrier)
+    assert facts(error) == (errors.TLSFailed, "tls_failed", "tls")
+    assert "hostname mismatch" in str(error).lower()
+    assert not error.retryable
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ class Dial:
                 self._tries.failed(address, error)
             else:
                 return
-        raise self._tries.error()
+        raise self._tries.error() from self._tries.last
 
     async def _addresses(self) -> Sequence[dns.Address]:
         first = self._way.first
