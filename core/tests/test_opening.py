@@ -135,6 +135,39 @@ def test_a_server_that_closes_in_the_handshake_may_be_tried_again(direct):
     assert error.retryable
 
 
+CONNECTED = send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+EVIL = send(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nevil!")
+
+
+@pytest.mark.parametrize("moment", ["at once", "with the tunnel", "behind the tunnel"])
+def test_what_is_said_before_tls_is_no_answer(direct, identity, moment):
+    went = threading.Event()
+    words = {
+        "at once": [EVIL],
+        "with the tunnel": [request, send(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\nevil!")],
+        "behind the tunnel": [request, CONNECTED, EVIL],
+    }[moment]
+    with Server([*words, tell(went), secure(identity), request, send(OK)]) as server:
+        options = {} if moment == "at once" else {"proxy": server.url}
+        url = server.url.replace("http:", "https:")
+        carrier = direct.carrier(url, ca_file=str(CERTIFICATE), **options)
+        transfer = carrier.transfer()
+        body = b""
+        with suppress(errors.TLSFailed, errors.ProxyFailed):
+            direct.send(transfer)
+            body = direct.read_all(transfer)
+        assert body in (b"", b"hello")
+        assert went.wait(CEILING)
+        transfer.abort()
+
+
+def test_a_server_that_speaks_before_tls_is_refused(direct):
+    with Server([EVIL, client_closed]) as server:
+        error = failure(direct, direct.carrier(server.url.replace("http:", "https:")))
+    assert facts(error) == (errors.TLSFailed, "tls_failed", "tls")
+    assert isinstance(error.__cause__, ssl.SSLError)
+
+
 # ---- Unix sockets --------------------------------------------------------------------------------
 
 
@@ -220,8 +253,6 @@ def test_a_file_that_holds_no_authorities(driver, tmp_path, content, words):
 
 
 # ---- proxies -------------------------------------------------------------------------------------
-
-CONNECTED = send(b"HTTP/1.1 200 Connection established\r\n\r\n")
 
 
 def test_a_tunnel_is_kept(driver, identity):

@@ -114,8 +114,8 @@ def tls_failed(where: str, reason: str) -> TLSFailed:
 
 def tls_reason(error: ssl.SSLError) -> str:
     """What is wrong with a certificate or a handshake, in OpenSSL's words."""
-    words = getattr(error, "verify_message", None) or error.reason or "the handshake failed"
-    return str(words).replace("_", " ").lower()
+    words = getattr(error, "verify_message", None) or getattr(error, "reason", None)
+    return str(words or "the handshake failed").replace("_", " ").lower()
 
 
 def connection_lost(where: str, phase: str) -> ProviderDown:
