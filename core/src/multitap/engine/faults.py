@@ -102,7 +102,7 @@ def proxy_unreachable(proxy: str) -> ProxyFailed:
     """No connection to the proxy itself."""
     return ProxyFailed(
         f"Cannot connect to the proxy {proxy}",
-        hint="Is it running? Check proxy in llm.toml.",
+        hint="Is it running? Check proxy in llm.toml, or HTTPS_PROXY and the like.",
         phase="connect",
     )
 
