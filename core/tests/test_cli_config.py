@@ -223,6 +223,7 @@ def test_a_model_reference_is_followed_to_its_end(places):
         "endpoint": "https://box.example",
         "carrier": "direct",
         "proxy": None,
+        "proxy_source": None,
         "key": f"written in {places['user']}, line 12",
     }
     assert (source["kind"], source["line"]) == ("user", 11)
@@ -232,9 +233,11 @@ def test_the_way_to_a_model_is_shown_without_the_proxys_password(places):
     environ = {"MULTITAP_BOX__PROXY": f"http://me:{KEY}@proxy:3128"}
     places["user"].write_text(FILE)
     model = explained("fast", **environ)["model"]
-    assert (model["carrier"], model["proxy"]) == ("httpx", "http://***@proxy:3128")
+    assert (model["carrier"], model["proxy"]) == ("direct", "http://***@proxy:3128")
+    assert model["proxy_source"] == "MULTITAP_BOX__PROXY"
     text = config("explain", "fast", **environ)
-    assert "carrier   httpx\nproxy     http://***@proxy:3128\n" in text
+    proxy = "http://***@proxy:3128 # MULTITAP_BOX__PROXY"
+    assert f"carrier   direct\nproxy     {proxy}\n" in text
     assert KEY not in text
     assert explained("acme:x", ACME_API_KEY=KEY)["model"]["key"].startswith("env:ACME_API_KEY,")
 

@@ -670,31 +670,27 @@ def test_variables_are_named_without_their_values():
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "bypass", "level"),
+    ("settings", "bypass", "through"),
     [
-        ("https://shop.example", "", "warning"),
-        ("https://shop.example", "shop.example", "info"),
-        ("http://127.0.0.1:1", "", "info"),
+        (("endpoint=https://shop.example",), "", True),
+        (("endpoint=https://shop.example", "proxy=system"), "", True),
+        (("endpoint=https://shop.example", "proxy=none"), "", False),
+        (("endpoint=https://shop.example", "proxy=http://mine:1"), "", False),
+        (("endpoint=https://shop.example",), "shop.example", False),
+        (("endpoint=http://127.0.0.1:1",), "", False),
+        (("endpoint=unix:///run/llm.sock",), "", False),
     ],
 )
-def test_a_proxy_is_not_used_and_that_is_said(endpoint, bypass, level):
-    proxies = {"https_proxy": "http://proxy:3128", "http_proxy": "http://proxy:3128"}
-    more = {"no_proxy": bypass, "NO_PROXY": bypass, **proxies}
-    findings, _ = look("--offline", "--llm", f"shop.endpoint={endpoint}", "--", **more)
-    (found,) = [f for f in findings if f["id"] == "proxy-ignored"]
-    assert (found["level"], "http_proxy, https_proxy" in found["message"]) == (level, True)
-
-
-@pytest.mark.parametrize("word", ["system", "none"])
-def test_a_section_that_says_how_is_not_warned_of(word):
-    more = {"https_proxy": f"http://me:{KEY}@proxy:3128", "no_proxy": "", "NO_PROXY": ""}
-    words = ("--llm", "shop.endpoint=https://shop.example", f"shop.proxy={word}", "--")
-    findings, _ = look("--offline", *words, **more)
-    (found,) = [f for f in findings if f["id"] == "proxy-ignored"]
+def test_it_is_said_who_goes_through_the_proxy_of_the_environment(settings, bypass, through):
+    proxies = {"https_proxy": f"http://me:{KEY}@proxy:3128", "no_proxy": bypass, "NO_PROXY": bypass}
+    words = ("--llm", *(f"shop.{setting}" for setting in settings), "--")
+    findings, _ = look("--offline", *words, **proxies)
+    (found,) = [f for f in findings if f["id"] == "proxy"]
     (backend,) = [f for f in findings if f["id"] == "backend-skipped" and f["subject"] == "shop"]
-    assert (found["level"], found["subject"]) == ("info", "")
-    proxied = "httpx, through the proxy http://***@proxy:3128" if word == "system" else "direct"
-    assert f"(carrier {proxied})" in backend["message"]
+    assert (found["level"], found["subject"]) == ("info", "shop" if through else "")
+    assert found["message"].startswith("https_proxy is set; ")
+    way = "direct, through the proxy http://***@proxy:3128 (https_proxy)"
+    assert (f"(carrier {way})" in backend["message"]) == through
 
 
 def test_a_proxy_that_is_not_there():

@@ -40,6 +40,7 @@ from multitap.testing import (
     send,
     tell,
 )
+from multitap.work import HttpCall
 
 KINDS = ["direct", "direct-async", "httpx", "httpx-async"]
 
@@ -102,6 +103,7 @@ def test_every_address_that_failed_is_named(direct, monkeypatch, deaf):
     assert facts(error) == (errors.ProviderDown, "connect_failed", "connect")
     assert "127.0.0.1:1: Connection refused" in str(error)
     assert f"127.0.0.1:{deaf}: " in str(error)
+    assert isinstance(error.__cause__, ConnectionRefusedError)
 
 
 def test_a_name_that_is_looked_up_for_too_long(direct, monkeypatch):
@@ -131,6 +133,39 @@ def test_a_server_that_closes_in_the_handshake_may_be_tried_again(direct):
         error = failure(direct, direct.carrier(server.url.replace("http:", "https:")))
     assert facts(error) == (errors.ProviderDown, "connection_lost", "tls")
     assert error.retryable
+
+
+CONNECTED = send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+EVIL = send(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nevil!")
+
+
+@pytest.mark.parametrize("moment", ["at once", "with the tunnel", "behind the tunnel"])
+def test_what_is_said_before_tls_is_no_answer(direct, identity, moment):
+    went = threading.Event()
+    words = {
+        "at once": [EVIL],
+        "with the tunnel": [request, send(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\nevil!")],
+        "behind the tunnel": [request, CONNECTED, EVIL],
+    }[moment]
+    with Server([*words, tell(went), secure(identity), request, send(OK)]) as server:
+        options = {} if moment == "at once" else {"proxy": server.url}
+        url = server.url.replace("http:", "https:")
+        carrier = direct.carrier(url, ca_file=str(CERTIFICATE), **options)
+        transfer = carrier.transfer()
+        body = b""
+        with suppress(errors.TLSFailed, errors.ProxyFailed):
+            direct.send(transfer)
+            body = direct.read_all(transfer)
+        assert body in (b"", b"hello")
+        assert went.wait(CEILING)
+        transfer.abort()
+
+
+def test_a_server_that_speaks_before_tls_is_refused(direct):
+    with Server([EVIL, client_closed]) as server:
+        error = failure(direct, direct.carrier(server.url.replace("http:", "https:")))
+    assert facts(error) == (errors.TLSFailed, "tls_failed", "tls")
+    assert isinstance(error.__cause__, ssl.SSLError)
 
 
 # ---- Unix sockets --------------------------------------------------------------------------------
@@ -194,6 +229,17 @@ def test_the_environments_file_of_authorities(driver, identity, monkeypatch):
         assert driver.exchange(driver.carrier(server.url))[1] == b"hello"
 
 
+def test_a_certificate_of_another_host(direct, identity, monkeypatch):
+    with Server([request], tls=identity) as server:
+        here = [dns.Address(socket.AF_INET, ("127.0.0.1", server.port))]
+        monkeypatch.setattr(dns, "known_addresses", lambda *_: here)
+        carrier = direct.carrier("https://other.example", ca_file=str(CERTIFICATE))
+        error = failure(direct, carrier)
+    assert facts(error) == (errors.TLSFailed, "tls_failed", "tls")
+    assert "hostname mismatch" in str(error).lower()
+    assert not error.retryable
+
+
 @pytest.mark.parametrize(
     ("content", "words"), [(None, "cannot be read"), ("not PEM", "no certificate in PEM")]
 )
@@ -208,8 +254,6 @@ def test_a_file_that_holds_no_authorities(driver, tmp_path, content, words):
 
 # ---- proxies -------------------------------------------------------------------------------------
 
-CONNECTED = send(b"HTTP/1.1 200 Connection established\r\n\r\n")
-
 
 def test_a_tunnel_is_kept(driver, identity):
     script = [request, CONNECTED, secure(identity), request, send(OK), request, send(OK)]
@@ -222,6 +266,16 @@ def test_a_tunnel_is_kept(driver, identity):
             "/base/api/chat",
             "/base/api/chat",
         ]
+
+
+def test_a_proxy_that_refuses_on_a_kept_connection_is_not_asked_again(driver):
+    refusal = send(b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n")
+    with Server([request, send(OK), request, refusal, client_closed]) as proxy:
+        carrier = driver.carrier("http://box.example", proxy=proxy.url)
+        driver.exchange(carrier)
+        call = HttpCall(method="GET", path="/")
+        assert type(failure(driver, carrier, call=call)) is errors.ProxyFailed
+        assert (len(proxy.connections), len(proxy.requests)) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -427,3 +481,24 @@ def test_closing_from_another_thread(direct):
             direct.run(asyncio.sleep(0))
         assert server.connection(0).closed_by_client.wait(CEILING)
         assert carrier.pool.counts == (0, 0)
+
+
+def test_a_forked_child_leaves_the_parents_connections_alone():
+    parent = Driver("direct-async")
+    with Server([request, send(OK), request, send(OK)], [request, send(OK)]) as server:
+        carrier = parent.carrier(server.url)
+        parent.exchange(carrier)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # there are threads: the server's
+            child = os.fork()
+        if not child:
+            code = 1
+            with suppress(BaseException):
+                own = Driver("direct-async")
+                carrier.close()
+                code = 0 if own.exchange(own.carrier(server.url))[1] == b"hello" else 2
+            os._exit(code)
+        assert os.waitpid(child, 0)[1] == 0
+        assert parent.exchange(carrier)[1] == b"hello"
+        assert [len(each.requests) for each in server.connections] == [2, 1]
+        parent.close()

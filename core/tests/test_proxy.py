@@ -51,12 +51,26 @@ PROXIES = {"http": "http://a:1", "https": "http://b:2"}
 @pytest.fixture(params=WORLDS, ids=["sync", "async"])
 def world(request):
     """Makes a runtime of one backend with a key."""
+    yield from worlds_of(request.param)
+
+
+@pytest.fixture(
+    params=[(kind, carrier) for carrier in ("direct", "httpx") for kind in WORLDS],
+    ids=["direct", "direct-async", "httpx", "httpx-async"],
+)
+def any_carrier(request):
+    """The same, with each of the carriers."""
+    kind, carrier = request.param
+    yield from worlds_of(kind, carrier=carrier)
+
+
+def worlds_of(kind, **common):
     opened = []
 
     def make(endpoint, **section):
-        settings = {"endpoint": endpoint, "api_key": KEY, **section}
+        settings = {"endpoint": endpoint, "api_key": KEY, **common, **section}
         config = {"defaults": {"model": "acme:tiny"}, "acme": settings}
-        opened.append(request.param(config, letters.registry(acme=OverHttp())))
+        opened.append(kind(config, letters.registry(acme=OverHttp())))
         return opened[-1]
 
     yield make
@@ -90,9 +104,9 @@ def failure(here):
 # ---- what goes over the wire ---------------------------------------------------------------------
 
 
-def test_a_plain_backend_is_asked_in_absolute_form(world):
+def test_a_plain_backend_is_asked_in_absolute_form(any_carrier):
     with Server([request, HELLO, request, HELLO]) as proxy:
-        here = world("http://box.example:8000/base", proxy=through(proxy, USER))
+        here = any_carrier("http://box.example:8000/base", proxy=through(proxy, USER))
         assert [here.call("chat", "hi").text for _ in range(2)] == ["Hello", "Hello"]
         (first, second) = proxy.requests
         assert len(proxy.connections) == 1
@@ -103,10 +117,10 @@ def test_a_plain_backend_is_asked_in_absolute_form(world):
     assert first.headers["authorization"] == f"Bearer {KEY}"
 
 
-def test_a_secure_backend_is_reached_through_a_tunnel_that_sees_no_key(world, identity):
+def test_a_secure_backend_is_reached_through_a_tunnel_that_sees_no_key(any_carrier, identity):
     opened = send("HTTP/1.1 200 Connection established\r\n\r\n")
     with Server([request, opened, secure(identity), request, HELLO]) as proxy:
-        answer = world("https://127.0.0.1:9", proxy=through(proxy, USER)).call("chat", "hi")
+        answer = any_carrier("https://127.0.0.1:9", proxy=through(proxy, USER)).call("chat", "hi")
         connect, chat = proxy.requests
     assert (answer.text, connect.method, connect.target) == ("Hello", "CONNECT", "127.0.0.1:9")
     assert "proxy-authorization" in connect.headers
@@ -115,34 +129,34 @@ def test_a_secure_backend_is_reached_through_a_tunnel_that_sees_no_key(world, id
     assert "proxy-authorization" not in chat.headers
 
 
-def test_a_proxy_that_itself_speaks_tls(world, identity):
+def test_a_proxy_that_itself_speaks_tls(any_carrier, identity):
     with Server([request, HELLO], tls=identity) as proxy:
-        assert world("http://box.example", proxy=proxy.url).call("chat", "hi").text == "Hello"
+        assert any_carrier("http://box.example", proxy=proxy.url).call("chat", "hi").text == "Hello"
 
 
 @pytest.mark.parametrize("endpoint", ["http://box.example", "https://box.example"])
-def test_a_proxy_that_wants_other_credentials(world, endpoint):
+def test_a_proxy_that_wants_other_credentials(any_carrier, endpoint):
     refusal = respond(407, {"proxy-authenticate": "Basic"}, f"not {PASSWORD} {KEY}")
     with Server([request, refusal, close]) as proxy:
-        error = failure(world(endpoint, proxy=through(proxy, USER)))
+        error = failure(any_carrier(endpoint, proxy=through(proxy, USER)))
         assert f"http://***@127.0.0.1:{proxy.port}" in str(error)
     assert (error.status, error.kind, error.backend) == (407, "proxy_failed", "acme")
 
 
-def test_a_proxy_that_refuses_the_tunnel(world):
+def test_a_proxy_that_refuses_the_tunnel(any_carrier):
     with Server([request, respond(403, {}, KEY), close]) as proxy:
-        error = failure(world("https://box.example", proxy=proxy.url))
+        error = failure(any_carrier("https://box.example", proxy=proxy.url))
     assert (error.status, "refused to connect (403)" in str(error)) == (403, True)
 
 
-def test_a_proxy_that_is_not_there(world):
-    error = failure(world("http://box.example", proxy=f"http://{USER}@127.0.0.1:1"))
+def test_a_proxy_that_is_not_there(any_carrier):
+    error = failure(any_carrier("http://box.example", proxy=f"http://{USER}@127.0.0.1:1"))
     assert "Cannot connect to the proxy http://***@127.0.0.1:1" in str(error)
 
 
-def test_an_answer_of_the_backend_itself_is_not_the_proxys_fault(world):
+def test_an_answer_of_the_backend_itself_is_not_the_proxys_fault(any_carrier):
     with Server([request, respond(407, {}, "odd")]) as server:
-        here = world(server.url, carrier="httpx")
+        here = any_carrier(server.url)
         with pytest.raises(ProviderDown) as caught:
             here.call("chat", "hi")
     first = caught.value.attempts[0].error
@@ -290,7 +304,8 @@ def test_without_the_package_for_socks_the_error_names_the_extra(world, monkeypa
         ({"carrier": "auto", "proxy": "none"}, (DirectCarrier, AsyncDirectCarrier)),
         ({"carrier": "direct"}, (DirectCarrier, AsyncDirectCarrier)),
         ({"carrier": "httpx"}, (HttpxCarrier, AsyncHttpxCarrier)),
-        ({"proxy": "{server}"}, (HttpxCarrier, AsyncHttpxCarrier)),
+        ({"proxy": "{server}"}, (DirectCarrier, AsyncDirectCarrier)),
+        ({"proxy": "{server}", "carrier": "httpx"}, (HttpxCarrier, AsyncHttpxCarrier)),
     ],
 )
 def test_the_section_says_which_carrier(world, monkeypatch, section, kinds):
@@ -312,28 +327,108 @@ def _noted(transfer, used):
     return noting
 
 
-def test_nothing_is_taken_from_the_environment_unasked(world, monkeypatch):
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    monkeypatch.setenv("all_proxy", "http://127.0.0.1:1")
-    monkeypatch.delenv("no_proxy", raising=False)
+@pytest.fixture
+def environment(monkeypatch):
+    """No proxy is set, but what a test sets."""
+    for name in ("http", "https", "all", "no"):
+        monkeypatch.delenv(f"{name}_proxy", raising=False)
+        monkeypatch.delenv(f"{name}_PROXY".upper(), raising=False)
+    return monkeypatch.setenv
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])
+def test_the_environments_proxy_is_taken(any_carrier, environment, name):
+    with Server([request, HELLO]) as proxy:
+        environment(name, through(proxy, USER))
+        assert any_carrier("http://box.example").call("chat", "hi").text == "Hello"
+        assert proxy.requests[0].target == "http://box.example/chat"
+        assert "proxy-authorization" in proxy.requests[0].headers
+
+
+@pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY"])
+def test_the_environments_proxy_of_secure_backends_is_taken(
+    any_carrier, environment, identity, name
+):
+    opened = send("HTTP/1.1 200 Connection established\r\n\r\n")
+    with Server([request, opened, secure(identity), request, HELLO]) as proxy:
+        environment(name, proxy.url)
+        environment("http_proxy", "http://127.0.0.1:1")
+        here = any_carrier("https://localhost.localdomain")
+        with pytest.raises(BackendError):  # the certificate is for another host
+            here.call("chat", "hi")
+        assert proxy.requests[0].method == "CONNECT"
+
+
+@pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
+def test_what_is_excepted_in_the_environment_is_asked_itself(environment, name):
+    environment("https_proxy", "http://127.0.0.1:1")
+    environment(name, "box.example,.other.example")
+    section = Section(name="a", provider="acme")
+    endpoints = ["https://box.example", "https://x.other.example:8443", "https://y.example"]
+    proxies = [route_of(section, endpoint).proxy for endpoint in endpoints]
+    assert proxies == [None, None, "http://127.0.0.1:1"]
+
+
+@pytest.mark.parametrize("proxy", [{}, {"proxy": "system"}, {"proxy": "none"}])
+def test_this_machine_is_never_reached_through_the_environments_proxy(
+    any_carrier, environment, proxy
+):
+    environment("http_proxy", "http://127.0.0.1:1")
+    environment("all_proxy", "http://127.0.0.1:1")
+    with Server([request, HELLO]) as server:
+        assert any_carrier(server.url, **proxy).call("chat", "hi").text == "Hello"
+
+
+def test_a_section_may_go_past_the_environments_proxy(environment):
+    environment("https_proxy", "http://127.0.0.1:1")
+    section = Section(name="a", provider="acme", proxy="none")
+    assert route_of(section, "https://box.example") == Route("direct")
+
+
+def test_a_proxy_of_a_section_is_stronger_and_the_environment_stays(any_carrier, environment):
+    environment("http_proxy", "http://127.0.0.1:1")
+    environment("no_proxy", "*")
+    before = dict(os.environ)
+    with Server([request, HELLO]) as proxy:
+        here = any_carrier("http://box.example", proxy=proxy.url)
+        assert here.call("chat", "hi").text == "Hello"
+    assert dict(os.environ) == before
+
+
+def test_a_client_of_httpx_takes_nothing_from_the_environment(environment):
+    environment("http_proxy", "http://127.0.0.1:1")
     carrier = HttpxCarrier("http://box.example")
     assert carrier.client.trust_env is False
     carrier.close()
-    with Server([request, HELLO]) as server:
-        assert world(server.url, carrier="httpx").call("chat", "hi").text == "Hello"
 
 
-def test_the_systems_proxy_is_looked_up_for_each_request(world, monkeypatch):
-    for name in ("no_proxy", "NO_PROXY", "all_proxy", "HTTP_PROXY"):
-        monkeypatch.delenv(name, raising=False)
+@pytest.mark.parametrize("proxy", [{}, {"proxy": "system"}])
+def test_the_systems_proxy_is_looked_up_for_each_request(any_carrier, environment, proxy):
     script = [request, HELLO]
     with Server(script) as one, Server(script) as two:
-        here = world("http://box.example", proxy="system")
+        here = any_carrier("http://box.example", **proxy)
         for server in (one, two):
-            monkeypatch.setenv("http_proxy", server.url)
+            environment("http_proxy", server.url)
             assert here.call("chat", "hi").text == "Hello"
         assert [len(server.requests) for server in (one, two)] == [1, 1]
-    assert os.environ["http_proxy"] == two.url
+
+
+def test_where_the_proxy_comes_from_is_told(environment):
+    environment("HTTPS_PROXY", f"http://{USER}@p:3128")
+    route = route_of(Section(name="a", provider="acme"), "https://box.example")
+    assert str(route) == "direct, through the proxy http://***@p:3128 (HTTPS_PROXY)"
+    environment("https_proxy", "http://q:3128")
+    route = route_of(Section(name="a", provider="acme"), "https://box.example")
+    assert str(route) == "direct, through the proxy http://q:3128 (https_proxy)"
+
+
+def test_a_socks_proxy_of_the_environment_and_a_carrier_that_knows_none(environment):
+    environment("all_proxy", "socks5://p:1080")
+    section = Section(name="a", provider="acme", carrier="direct")
+    with pytest.raises(ConfigError, match="all_proxy, which needs httpx") as caught:
+        route_of(section, "https://box.example")
+    assert caught.value.key == "a.carrier"
+    assert route_of(section, "http://127.0.0.1:1") == Route("direct")
 
 
 @pytest.mark.parametrize(
@@ -347,26 +442,35 @@ def test_the_systems_proxy_is_looked_up_for_each_request(world, monkeypatch):
         ("https://box.example:8443", PROXIES, "box.example:8443", None),
         ("https://box.example", PROXIES, "*", None),
         ("http://127.0.0.1:8000", PROXIES, "", None),
+        ("http://localhost:8000", PROXIES, "", None),
+        ("unix:///run/llm.sock", {"all": "http://a:1"}, "", None),
         ("https://box.example", {}, "", None),
     ],
 )
 def test_the_systems_proxy_and_its_exceptions(monkeypatch, endpoint, proxies, bypass, found):
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, bypass)
-    assert system_proxy(endpoint, proxies) == found
+    proxy = system_proxy(endpoint, proxies)
+    assert (proxy and proxy.url) == found
 
 
 @pytest.mark.parametrize("proxy", [f"socks4://{USER}@p:1", f"http://{USER}@p:1/path", "http://:1"])
 def test_a_proxy_of_the_system_that_is_none_of_http_is_an_error(proxy):
-    with pytest.raises(ConfigError, match="https_proxy") as caught:
+    with pytest.raises(ConfigError, match="of the system") as caught:
         system_proxy("https://box.example", {"https": proxy})
     assert "p%40ss" not in str(caught.value)
+
+
+def test_a_client_of_the_applications_has_authorities_of_its_own():
+    section = Section(name="a", provider="acme", ca_file="/ca.pem")
+    with pytest.raises(ConfigError, match="has a ca_file") as caught:
+        client_route(section)
+    assert caught.value.key == "a.ca_file"
 
 
 def test_a_client_of_the_applications_has_proxies_of_its_own():
     section = Section(name="a", provider="acme")
     assert client_route(section) == Route("httpx")
-    assert client_route(Section(name="a", provider="acme", carrier="direct")) == Route("direct")
     config = {"acme": {"endpoint": "http://h", "proxy": f"http://{USER}@p:1"}}
     registry = letters.registry(acme=OverHttp())
     with (
@@ -376,6 +480,30 @@ def test_a_client_of_the_applications_has_proxies_of_its_own():
     ):
         rt.chat("hi", model="acme:tiny")
     assert "p%40ss" not in str(caught.value)
+
+
+# ---- authorities ---------------------------------------------------------------------------------
+
+
+def test_a_backend_with_authorities_of_its_own(any_carrier, tmp_path, monkeypatch):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    with Server([request, HELLO], tls=context) as server:
+        here = any_carrier(server.url, ca_file=str(CERTIFICATE))
+        assert here.call("chat", "hi").text == "Hello"
+
+
+def test_authorities_that_are_not_there(any_carrier, tmp_path):
+    here = any_carrier("https://127.0.0.1:1", ca_file=str(tmp_path / "none.pem"))
+    with pytest.raises(ConfigError, match="ca_file cannot be read"):
+        here.call("chat", "hi")
+
+
+def test_a_path_of_authorities_starts_at_its_file(tmp_path):
+    (tmp_path / "llm.toml").write_text("[acme]\nca_file = 'ca.pem'\n")
+    section = load_config(tmp_path / "llm.toml", environ={}).sections["acme"]
+    assert section.ca_file == str(tmp_path / "ca.pem")
+    assert route_of(section, "http://h").ca_file == section.ca_file
 
 
 # ---- what it is written as -----------------------------------------------------------------------
@@ -388,7 +516,7 @@ def test_credentials_are_shown_nowhere():
     shown = [repr(config), repr(section), str(section), repr(route), str(route), route.shown_proxy]
     assert [text for text in shown if "p%40ss" in text] == []
     assert route.proxy == f"http://{USER}@p:3128"
-    assert str(route) == "httpx, through the proxy http://***@p:3128"
+    assert str(route) == "direct, through the proxy http://***@p:3128"
 
 
 @pytest.mark.parametrize(
@@ -404,8 +532,8 @@ def test_credentials_are_shown_nowhere():
         ({"proxy": f"http://me: {KEY}@h"}, "blanks"),
         ({"proxy": f"http://h?{KEY}"}, "query"),
         ({"carrier": "curl"}, "has to be one of auto, direct, httpx"),
-        ({"carrier": "direct", "proxy": "http://h"}, "carrier is direct"),
-        ({"carrier": "direct", "proxy": "system"}, "carrier is direct"),
+        ({"carrier": "direct", "proxy": "socks5://h:1"}, "carrier is direct"),
+        ({"carrier": "direct", "proxy": "SOCKS5H://h:1"}, "carrier is direct"),
     ],
 )
 def test_what_cannot_be_is_a_config_error_that_shows_no_password(section, words):

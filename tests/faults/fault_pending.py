@@ -6,7 +6,6 @@ import re
 
 PENDING = {
     r"a_model_that_loads_.*(vllm|ollama)": "its error is of no kind of its own, so nothing polls",
-    r"a_name_that_is_not_found\[.*no such name": "a name that does not exist is looked up again",
     r"opens_no_tunnel.*no HTTP": "a proxy that speaks no HTTP is taken for the backend",
     r"a_call_that_is_said_twice_is_one": "the second is added to the first, which ruins both",
     r"arguments_that_are_no_json_object.*NaN": "NaN is taken for JSON",

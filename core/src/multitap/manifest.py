@@ -42,7 +42,7 @@ R = TypeVar("R", bound=Rule)
 RESERVED = frozenset(
     {"provider", "endpoint", "api_key", "model", "timeout_ms", "max_input_tokens", "prices"}
     | {"max_file_bytes", "think_tags", "tools", "carrier", "proxy", "timeouts", "limits"}
-    | {"max_in_flight", "requests_per_second", "fallback"}
+    | {"max_in_flight", "requests_per_second", "fallback", "ca_file"}
 )
 """Keys that every section may have, so that no provider can have a setting of such a name."""
 

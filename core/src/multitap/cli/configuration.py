@@ -168,7 +168,7 @@ def _show_model(model: ModelExplained, output: Output) -> None:
         "provider": f"{model.provider} ({model.distribution})",
         "endpoint": endpoint,
         "carrier": model.carrier or "none: it runs in this process",
-        "proxy": model.proxy or "none",
+        "proxy": f"{model.proxy}  # {model.proxy_source}" if model.proxy else "none",
         "key": model.key,
     }
     for name, text in rows.items():

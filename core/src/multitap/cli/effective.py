@@ -113,6 +113,7 @@ def _section(name: str, section: Section, info: ProviderInfo | None) -> Iterator
         "max_input_tokens": section.max_input_tokens,
         "max_file_bytes": section.max_file_bytes,
         "carrier": None if section.carrier == "auto" else section.carrier,
+        "ca_file": section.ca_file,
         "prices": {model: cost.to_dict() for model, cost in section.prices.items()} or None,
         "think_tags": {model: written(tags) for model, tags in section.think_tags.items()} or None,
         "tools": {m: written(words) or "native" for m, words in section.tools.items()} or None,

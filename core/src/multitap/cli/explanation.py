@@ -11,7 +11,7 @@ from multitap.cli.masks import masked
 from multitap.cli.toml import toml_key
 from multitap.config import MissingKey, Secret, Source, backends, build_backend, keys_of
 from multitap.config.packages import did_you_mean, not_installed
-from multitap.config.routes import route_of
+from multitap.config.routes import Route, route_of
 from multitap.config.sections import SECTION_KEYS
 from multitap.errors import ConfigError
 from multitap.resolve import resolve
@@ -160,6 +160,7 @@ class ModelExplained:
         how: How it was found, in words.
         carrier: What moves the bytes; ``None``: the model runs in this process.
         proxy: What they go through, its credentials masked; ``None``: nothing.
+        proxy_source: Where the proxy was found, such as ``HTTPS_PROXY`` or ``llm.toml, line 3``.
         key: Where the key is, such as ``env:NAME`` or ``llm.toml, line 3``, or why there is none.
     """
 
@@ -174,6 +175,7 @@ class ModelExplained:
     endpoint_source: Source
     carrier: str | None
     proxy: str | None
+    proxy_source: str | None
     key: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -210,8 +212,15 @@ def explain_model(
         endpoint_source=section.sources.get("endpoint", Source("default")),
         carrier=route.carrier if route else None,
         proxy=route.shown_proxy if route else None,
+        proxy_source=_proxy_source(route, section),
         key=_key(section, info, backend),
     )
+
+
+def _proxy_source(route: Route | None, section: Section) -> str | None:
+    if route is None or route.proxy is None:
+        return None
+    return route.proxy_source or str(section.sources.get("proxy", Source("code")))
 
 
 def _key(section: Section, info: ProviderInfo, backend: Backend) -> str:

@@ -1,19 +1,20 @@
 """How a backend is reached: which carrier moves its bytes, and through which proxy.
 
-``proxy`` of a section is a URL, ``none``, which is the default, or ``system``: what the environment
-(``HTTPS_PROXY``, ``NO_PROXY`` and so on) or the operating system says, looked up for each request.
-``carrier`` is ``direct``, ``httpx`` or ``auto``: direct, unless there is a proxy. One that speaks
-SOCKS needs the extra ``socks``.
+``proxy`` of a section is a URL, ``none``, or ``system``, which is the default: what the environment
+(``HTTPS_PROXY``, ``NO_PROXY`` and so on) or the operating system says, looked up for each request,
+and never for this machine. ``carrier`` is ``direct``, ``httpx`` or ``auto``: direct, unless there
+is a proxy that speaks SOCKS, which needs httpx and the extra ``socks``.
 
 >>> print(route_of(Section(name="a", provider="a", proxy="http://me:pw@p:3128"), "http://h"))
-httpx, through the proxy http://***@p:3128
+direct, through the proxy http://***@p:3128
 """
 
 from __future__ import annotations
 
+import os
 import re
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import attrs
@@ -25,17 +26,27 @@ from multitap.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ("Route", "client_route", "route_of", "system_proxy")
+__all__ = ("FoundProxy", "Route", "client_route", "route_of", "system_proxy")
 
 
 @attrs.frozen
 class Route:
-    """The carrier, and the proxy's URL with its credentials, which are never shown."""
+    """The carrier, the proxy and the authorities of a backend.
+
+    Attributes:
+        carrier: What moves the bytes.
+        proxy: The proxy's URL with its credentials, which are never shown.
+        proxy_source: Where that was found, such as ``HTTPS_PROXY``; ``None``: in the section.
+        ca_file: Certificate authorities in PEM that are trusted beside the system's.
+    """
 
     carrier: Literal["direct", "httpx"]
     proxy: str | None = attrs.field(
         default=None, repr=lambda url: repr(url and without_credentials(url))
     )
+
+    proxy_source: str | None = None
+    ca_file: str | None = None
 
     @property
     def shown_proxy(self) -> str | None:
@@ -43,9 +54,9 @@ class Route:
         return self.proxy and without_credentials(self.proxy)
 
     def __str__(self) -> str:
-        return (
-            f"{self.carrier}, through the proxy {self.shown_proxy}" if self.proxy else self.carrier
-        )
+        source = f" ({self.proxy_source})" if self.proxy_source else ""
+        through = f", through the proxy {self.shown_proxy}{source}" if self.proxy else ""
+        return self.carrier + through
 
 
 def route_of(section: Section, endpoint: str) -> Route:
@@ -54,36 +65,64 @@ def route_of(section: Section, endpoint: str) -> Route:
     Raises:
         ConfigError: The system names a proxy that cannot be used, or what speaks SOCKS is missing.
     """
-    proxy = section.proxy
-    if proxy == "system":
-        proxy = system_proxy(endpoint)
-    if proxy is None or proxy == "none":
-        return Route("httpx" if section.carrier == "httpx" else "direct")
-    if proxy.lower().startswith(SOCKS) and find_spec("socksio") is None:
+    found = _proxy(section, endpoint)
+    straight: Literal["direct", "httpx"] = "httpx" if section.carrier == "httpx" else "direct"
+    if found is None:
+        return Route(straight, ca_file=section.ca_file)
+    if not found.url.lower().startswith(SOCKS):
+        return Route(straight, found.url, found.source, section.ca_file)
+    _check_socks(section, found)
+    return Route("httpx", found.url, found.source, section.ca_file)
+
+
+def _proxy(section: Section, endpoint: str) -> FoundProxy | None:
+    if section.proxy == "none":
+        return None
+    if section.proxy in (None, "system"):
+        return system_proxy(endpoint)
+    return FoundProxy(section.proxy, None)
+
+
+def _check_socks(section: Section, found: FoundProxy) -> None:
+    whose = f"[{section.name}] has a SOCKS proxy{f', {found.source},' if found.source else ''}"
+    if section.carrier == "direct":
         raise ConfigError(
-            f"[{section.name}] has a SOCKS proxy, and the package for that is not installed",
-            hint="Run `pip install 'multitap[socks]'`.",
+            f"{whose} which needs httpx, and carrier is direct",
+            hint='Remove carrier, or write proxy = "none".',
+            key=f"{section.name}.carrier",
+        )
+    if find_spec("socksio") is None:
+        raise ConfigError(
+            f"{whose} and the package for that is not installed",
+            hint="Run `pip install 'multitap[socks]'`, or write proxy = \"none\".",
             key=f"{section.name}.proxy",
         )
-    return Route("httpx", proxy)
 
 
 def client_route(section: Section) -> Route:
-    """The way by a client that the application brings, which has proxies of its own.
+    """The way by a client that the application brings, which has proxies and TLS of its own.
 
     Raises:
-        ConfigError: The section names a proxy, which that client would not use.
+        ConfigError: The section names a proxy or authorities, which that client would not use.
     """
-    if section.proxy not in (None, "none"):
+    named = "proxy" if section.proxy not in (None, "none") else "ca_file"
+    if getattr(section, named) not in (None, "none"):
         raise ConfigError(
-            f"[{section.name}] has a proxy, and the client that was passed does not use it",
-            hint="Give the proxy to the client and remove it from llm.toml, or pass no client.",
-            key=f"{section.name}.proxy",
+            f"[{section.name}] has a {named}, and the client that was passed does not use it",
+            hint=f"Give it to the client and remove {named} from llm.toml, or pass no client.",
+            key=f"{section.name}.{named}",
         )
-    return Route("direct" if section.carrier == "direct" else "httpx")
+    return Route("httpx")
 
 
-def system_proxy(endpoint: str, proxies: Mapping[str, str] | None = None) -> str | None:
+class FoundProxy(NamedTuple):
+    """A proxy's URL, and where it was found; ``None``: in the section itself."""
+
+    url: str
+    source: str | None
+
+
+def system_proxy(endpoint: str, proxies: Mapping[str, str] | None = None) -> FoundProxy | None:
     """The proxy that the environment or the system has for an endpoint; none for this machine.
 
     Raises:
@@ -91,15 +130,24 @@ def system_proxy(endpoint: str, proxies: Mapping[str, str] | None = None) -> str
     """
     from urllib.request import getproxies, proxy_bypass
 
+    if is_loopback(endpoint):
+        return None
     url = urlsplit(endpoint)
     known = getproxies() if proxies is None else proxies
     name = url.scheme if url.scheme in known else "all"
-    if name not in known or is_loopback(endpoint) or proxy_bypass(url.netloc):
+    if name not in known or proxy_bypass(url.netloc):
         return None
     proxy = known[name] if re.match(r"\w+://", known[name]) else f"http://{known[name]}"
+    source = _variable(name)
     try:
         check_proxy(proxy)
     except ValueError as error:
-        hint = f'Correct {name}_proxy, or write proxy = "none" in the backend\'s section.'
-        raise ConfigError(f"The proxy of the system, {name}_proxy, {error}", hint=hint) from None
-    return proxy
+        hint = f'Correct {source}, or write proxy = "none" in the backend\'s section.'
+        raise ConfigError(f"The proxy of the system, {source}, {error}", hint=hint) from None
+    return FoundProxy(proxy, source)
+
+
+def _variable(name: str) -> str:
+    """Where the system's proxy of this name stands; the variable in small letters goes first."""
+    names = (f"{name}_proxy", f"{name}_proxy".upper())
+    return next((each for each in names if os.environ.get(each)), "the system's settings")

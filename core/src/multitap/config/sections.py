@@ -21,6 +21,7 @@ from multitap.config.by_model import by_model
 from multitap.config.packages import canonical, did_you_mean
 from multitap.config.secret import Secret, is_reference
 from multitap.config.values import (
+    SOCKS,
     check_endpoint,
     check_proxy,
     is_loopback,
@@ -67,6 +68,7 @@ SECTION_KEYS: Mapping[str, str] = {
     "tools": "by model",
     "carrier": "text",
     "proxy": "text",
+    "ca_file": "path",
 }
 """The keys that every backend's section may have; all others belong to its provider."""
 
@@ -117,7 +119,9 @@ class Section:
         fallback: References of the models that are asked where this backend fails, in order.
         max_file_bytes: Of a sound or picture that is sent; ``None``: 64 MiB.
         carrier: ``auto``, ``direct`` or ``httpx``.
-        proxy: A URL, ``system`` or ``none``; see ``multitap.config.routes``.
+        proxy: A URL, ``system``, which ``None`` means too, or ``none``; see
+            ``multitap.config.routes``.
+        ca_file: Certificate authorities in PEM that are trusted beside the system's.
         prices: What the tokens of its models cost, by the model's id.
         think_tags: The tags around the thinking of its models, by the model's id; ``*``: of others.
         tools: How their tools are put into words, likewise; ``None``: they are not.
@@ -145,6 +149,7 @@ class Section:
     tools: Mapping[str, TextTools | None] = attrs.field(factory=dict, repr=False)
     carrier: str = "auto"
     proxy: str | None = attrs.field(default=None, repr=_without_credentials)
+    ca_file: str | None = None
     settings: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
     entries: tuple[Entry, ...] = attrs.field(default=(), repr=False, eq=False)
     sources: Mapping[str, Source] = attrs.field(factory=dict, repr=False)
@@ -266,9 +271,10 @@ def _section(
 def _check_carrier(
     name: str, values: Mapping[str, Any], sources: Mapping[str, Source], problems: Problems
 ) -> None:
-    if values.get("carrier") == "direct" and values.get("proxy") not in (None, "none"):
+    speaks_socks = values.get("proxy", "").lower().startswith(SOCKS)
+    if values.get("carrier") == "direct" and speaks_socks:
         problems.add(
-            f"proxy in [{name}] needs httpx, and carrier is direct",
+            f"proxy in [{name}] speaks SOCKS, which needs httpx, and carrier is direct",
             sources["carrier"],
             key=f"{name}.carrier",
             hint="Remove carrier, or proxy.",

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +147,7 @@ def _checked_url(
     return url
 
 
+@lru_cache(maxsize=256)  # asked for every call
 def is_loopback(endpoint: str) -> bool:
     """Does the URL lead to this machine by its very spelling?
 

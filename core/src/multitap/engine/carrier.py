@@ -4,10 +4,12 @@ A carrier serves one backend's origin and hands out *transfers*: one request and
 each. The engine sends, reads until ``b""``, and says ``done`` (keep the connection) or ``abort``.
 Bytes are given to the decoder just as they come; ``Content-Encoding`` is undone by the carrier.
 
-Carriers raise ``BackendError`` only, with ``phase`` and ``kind`` set: ``ProviderDown``
-(``connect_failed``, ``connection_lost``), ``TLSFailed``, ``Timeout`` (``connect_timeout``,
-``first_byte_timeout``, ``stall_timeout``), ``DeadlineExceeded``, ``ProtocolError``
+Of a server's faults carriers raise ``BackendError`` only, with ``phase`` and ``kind`` set:
+``ProviderDown`` (``name_unknown``, ``connect_failed``, ``connection_lost``), ``TLSFailed``,
+``ProxyFailed``, ``Timeout`` (``connect_timeout``, ``first_byte_timeout``, ``slow_peer``,
+``stall_timeout``), ``DeadlineExceeded``, ``Overloaded`` (``queue_full``), ``ProtocolError``
 (``protocol_violation``, ``limit_exceeded``) and ``TruncatedStream`` (the body ended too early).
+What cannot be sent is a ``ConfigError``, and what this machine cannot do a ``LocalError``.
 """
 
 from __future__ import annotations

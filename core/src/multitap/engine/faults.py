@@ -68,9 +68,11 @@ def connect_failed(where: str, reason: str, phase: str = "connect") -> ProviderD
 
 def name_unknown(where: str) -> ProviderDown:
     """The host's name does not exist."""
-    return ProviderDown(
+    error = ProviderDown(
         f"Cannot connect to {where}: there is no such name", kind="name_unknown", phase="resolve"
     )
+    error.retryable = False
+    return error
 
 
 def is_out_of_descriptors(error: OSError) -> bool:
@@ -102,7 +104,7 @@ def proxy_unreachable(proxy: str) -> ProxyFailed:
     """No connection to the proxy itself."""
     return ProxyFailed(
         f"Cannot connect to the proxy {proxy}",
-        hint="Is it running? Check proxy in llm.toml.",
+        hint="Is it running? Check proxy in llm.toml, or HTTPS_PROXY and the like.",
         phase="connect",
     )
 
@@ -114,8 +116,8 @@ def tls_failed(where: str, reason: str) -> TLSFailed:
 
 def tls_reason(error: ssl.SSLError) -> str:
     """What is wrong with a certificate or a handshake, in OpenSSL's words."""
-    words = getattr(error, "verify_message", None) or error.reason or "the handshake failed"
-    return str(words).replace("_", " ").lower()
+    words = getattr(error, "verify_message", None) or getattr(error, "reason", None)
+    return str(words or "the handshake failed").replace("_", " ").lower()
 
 
 def connection_lost(where: str, phase: str) -> ProviderDown:

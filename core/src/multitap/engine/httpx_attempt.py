@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         Generator,
         Iterable,
         Iterator,
-        Mapping,
+        Sequence,
     )
 
     from multitap.engine.blocks import Pieces
@@ -88,21 +88,23 @@ class Attempt:
             return idle
         return self.left(float("inf") if idle is None else idle)
 
-    def head(self, status: int, headers: Iterable[tuple[str, str]]) -> Head:
+    def head(self, status: int, headers: Sequence[tuple[str, str]]) -> Head:
         """What came back; from here on it is silence within the answer that is measured."""
         if status == PROXY_WANTS_CREDENTIALS and self.proxy is not None:
             raise faults.proxy_refused(self.proxy, status)
         self.phase = "stream"
         self.timeouts["read"] = self.left(self.idle)
-        lower = {name.lower(): value for name, value in headers}
-        self._check_size(lower)
-        self._inflater = inflater_for(lower, self.request.limits.ratio)
-        return Head(status, lower)
+        self._check_size(headers)
+        joined: dict[str, str] = {}
+        for name, value in headers:
+            joined[name] = f"{joined[name]}, {value}" if name in joined else value
+        self._inflater = inflater_for(joined, self.request.limits.ratio)
+        return Head(status, joined)
 
-    def _check_size(self, headers: Mapping[str, str]) -> None:
-        """Of what httpx has taken: repeated headers are one by now, and no trailer is told."""
+    def _check_size(self, headers: Sequence[tuple[str, str]]) -> None:
+        """Of what httpx has taken; it tells nothing of trailers."""
         limits = self.request.limits
-        size = sum(len(name) + len(value) + len(": \r\n") for name, value in headers.items())
+        size = sum(len(name) + len(value) + len(": \r\n") for name, value in headers)
         if len(headers) > limits.head_lines or size > limits.head_bytes:
             raise faults.violation("its headers are too many or too long")
 

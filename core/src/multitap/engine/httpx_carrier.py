@@ -1,18 +1,17 @@
 """The carriers over httpx: for an injected client, HTTP/2, mocks and anything unusual.
 
-What they cannot promise: ``abort`` wakes a blocking call that still waits for the head of an
-answer only if that call opened its connection itself, a deadline is looked at between reads, a
-blocking ``read`` bears less silence than the clocks only where there is a socket to wake it by,
-limits on headers are httpx's own, and 0.28 may lose a connection of its pool to a cancelled task.
+What they cannot promise stands in ``docs/carriers.md``: ``abort`` wakes a blocking call that still
+waits for the head of an answer only if that call opened its connection itself, a deadline is looked
+at between reads, a blocking ``read`` bears less silence than the clocks only where there is a
+socket to wake it by, and 0.28 may lose a connection of its pool to a cancelled task.
 A client of its own goes through the proxy that it is given, and takes nothing from the environment.
-Only this file and ``httpx_faults`` import httpx.
+Only this file, ``httpx_client`` and ``httpx_faults`` import httpx.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -21,15 +20,20 @@ import httpx  # noqa: TID253 - imported only where this carrier is asked for
 from multitap.config.values import without_credentials
 from multitap.engine import faults
 from multitap.engine.direct.http1 import DRAIN_BYTES, DRAIN_SECONDS
-from multitap.engine.direct.pool import IDLE_SECONDS, MAX_CONNECTIONS
 from multitap.engine.httpx_attempt import Attempt, bell
+from multitap.engine.httpx_client import (
+    async_pieces,
+    client_options,
+    origin_of,
+    pieces,
+    request_of,
+)
 from multitap.engine.httpx_faults import FOREIGN, raise_named
 from multitap.engine.httpx_socks import SocksOpening
-from multitap.engine.origin import Origin, secure_context
-from multitap.errors import BackendError, ConfigError
+from multitap.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+    from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 
     from multitap.engine.carrier import Request
     from multitap.policy.clocks import Clocks
@@ -39,11 +43,6 @@ __all__ = ("AsyncHttpxCarrier", "AsyncHttpxTransfer", "HttpxCarrier", "HttpxTran
 
 T = TypeVar("T")
 KNOWN = (*FOREIGN, BackendError)
-_LIMITS = httpx.Limits(
-    max_connections=MAX_CONNECTIONS,
-    max_keepalive_connections=MAX_CONNECTIONS,
-    keepalive_expiry=IDLE_SECONDS,
-)
 
 
 class HttpxCarrier:
@@ -56,12 +55,12 @@ class HttpxCarrier:
         proxy: str | None = None,
         ca_file: str | None = None,
     ) -> None:
-        self.origin = _origin(endpoint, client)
+        self.origin = origin_of(endpoint, client)
         self.proxy = proxy and without_credentials(proxy)
         self._own = client is None
         self._closed = False
         self.client = client or httpx.Client(
-            **_options(self.origin, proxy, ca_file, httpx.HTTPTransport)
+            **client_options(self.origin, proxy, ca_file, httpx.HTTPTransport)
         )
 
     def transfer(self) -> HttpxTransfer:
@@ -87,14 +86,14 @@ class AsyncHttpxCarrier:
         proxy: str | None = None,
         ca_file: str | None = None,
     ) -> None:
-        self.origin = _origin(endpoint, client)
+        self.origin = origin_of(endpoint, client)
         self.proxy = proxy and without_credentials(proxy)
         self.loop: asyncio.AbstractEventLoop | None = None
         self._own = client is None
         self._closed = False
         self._tasks: set[asyncio.Task[Any]] = set()
         self.client = client or httpx.AsyncClient(
-            **_options(self.origin, proxy, ca_file, httpx.AsyncHTTPTransport)
+            **client_options(self.origin, proxy, ca_file, httpx.AsyncHTTPTransport)
         )
 
     def transfer(self) -> AsyncHttpxTransfer:
@@ -123,61 +122,6 @@ class AsyncHttpxCarrier:
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         return task
-
-
-# ---- what both transfers share -------------------------------------------------------------------
-
-
-def _origin(endpoint: str, client: object | None) -> Origin:
-    origin = Origin.parse(endpoint)
-    if origin.socket is not None and client is not None:
-        raise ConfigError(
-            "The endpoint is a Unix socket, to which the client that was passed has no way",
-            hint="Give the client a transport with uds=, and http://localhost as the endpoint; "
-            "or pass no client.",
-        )
-    return origin
-
-
-def _options(
-    origin: Origin, proxy: str | None, ca_file: str | None, transport: Callable[..., Any]
-) -> dict[str, Any]:
-    """Of a client of its own."""
-    if origin.socket is not None:
-        return {"trust_env": False, "transport": transport(uds=origin.socket, limits=_LIMITS)}
-    tls = secure_context(ca_file)
-    through = None if proxy is None else httpx.Proxy(proxy, ssl_context=_tls_to(proxy, tls))
-    return {"limits": _LIMITS, "trust_env": False, "verify": tls, "proxy": through}
-
-
-def _tls_to(proxy: str, context: ssl.SSLContext) -> ssl.SSLContext | None:
-    return context if proxy.startswith("https:") else None
-
-
-def _in_httpx_words(
-    attempt: Attempt, client: httpx.Client | httpx.AsyncClient, **extensions: Any
-) -> httpx.Request:
-    # The client adds what its user gave it: headers, cookies, parameters.
-    return client.build_request(
-        attempt.request.call.method,
-        attempt.url,
-        headers=attempt.headers,
-        content=attempt.content(on_a_loop=isinstance(client, httpx.AsyncClient)),
-        extensions={"timeout": attempt.timeouts, **extensions},
-    )
-
-
-def _pieces(response: httpx.Response) -> Iterator[bytes]:
-    """The body as it comes; a mock's answer may be there as a whole already."""
-    return iter((response.content,)) if response.is_stream_consumed else response.iter_raw()
-
-
-async def _async_pieces(response: httpx.Response) -> AsyncIterator[bytes]:
-    if response.is_stream_consumed:
-        yield response.content
-        return
-    async for data in response.aiter_raw():
-        yield data
 
 
 # ---- blocking ------------------------------------------------------------------------------------
@@ -215,12 +159,12 @@ class HttpxTransfer:
             self._trace(name, info)
             opening.trace(name, info)
 
-        sent = _in_httpx_words(attempt, self._carrier.client, trace=trace)
+        sent = request_of(attempt, self._carrier.client, trace=trace)
         response = self._carrier.client.send(sent, stream=True, follow_redirects=False)
-        self._response, self._body = response, _pieces(response)
+        self._response, self._body = response, pieces(response)
         self._stream = response.extensions.get("network_stream")
         self._refuse_aborted()
-        return attempt.head(response.status_code, response.headers.items())
+        return attempt.head(response.status_code, response.headers.multi_items())
 
     def read(self, idle: float | None = None, /) -> bytes:
         """The next bytes of the body as they come; ``b""`` at its end."""
@@ -348,13 +292,13 @@ class AsyncHttpxTransfer:
             self._carrier.origin, request, clocks, self._carrier.proxy
         )
         trace = SocksOpening(attempt).async_trace
-        sent = _in_httpx_words(attempt, self._carrier.client, trace=trace)
+        sent = request_of(attempt, self._carrier.client, trace=trace)
         try:
             response = await self._run(
                 self._carrier.client.send(sent, stream=True, follow_redirects=False), attempt
             )
-            self._response, self._body = response, _async_pieces(response)
-            return attempt.head(response.status_code, response.headers.items())
+            self._response, self._body = response, async_pieces(response)
+            return attempt.head(response.status_code, response.headers.multi_items())
         except BaseException as error:
             self._drop()
             raise_named(error, attempt)

@@ -253,10 +253,15 @@ class AsyncRuntime(AsyncLaunches):
         if route.carrier == "httpx":
             from multitap.engine.httpx_carrier import AsyncHttpxCarrier
 
-            return AsyncHttpxCarrier(backend.endpoint, client=self._http, proxy=route.proxy)
+            return AsyncHttpxCarrier(backend.endpoint, self._http, route.proxy, route.ca_file)
         from multitap.engine.direct.aio import AsyncDirectCarrier
 
-        return AsyncDirectCarrier(backend.endpoint)
+        return AsyncDirectCarrier(
+            backend.endpoint,
+            proxy=route.proxy,
+            ca_file=route.ca_file,
+            now=self._parts.traffic.clock,
+        )
 
     def _ended(self, backend: str) -> None:
         self._parts.forget(backend)

@@ -123,7 +123,9 @@ class Composition:
                 key=f"{backend.id}.endpoint",
             )
         section = self.sections.get(backend.id) or Section(name=backend.id, provider="")
-        return route_of(section, backend.endpoint) if client is None else client_route(section)
+        if client is None or section.carrier == "direct":
+            return route_of(section, backend.endpoint)
+        return client_route(section)
 
     def reload(self) -> None:
         """Look at what is installed afresh, and import what is used anew."""

@@ -288,10 +288,15 @@ class Runtime(Launches):
         if route.carrier == "httpx":
             from multitap.engine.httpx_carrier import HttpxCarrier
 
-            return HttpxCarrier(backend.endpoint, client=self._http, proxy=route.proxy)
+            return HttpxCarrier(backend.endpoint, self._http, route.proxy, route.ca_file)
         from multitap.engine.direct.sync import DirectCarrier
 
-        return DirectCarrier(backend.endpoint)
+        return DirectCarrier(
+            backend.endpoint,
+            proxy=route.proxy,
+            ca_file=route.ca_file,
+            now=self._parts.traffic.clock,
+        )
 
     def _ended(self, backend: str) -> None:
         self._parts.forget(backend)

@@ -158,6 +158,8 @@ class Server:
         for task in playing:
             task.cancel()
         await asyncio.gather(*playing, return_exceptions=True)
+        for connection in self.connections:  # one whose task had not begun closes nothing itself
+            connection.drop("server stopped")
 
     def _accept(self, listener: socket.socket, playing: set[asyncio.Task[None]]) -> None:
         try:

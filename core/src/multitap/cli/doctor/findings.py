@@ -42,7 +42,7 @@ FINDINGS: Mapping[str, Area] = MappingProxyType(
         "extra-missing": "machine",
         "variables": "configuration",
         "variable-unknown": "configuration",
-        "proxy-ignored": "machine",
+        "proxy": "machine",
         "config-files": "configuration",
         "config-wrong": "configuration",
         "setting-missing": "configuration",

@@ -7,16 +7,15 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass
+from urllib.request import getproxies
 
 from multitap.cli.doctor.findings import Advice, Finding, install
-from multitap.config.values import is_loopback
+from multitap.config.routes import route_of
+from multitap.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from multitap.cli.doctor.findings import Level
     from multitap.cli.doctor.installation import Installation
 
 __all__ = (
@@ -101,25 +100,27 @@ def examine_variables(installation: Installation) -> Iterator[Finding]:
 
 
 def examine_proxies(installation: Installation) -> Iterator[Finding]:
-    """Is a proxy set that a backend does not go through? None does, unless its section says so."""
-    proxies = {k: v for k, v in getproxies_environment().items() if k in ("http", "https", "all")}
+    """Which backends go through a proxy of the environment, or of the system?"""
+    proxies = {k for k in getproxies() if k in ("http", "https", "all")}
     if not proxies:
         return
-    silent = [n for n in installation.looked_at if installation.sections[n].proxy is None]
-    passed = [n for n in silent if _expects(installation.endpoint(n), proxies)]
+    through = [name for name in installation.looked_at if _takes_systems(installation, name)]
+    who = f"{', '.join(through)} {'goes' if len(through) == 1 else 'go'}"
     names = ", ".join(f"{kind}_proxy" for kind in sorted(proxies))
-    message = f'{names} is set, and only backends with proxy = "system" go through it'
-    fix = Advice('write proxy = "system" in a backend\'s section of llm.toml, or "none"')
-    level: Level = "warning" if passed else "info"
     yield Finding(
-        id="proxy-ignored", level=level, subject=", ".join(passed), message=message, fix=fix
+        id="proxy",
+        level="info",
+        subject=", ".join(through),
+        message=f"{names} is set; {who if through else 'no backend goes'} through it",
+        fix=Advice('write proxy = "none" in a backend\'s section of llm.toml to go past it')
+        if through
+        else None,
     )
 
 
-def _expects(endpoint: str, proxies: Mapping[str, str]) -> bool:
-    """Would other programs go through the proxy to this endpoint?"""
-    url = urlsplit(endpoint)
-    proxied = url.scheme in proxies or "all" in proxies
-    return bool(
-        endpoint and proxied and not is_loopback(endpoint) and not proxy_bypass(url.hostname or "")
-    )
+def _takes_systems(installation: Installation, name: str) -> bool:
+    endpoint, section = installation.endpoint(name), installation.sections[name]
+    try:
+        return bool(endpoint) and route_of(section, endpoint).proxy_source is not None
+    except ConfigError:  # told with the backend, and by each call
+        return False

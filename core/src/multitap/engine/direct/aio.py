@@ -156,7 +156,8 @@ class AsyncDirectTransfer:
             try:
                 return await self._converse(kept, data, request)
             except ProviderDown:
-                if self._aborted or not may_resend(request, sent=self._sent):
+                answered = self._response is not None and self._response.started
+                if answered or self._aborted or not may_resend(request, sent=self._sent):
                     raise
                 self._drop()
         return await self._converse(await self._open(request), data, request)
@@ -228,9 +229,11 @@ class AsyncDirectTransfer:
         connection, response = self._connection, self._response
         if connection is None or response is None or self._aborted:
             raise faults.aborted(phase)
-        while not connection.readable:
-            if not await connection.wait(self._clocks.left(wait)):
+        left = self._clocks.left(wait)
+        while left <= 0 or not connection.readable:
+            if not await connection.wait(left):
                 raise faults.expired(kind, phase, limit, self._clocks)
+            left = self._clocks.left(wait)
         if self._aborted:
             raise faults.aborted(phase)
         data = connection.take()

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from multitap.engine import faults
 from multitap.engine.direct import dns
@@ -67,7 +67,7 @@ class Dial:
                 self._tries.failed(address, error)
             else:
                 return
-        raise self._tries.error()
+        raise self._tries.error() from self._tries.last
 
     async def _addresses(self) -> Sequence[dns.Address]:
         first = self._way.first
@@ -118,24 +118,26 @@ class Dial:
         import ssl
 
         try:
-            secured = await self._step(self._securing(context, place.host), self._tries.left)
+            await self._step(self._secure(context, place.host), self._tries.left)
         except (ssl.SSLEOFError, ConnectionResetError, ConnectionAbortedError) as error:
             raise faults.connection_lost(str(place), "tls") from error
         except ssl.SSLError as error:
             raise faults.tls_failed(str(place), faults.tls_reason(error)) from error
-        if secured is None or self._connection.ended:
-            raise faults.connection_lost(str(place), "tls")
-        self._connection.connection_made(secured)
 
-    async def _securing(self, context: ssl.SSLContext, host: str) -> asyncio.Transport | None:
-        transport: Any = self._connection.transport
-        if self._connection.ended:
-            return None
+    async def _secure(self, context: ssl.SSLContext, host: str) -> None:
+        import ssl
+
+        connection, transport = self._connection, cast("Any", self._connection.transport)
+        if connection.take():  # it would be taken for what comes through TLS
+            raise ssl.SSLError("The server spoke before TLS")
+        if connection.ended:
+            raise ConnectionResetError
         if sys.version_info < (3, 11):  # TLS within TLS works there, and is not offered
             transport._start_tls_compatible = True
-        return await self._loop.start_tls(
-            transport, self._connection, context, server_hostname=host
-        )
+        secured = await self._loop.start_tls(transport, connection, context, server_hostname=host)
+        if secured is None or connection.ended:
+            raise ConnectionResetError
+        connection.connection_made(secured)
 
     # ---- waiting ---------------------------------------------------------------------------------
 

@@ -65,7 +65,7 @@ class Opening:
                 return self._connect_to(address, ear, self._tries.share(left))
             except OSError as error:
                 self._tries.failed(address, error)
-        raise self._tries.error()
+        raise self._tries.error() from self._tries.last
 
     def _addresses(self, ear: socket.socket) -> Sequence[dns.Address]:
         first = self._way.first

@@ -147,7 +147,8 @@ class DirectTransfer:
             try:
                 return self._converse(kept, data, request)
             except ProviderDown:
-                if self._aborted or not may_resend(request, sent=self._sent):
+                answered = self._response is not None and self._response.started
+                if answered or self._aborted or not may_resend(request, sent=self._sent):
                     raise
                 self._drop()
         return self._converse(self._open(request), data, request)

@@ -50,13 +50,19 @@ class Tries:
         named = not isinstance(address.sockaddr, str)  # else it is in the endpoint
         self._reasons.append(f"{address}: {said}" if named else said)
 
+    @property
+    def last(self) -> OSError | None:
+        """What became of the address that was tried last."""
+        return self._errors[-1] if self._errors else None
+
     def error(self) -> Exception:
-        """What is raised where no address took it."""
+        """What is raised where no address took it; ``last`` is its cause."""
         late = self.left <= 0
         silent = self._errors and all(isinstance(error, TimeoutError) for error in self._errors)
         if late or silent:
-            limit = self._clocks.opening if late else self._clocks.connect
-            return faults.expired("connect_timeout", "connect", limit, self._clocks)
+            clocks = self._clocks
+            limit = clocks.opening if late else min(clocks.connect, clocks.opening)
+            return faults.expired("connect_timeout", "connect", limit, clocks)
         return self._way.unreachable(", ".join(self._reasons) or "there are no Unix sockets here")
 
     def nameless(self, error: socket.gaierror | UnicodeError) -> Exception:
