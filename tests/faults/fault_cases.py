@@ -120,7 +120,7 @@ def clock(**seconds):
 lost = fails(ProviderDown, "connection_lost", "wait", attempts=3)
 lost_once = fails(ProviderDown, "connection_lost", "wait")
 no_answer = fails(Timeout, "first_byte_timeout", "wait")
-stalled = fails(Timeout, "stall_timeout", "stream", attempts=3)
+stalled = fails(Timeout, "stall_timeout", "stream", attempts=2)
 stalled_midway = fails(Timeout, "stall_timeout", "stream", text=HALF)
 slow = fails(Timeout, "slow_peer", "wait")
 late = fails(DeadlineExceeded, "deadline_exceeded")
@@ -143,7 +143,7 @@ WAITING = (
     case(faults.silent_after_head, stalled, bounds=clock(idle=SHORT)),
     case(
         faults.pings_only,
-        attrs.evolve(stalled, attempts=2),
+        stalled,
         late,  # a value that comes whole says nothing before its end
         bounds=clock(progress=SHORT, total=1),
     ),

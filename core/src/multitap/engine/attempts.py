@@ -23,7 +23,9 @@ __all__ = ("Attempts",)
 
 T = TypeVar("T")
 
-MAY_HAVE_RUN = frozenset({"first_byte_timeout", "connection_lost", "gateway_timeout"})
+MAY_HAVE_RUN = frozenset({"first_byte_timeout", "slow_peer", "connection_lost", "gateway_timeout"})
+NOTHING_SENT = frozenset({"queue", "resolve", "connect", "tls"})
+ONCE_MORE = frozenset({"first_byte_timeout", "slow_peer", "stall_timeout"})
 
 
 class Attempts(Generic[T]):
@@ -145,8 +147,9 @@ class Attempts(Generic[T]):
 
     def _delay(self, error: BackendError, number: int, idempotent: bool) -> float | None:
         call = self._call
-        harmless = idempotent or call.idempotent or call.streamed or error.kind not in MAY_HAVE_RUN
-        if self.committed or not harmless:
+        harmless = idempotent or call.idempotent or call.streamed or not _may_have_run(error)
+        enough = error.kind in ONCE_MORE and number > 1
+        if self.committed or enough or not harmless:
             return None
         return call.retry.delay(error, number, call.clocks.deadline)
 
@@ -166,3 +169,10 @@ class Attempts(Generic[T]):
 
 def _out(event: RateLimit | LoadingEvent) -> Out[T]:
     return cast("Out[T]", Out([event]))  # of a call whose results are events
+
+
+def _may_have_run(error: BackendError) -> bool:
+    """Was the request sent, and may the server have done the work?"""
+    if error.phase in NOTHING_SENT:
+        return False
+    return error.kind in MAY_HAVE_RUN or error.status == 504
