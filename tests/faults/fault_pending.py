@@ -18,9 +18,6 @@ PENDING = {
     r"a_name_that_is_not_found\[.*no such name": "a name that does not exist is looked up again",
     r"opens_no_tunnel.*no HTTP": "a proxy that speaks no HTTP is taken for the backend",
     r"handshake_that_is_reset.*whole": "nothing was sent, and yet it is not tried again",
-    r"a_call_that_is_said_twice_is_one": "the second is added to the first, which ruins both",
-    r"arguments_that_are_no_json_object.*NaN": "NaN is taken for JSON",
-    r"counts_that_cannot_be": "counts are taken as they come, or spoil the answer",
     r"an_answer_of_another_model_says_so": "only LM Studio's plugin looks at the model's name",
 }
 """Reasons, by what the name of a test holds."""

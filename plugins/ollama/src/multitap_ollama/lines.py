@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from multitap.dialects.counts import count, doubts
 from multitap.dialects.openai.tool_calls import Calls, ToolCallDelta
 from multitap.errors import EngineError, ProtocolError, TruncatedStream
 from multitap.events import (
@@ -70,8 +71,8 @@ class Line(msgspec.Struct, gc=False):
     done: bool | None = None
     done_reason: str | None = None
     logprobs: list[Logprob] | None = None
-    prompt_eval_count: int | None = None
-    eval_count: int | None = None
+    prompt_eval_count: Any = None
+    eval_count: Any = None
     total_duration: int | None = None
     load_duration: int | None = None
     prompt_eval_duration: int | None = None
@@ -162,7 +163,9 @@ class ChatLines:
     def _end(self, line: Line, events: list[Event]) -> None:
         self._over = True
         events += self._pending()
-        usage = Usage.reported(line.prompt_eval_count, line.eval_count)
+        read, written = line.prompt_eval_count, line.eval_count
+        events += doubts(prompt_eval_count=read, eval_count=written)
+        usage = Usage.reported(count(read), count(written))
         times = {name: value for name in _TIMES if (value := getattr(line, name)) is not None}
         if usage.source == "reported" or times:
             events.append(UsageReport(usage, times or None))
