@@ -585,6 +585,27 @@ def test_an_error_inside_a_stream_has_its_class(error, cls):
     assert type(error_of(out)) is cls
 
 
+@pytest.mark.parametrize(
+    ("message", "loads"),
+    [
+        ("Loading model", True),
+        ("Model acme/tiny is currently loading", True),
+        ("The model is still loading, please wait", True),
+        ("The model 'tiny' is being loaded", True),
+        ("model is not loaded", False),
+        ("The weights failed while the server was busy", False),
+        ("Too many models are loaded", False),
+    ],
+)
+def test_a_model_that_loads_has_a_kind_of_its_own(message, loads):
+    said = {"error": {"message": message, "type": "unavailable_error", "code": 503}}
+    error = explain_openai(HttpReply(503, {}, json.dumps(said).encode()))
+    kind = "model_loading" if loads else "overloaded"
+    assert (type(error), error.kind, error.status) == (errors.Overloaded, kind, 503)
+    refused = explain_openai(HttpReply(400, {}, json.dumps({"error": message}).encode()))
+    assert refused.kind == "bad_request"
+
+
 def test_a_bare_error_object_is_an_error():
     out = read({"object": "error", "message": "gone", "type": "NotFoundError", "code": 404})
     assert isinstance(error_of(out), errors.ModelNotFound)

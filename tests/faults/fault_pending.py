@@ -14,11 +14,9 @@ PENDING = {
     r"\[D10-refuses-424-tgi": "it is tried twice more, not once",
     r"\[C8-html_page-(vllm-s|openai-s|lmstudio-s|llamaserver|tgi)": "it is taken for a cut stream",
     r"\[D17-refuses-504-\w+-whole": "it is tried again, though it may have run",
-    r"a_model_that_loads_.*-(vllm|ollama)-": "its error is of no kind of its own, so nothing polls",
     r"a_name_that_is_not_found\[.*no such name": "a name that does not exist is looked up again",
     r"opens_no_tunnel.*no HTTP": "a proxy that speaks no HTTP is taken for the backend",
     r"handshake_that_is_reset.*whole": "nothing was sent, and yet it is not tried again",
-    r"an_answer_of_another_model_says_so": "only LM Studio's plugin looks at the model's name",
 }
 """Reasons, by what the name of a test holds."""
 

@@ -59,7 +59,7 @@ def event(choice):
 
 
 def check_calls(answer, choices, *, failed):
-    """Each call has an id of its own, and of the arguments nothing is lost but what is said twice."""
+    """Each call has an id of its own; of the arguments only a call that is said twice is lost."""
     calls = [call for choice in answer.choices for call in choice.tool_calls]
     assert [times for times in Counter(call.id for call in calls).values() if times > 1] == []
     for call in calls:

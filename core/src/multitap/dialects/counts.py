@@ -23,8 +23,9 @@ def count(said: object) -> int | None:
     """The count, or ``None`` where there is none, or where it cannot be one."""
     if isinstance(said, float) and said.is_integer():
         said = int(said)
-    possible = isinstance(said, int) and not isinstance(said, bool) and 0 <= said <= MOST
-    return said if possible else None
+    if not isinstance(said, int) or isinstance(said, bool):
+        return None
+    return said if 0 <= said <= MOST else None
 
 
 def doubts(**said: object) -> list[Notice]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from multitap.dialects.counts import count, doubts
+from multitap.dialects.models import other_model
 from multitap.dialects.openai.tool_calls import Calls, ToolCallDelta
 from multitap.errors import EngineError, ProtocolError, TruncatedStream
 from multitap.events import (
@@ -67,6 +68,7 @@ class LineMessage(msgspec.Struct, gc=False):
 class Line(msgspec.Struct, gc=False):
     """A line, a whole body, or an error in the place of either; durations are nanoseconds."""
 
+    model: Any = None
     message: LineMessage | None = None
     done: bool | None = None
     done_reason: str | None = None
@@ -92,11 +94,15 @@ class ChatLines:
     Args:
         notices: What could not be asked for; said first.
         backend: The backend's id, for the commands that a hint names.
+        asked: The model's name in the request; the first line may name another.
     """
 
-    def __init__(self, notices: Iterable[Notice] = (), backend: str = "ollama") -> None:
+    def __init__(
+        self, notices: Iterable[Notice] = (), backend: str = "ollama", asked: str = ""
+    ) -> None:
         self._notices = list(notices)
         self._backend = backend
+        self._asked = asked
         self._calls = Calls(0, set())
         self._logprobs: list[TokenLogprob] = []  # of tokens that have shown no text yet
         self._reason: Line | None = None
@@ -110,6 +116,10 @@ class ChatLines:
         if self._notices:
             events += self._notices
             self._notices = []
+        if self._asked:
+            notice = other_model(line.model, self._asked, "Ollama")
+            events += [notice] if notice is not None else []
+            self._asked = ""
         if line.error is not None:
             self._over = True
             error = line_error(line.error, backend=self._backend, signin_url=line.signin_url)

@@ -20,8 +20,8 @@ import attrs
 import msgspec
 
 from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vectors, check_width
-from multitap.dialects.openai.asking import json_exchange
 from multitap.dialects.counts import doubts
+from multitap.dialects.openai.asking import json_exchange
 from multitap.dialects.openai.chunks import UsageFacts, read_usage
 from multitap.dialects.openai.errors import explain_openai, openai_error
 from multitap.errors import BackendError, BadRequest, ProtocolError, ProviderDown
