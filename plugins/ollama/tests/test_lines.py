@@ -285,11 +285,9 @@ def test_a_stream_keeps_the_grammar_however_it_is_cut(lines):
     ],
 )
 def test_a_model_that_was_not_asked_is_told_once_and_first(asked, answered, other):
-    lines = [says("Hi"), says("!"), END]
+    lines = [{**line, "model": answered} for line in (says("Hi"), says("!"), END)]
     records = ChatLines([NOTICE], asked=asked)
-    out = [
-        e for n in lines for e in records.record(msgspec.convert({**n, "model": answered}, Line))
-    ]
+    out = [event for line in lines for event in records.record(msgspec.convert(line, Line))]
     told = [event.code for event in out if isinstance(event, Notice)]
     assert told == ["rounded", *(["other_model"] if other else [])]
     assert_stream_grammar(out)
