@@ -23,6 +23,7 @@ from multitap.messages import (
     Tool,
     ToolCall,
     ToolResult,
+    parse_arguments,
 )
 from multitap.shortening import fit_messages
 
@@ -206,3 +207,22 @@ def test_what_is_left_of_a_shifted_history_keeps_its_calls_as_they_were(history,
     kept = [call for message in found.messages for call in message.tool_calls] if found else []
     every = iter([call for message in history for call in message.tool_calls])
     assert all(any(call is other for other in every) for call in kept)
+
+
+def nested(levels):
+    return '{"a": ' * levels + "1" + "}" * levels
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": NaN}', '{"a": [Infinity]}', '{"a": -Infinity}', nested(65), nested(10**5), '{"a": }'],
+    ids=["nan", "infinity", "minus infinity", "65 levels", "100000 levels", "no value"],
+)
+def test_arguments_that_are_no_json_or_too_deep_stay_a_text(text):
+    assert parse_arguments(text) is None
+    assert ToolCall("c", "f", text).arguments is None
+
+
+def test_arguments_are_read_down_to_the_deepest_level():
+    assert parse_arguments(nested(64)) == json.loads(nested(64))
+    assert parse_arguments(json.dumps({"a": ["[{"] * 99})) == {"a": ["[{"] * 99}

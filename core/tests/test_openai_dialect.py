@@ -13,7 +13,16 @@ from multitap import errors, events
 from multitap.dialects.openai.chat import ChatChunk, ChatRecords
 from multitap.dialects.openai.completions import is_streamed
 from multitap.dialects.openai.errors import explain_openai, openai_error
-from multitap.events import Failed, Reasoning, Stop, Text, ToolCallChunk, ToolCallEnd, ToolCallStart
+from multitap.events import (
+    Failed,
+    Notice,
+    Reasoning,
+    Stop,
+    Text,
+    ToolCallChunk,
+    ToolCallEnd,
+    ToolCallStart,
+)
 from multitap.framing import JsonDecoder, SseDecoder
 from multitap.headers import retry_after
 from multitap.work import Head, HttpReply
@@ -288,6 +297,27 @@ def test_all_that_usage_says_is_told(details, written):
     assert (usage.cache_write_tokens, usage.reasoning_tokens) == (written, 4)
 
 
+@pytest.mark.parametrize(
+    "count", [-1, 10**9 + 1, 10**30, 1.5, True, "7", [7], {}], ids=lambda count: repr(count)[:12]
+)
+def test_a_count_that_cannot_be_is_unknown_and_told_before_the_usage(count):
+    said = {"prompt_tokens": 3, "completion_tokens": count, "total_tokens": 7}
+    details = {"prompt_tokens_details": {"cached_tokens": count}}
+    out = read({"usage": {**said, **details}, **delta("stop", content="a")})
+    assert [event.type for event in out] == ["text", "warning", "warning", "usage", "stop"]
+    assert [e.code for e in out if isinstance(e, Notice)] == ["invalid_usage"] * 2
+    assert ["completion_tokens" in out[1].message, "cached_tokens" in out[2].message] == [True] * 2
+    assert out[3].usage == events.Usage(3, None, 7, source="reported")
+
+
+def test_only_the_last_usage_is_looked_at_and_a_whole_number_may_be_written_with_a_point():
+    bad = {"choices": [], "usage": {"prompt_tokens": -1}}
+    good = {"usage": {"prompt_tokens": 3.0, "completion_tokens": 10**9}}
+    out = read(bad, {**good, **delta("stop", content="a")})
+    assert [event.type for event in out] == ["text", "usage", "stop"]
+    assert (out[1].usage.input_tokens, out[1].usage.output_tokens) == (3, 10**9)
+
+
 def test_usage_that_says_nothing_is_no_event():
     assert len(read({"usage": {}, **delta("stop", content="a")})) == 2
 
@@ -382,6 +412,48 @@ def test_a_call_is_put_together_from_its_pieces(deltas):
 )
 def test_two_calls_are_kept_apart(deltas):
     assert calls_of(tools(*deltas)) == [("f", "{}", None), ("g", "{}", None)]
+
+
+def repairs_of(out):
+    return [e.provider_options for e in out if isinstance(e, Notice) and e.code == "repaired"]
+
+
+@pytest.mark.parametrize(
+    "deltas",
+    [
+        [[call('{"a":1}', 0, "x", "f")], [call('{"a":1}', 0, "x", "f")]],
+        [[call('{"a":1}', 0, "x", "f")] * 5],
+        [[call('{"a"', 0, "x", "f")], [call(":1}")], [call('{"a":1}', 0, "x", "f")]],
+        [[call('{"a":1}', None, "x", "f")], [call('{"a":1}', None, "x", "f")]],
+        [[call({"a": 1}, 0, "x", "f")], [call({"a": 1}, 0, "x", "f")]],
+    ],
+)
+def test_a_call_that_comes_whole_again_is_one_and_told_before_the_end(deltas):
+    out = tools(*deltas)
+    assert calls_of(out) == [("f", '{"a":1}', None)]
+    assert repairs_of(out) == [{"tool_call_id": "x"}]
+    assert [event.type for event in out[-2:]] == ["warning", "stop"]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [['{"a": ', "1", "1", "}"], [" ", " ", "{}"], ["{", "{", "}"], ['{"a":"', '{}"', "}"]],
+    ids=["digits", "spaces", "braces", "an object within a text"],
+)
+def test_a_piece_that_is_as_the_one_before_it_is_no_repetition(pieces):
+    for own in ({"wire_id": "x", "name": "f"}, {}):
+        first, *rest = pieces
+        out = tools([call(first, wire_id="x", name="f")], *([call(piece, **own)] for piece in rest))
+        assert [text for _, text, _ in calls_of(out)] == ["".join(pieces)]
+        assert repairs_of(out) == []
+
+
+def test_what_differs_from_the_call_before_it_is_no_repetition():
+    whole, other = call('{"a":1}', 0, "x", "f"), call('{"a":2}', 0, "x", "f")
+    assert repairs_of(tools([whole], [other])) == []
+    assert repairs_of(tools([whole], [call('{"a":1}', 0, "y", "f")])) == []
+    assert repairs_of(tools([whole], [call('{"a":1}', 1, "x", "f")])) == []
+    assert repairs_of(tools([whole], [call('{"a":1}', 0)])) == []
 
 
 def test_missing_ids_are_made_and_doubled_ones_replaced():
@@ -511,6 +583,27 @@ def test_an_error_inside_a_stream_has_its_class(error, cls):
     out = read(delta(content="a"), {"error": error}, finish=False)
     assert out[0] == Text("a")
     assert type(error_of(out)) is cls
+
+
+@pytest.mark.parametrize(
+    ("message", "loads"),
+    [
+        ("Loading model", True),
+        ("Model acme/tiny is currently loading", True),
+        ("The model is still loading, please wait", True),
+        ("The model 'tiny' is being loaded", True),
+        ("model is not loaded", False),
+        ("The weights failed while the server was busy", False),
+        ("Too many models are loaded", False),
+    ],
+)
+def test_a_model_that_loads_has_a_kind_of_its_own(message, loads):
+    said = {"error": {"message": message, "type": "unavailable_error", "code": 503}}
+    error = explain_openai(HttpReply(503, {}, json.dumps(said).encode()))
+    kind = "model_loading" if loads else "overloaded"
+    assert (type(error), error.kind, error.status) == (errors.Overloaded, kind, 503)
+    refused = explain_openai(HttpReply(400, {}, json.dumps({"error": message}).encode()))
+    assert refused.kind == "bad_request"
 
 
 def test_a_bare_error_object_is_an_error():

@@ -221,13 +221,20 @@ def test_counts_that_cannot_be_are_unknown_and_warned_of(world, streamed, count)
 
 
 @fault("E15")
-def test_an_answer_of_another_model_says_so(world, streamed):
-    raw = (events(text(), end()) if streamed else at_once({"content": "Paris"})).replace(
-        b'"tiny"', b'"huge"'
-    )
-    error, answer = answered(world, raw, streamed)
-    assert (error, answer.text) == (None, "Paris")
-    assert "huge" in str([notice.to_dict() for notice in answer.warnings])
+@pytest.mark.parametrize("plugin", ["lmstudio", "ollama"])
+def test_an_answer_of_another_model_says_so(world, plugin, streamed):
+    """Where a server answers by the name that it is asked by; with others a name proves nothing."""
+    good = good_answer(plugin, streamed and plugin != "ollama")  # of which one line is a stream too
+    raw = good.raw.replace(b'"tiny"', b'"huge"')
+    assert raw != good.raw
+    for said, other in [(raw, True), (good.raw, False)]:
+        with (
+            FaultyServer(GoodAnswer(said)) as server,
+            world(config(plugin, server.url), registry(plugin)) as here,
+        ):
+            error, answer = ended(here, streamed)
+        assert (error, answer.text) == (None, TEXT)
+        assert ("huge" in str([notice.to_dict() for notice in answer.warnings])) is other
 
 
 @fault("E14")

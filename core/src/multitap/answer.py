@@ -360,7 +360,7 @@ def stop_reason_of(error: BaseException | None) -> StopReason:
 def _unfinished(calls: Mapping[str, tuple[str, Sequence[str], Any]], call_id: str) -> Notice:
     name, pieces, _ = calls[call_id]
     text = "".join(pieces)
-    message = f"The arguments of the call of {name!r} are no JSON object; the text is kept."
+    message = f"The arguments of the call of {name!r} are no JSON object to read; the text is kept."
     if not text.strip() or parse_arguments(text) is not None:
         message = f"The answer ended within the call of {name!r}; it may not be whole."
     return Notice("invalid_tool_arguments", message)

@@ -41,8 +41,15 @@ Role = Literal["system", "user", "assistant", "tool"]
 ROLES: tuple[Role, ...] = ("system", "user", "assistant", "tool")
 
 
+DEEPEST = 64
+"""Levels of the arguments of a call that are read; what is deeper stays a text."""
+
+
 def parse_arguments(text: str) -> dict[str, Any] | None:
     """A call's arguments, or ``None`` where the text is not a JSON object; no text is no arguments.
+
+    What Python alone takes for JSON (``NaN``, ``Infinity``) is none, nor is what is nested deeper
+    than ``DEEPEST`` levels.
 
     >>> parse_arguments('{"city": "Oslo"}'), parse_arguments(""), parse_arguments("[1]")
     ({'city': 'Oslo'}, {}, None)
@@ -50,14 +57,21 @@ def parse_arguments(text: str) -> dict[str, Any] | None:
     if not text.strip():
         return {}
     try:
-        value = json.loads(text, parse_constant=_no_number)
+        value = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and not _deeper(value, DEEPEST) else None
 
 
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, (dict, list)):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_deeper(each, levels - 1) for each in inner)
 
 
 @attrs.frozen

@@ -233,6 +233,8 @@ VECTORS = {
         *(503, Overloaded, "queue_full"),
         "OLLAMA_MAX_QUEUE",
     ),
+    "Loading model": (503, Overloaded, "model_loading", "multitap running"),
+    "llm server loading model": (503, Overloaded, "model_loading", "multitap running"),
     "request canceled": (499, EngineError, "cancelled", "try again"),
     "an error was encountered while running the model: unexpected EOF": (
         *(500, EngineError, "runner_crashed"),

@@ -266,3 +266,36 @@ def stage():
 def test_a_stream_keeps_the_grammar_however_it_is_cut(lines):
     body = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
     assert_stream_grammar(assert_chunking_invariant(stage, body))
+
+
+# ---- another model, counts -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered", "other"),
+    [
+        ("tiny", "tiny", False),
+        ("tiny", "tiny:latest", False),
+        ("Tiny:latest", "tiny", False),
+        ("tiny", "acme/tiny", False),
+        ("tiny", None, False),
+        ("tiny", 7, False),
+        ("tiny", "tiny-native", True),
+        ("tiny:1b", "tiny:8b", True),
+    ],
+)
+def test_a_model_that_was_not_asked_is_told_once_and_first(asked, answered, other):
+    lines = [{**line, "model": answered} for line in (says("Hi"), says("!"), END)]
+    records = ChatLines([NOTICE], asked=asked)
+    out = [event for line in lines for event in records.record(msgspec.convert(line, Line))]
+    told = [event.code for event in out if isinstance(event, Notice)]
+    assert told == ["rounded", *(["other_model"] if other else [])]
+    assert_stream_grammar(out)
+
+
+@pytest.mark.parametrize("count", [-1, 10**9 + 1, 10**30, 1.5, "many"], ids=str)
+def test_a_count_that_cannot_be_is_unknown_and_told(count):
+    out = read(says("Hi"), {**END, "prompt_eval_count": 3, "eval_count": count})
+    assert [event.type for event in out] == ["text", "warning", "usage", "stop"]
+    assert ("eval_count" in out[1].message, out[1].code) == (True, "invalid_usage")
+    assert out[2] == UsageReport(Usage(3, None, None, source="reported"))

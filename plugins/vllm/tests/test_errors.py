@@ -197,6 +197,7 @@ SAID = [
         "queue_full",
     ),
     (503, "ServiceUnavailableError", "KV cache load failed", Overloaded, "overloaded"),
+    (503, "unavailable_error", "Loading model", Overloaded, "model_loading"),
 ]
 
 

@@ -59,12 +59,12 @@ def event(choice):
 
 
 def check_calls(answer, choices, *, failed):
-    """Each call has an id of its own, and of the arguments that were sent nothing is lost."""
+    """Each call has an id of its own; of the arguments only a call that is said twice is lost."""
     calls = [call for choice in answer.choices for call in choice.tool_calls]
     assert [times for times in Counter(call.id for call in calls).values() if times > 1] == []
     for call in calls:
         assert call.incomplete or call.arguments == parse_arguments(call.arguments_text)
-    if not failed:
+    if not failed and "repaired" not in {notice.code for notice in answer.warnings}:
         sent = "".join(map(arguments_of, choices))
         assert Counter("".join(call.arguments_text for call in calls)) == Counter(sent)
 

@@ -243,9 +243,10 @@ class ChatModel(Protocol):
     def chat(self, request: ChatRequest, /) -> Work[Event]:
         """The work that answers. May raise ``BadRequest`` or ``NotSupported`` for the request.
 
-        The events end with ``Stop``, or with ``Failed``. Notices come first, usage comes before
-        ``Stop``, and a tool call is ``ToolCallStart``, chunks, ``ToolCallEnd``. Of several choices
-        each has a ``Stop``; that of the first comes last, and is the end.
+        The events end with ``Stop``, or with ``Failed``. Notices come first, or
+        right before usage; usage comes before ``Stop``, and a tool call is ``ToolCallStart``,
+        chunks, ``ToolCallEnd``. Of several choices each has a ``Stop``; that of the first comes
+        last, and is the end.
         """
         ...
 

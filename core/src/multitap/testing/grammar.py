@@ -1,7 +1,8 @@
 """The grammar of a chat stream, as a check.
 
-Warnings first; ``start``, any ``chunk`` and ``end`` for each tool call; usage once, before the
-stops; each choice stops once; a stop is last; no piece is empty. A failure may cut it all short.
+Warnings first, or at the end, before usage and the stops; ``start``, any ``chunk`` and ``end`` for
+each tool call; usage once, before the stops; each choice stops once; a stop is last; no piece is
+empty. A failure may cut it all short.
 
 >>> from multitap.events import Stop, Text
 >>> assert_stream_grammar([Text("hi"), Stop("complete")])
@@ -12,11 +13,14 @@ stops; each choice stops once; a stop is last; no piece is empty. A failure may 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from multitap.events import Event
 
 __all__ = ("assert_stream_grammar", "broken_rules")
+
+_ENDS = frozenset({"usage", "stop", "error"})
 
 Shown = Mapping[str, Any]
 """The JSON form of an event."""
@@ -45,7 +49,7 @@ def broken_rules(events: Iterable[Event | Shown]) -> list[str]:
         for rule, kept in {
             "a stop is last": types[-1:] == ["stop"] and not shown[-1].get("choice"),
             "each choice stops once": _stops_once(shown, failed),
-            "warnings come first": _warnings_first(types),
+            "warnings come first, or at the end": _warnings_outside(types),
             "usage comes once, before the stops": _usage(types),
             "calls begin, go on and end": _calls(shown, failed),
             "no piece is empty": all(map(_says_something, shown)),
@@ -70,9 +74,15 @@ def _stops_once(events: Sequence[Shown], failed: bool) -> bool:
     return len(stops) == len(set(stops)) and (failed or spoken == set(stops))
 
 
-def _warnings_first(types: Sequence[str]) -> bool:
-    rest = [name for name in types if name not in ("loading", "rate_limit")]
-    return "warning" not in rest[rest.count("warning") :]
+def _warnings_outside(types: Sequence[str]) -> bool:
+    """Is none of them between the pieces of the answer, or after its usage or a stop?"""
+    told = (name for name in types if name not in ("loading", "rate_limit"))
+    runs = [name for name, _ in groupby(told)]
+    late = [place for place, name in enumerate(runs) if name == "warning" and place]
+    if len(late) != 1:
+        return not late
+    before, after = runs[: late[0]], runs[late[0] + 1 :]
+    return _ENDS.isdisjoint(before) and _ENDS.issuperset(after)
 
 
 def _usage(types: Sequence[str]) -> bool:

@@ -13,11 +13,12 @@ from typing import Any, ClassVar
 import attrs
 
 from multitap.capabilities.chat import ThinkTags
+from multitap.dialects.models import other_model
 from multitap.dialects.openai.chat import ChatChunk, ChatRecords
 from multitap.dialects.openai.completions import ChatCompletions
 from multitap.dialects.openai.profile import FIELDS, Profile
 from multitap.errors import ProtocolError
-from multitap.events import Event, Failed, Notice, Stop
+from multitap.events import Event, Failed, Stop
 from multitap.hookspecs import Backend, hookimpl
 
 __all__ = ("PROFILE", "AnswerRecords", "LmStudioChat", "multitap_chat")
@@ -57,8 +58,9 @@ class AnswerRecords(ChatRecords):
         name = chunk.model if isinstance(chunk, Chunk) else None
         if name and not self._named and not self._spoke:  # warnings come first, or not at all
             self._named = True
-            if not _same(name, self.asked):
-                events.insert(0, _other(name, self.asked))
+            notice = other_model(name, self.asked, "LM Studio")
+            if notice is not None:
+                events.insert(0, notice)
         self._spoke = self._spoke or any(event.semantic for event in events)
         return events
 
@@ -69,22 +71,6 @@ class AnswerRecords(ChatRecords):
         if events and isinstance(events[-1], Stop) and not self._spoke and not written:
             return [Failed(_empty())]
         return events
-
-
-def _same(name: str, asked: str) -> bool:
-    """Do both mean one model? The publisher, and the number of an instance, may be left out."""
-    a, b = name.lower(), asked.lower()
-    shorter, longer = sorted((a, b), key=len)
-    return (
-        a == b
-        or longer.endswith(f"/{shorter}")
-        or longer.startswith((f"{shorter}:", f"{shorter}@"))
-    )
-
-
-def _other(name: str, asked: str) -> Notice:
-    message = f"LM Studio answered with {name}, which is loaded, and not with {asked}."
-    return Notice("other_model", message, "model", {"model": name})
 
 
 def _empty() -> ProtocolError:

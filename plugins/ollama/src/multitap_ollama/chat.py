@@ -65,7 +65,7 @@ class OllamaChat:
         )
 
     def _decoder(self, request: ChatRequest, *, streamed: bool) -> Stage[bytes, Event]:
-        lines = ChatLines(chat_notices(request), self.backend)
+        lines = ChatLines(chat_notices(request), self.backend, request.model)
         decoder = NdjsonDecoder if streamed else JsonDecoder
         return decoder(Line, lines.record, finish=lines.finish)
 

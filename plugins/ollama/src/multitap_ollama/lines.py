@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from multitap.dialects.counts import count, doubts
+from multitap.dialects.models import other_model
 from multitap.dialects.openai.tool_calls import Calls, ToolCallDelta
 from multitap.errors import EngineError, ProtocolError, TruncatedStream
 from multitap.events import (
@@ -66,12 +68,13 @@ class LineMessage(msgspec.Struct, gc=False):
 class Line(msgspec.Struct, gc=False):
     """A line, a whole body, or an error in the place of either; durations are nanoseconds."""
 
+    model: Any = None
     message: LineMessage | None = None
     done: bool | None = None
     done_reason: str | None = None
     logprobs: list[Logprob] | None = None
-    prompt_eval_count: int | None = None
-    eval_count: int | None = None
+    prompt_eval_count: Any = None
+    eval_count: Any = None
     total_duration: int | None = None
     load_duration: int | None = None
     prompt_eval_duration: int | None = None
@@ -91,11 +94,15 @@ class ChatLines:
     Args:
         notices: What could not be asked for; said first.
         backend: The backend's id, for the commands that a hint names.
+        asked: The model's name in the request; the first line may name another.
     """
 
-    def __init__(self, notices: Iterable[Notice] = (), backend: str = "ollama") -> None:
+    def __init__(
+        self, notices: Iterable[Notice] = (), backend: str = "ollama", asked: str = ""
+    ) -> None:
         self._notices = list(notices)
         self._backend = backend
+        self._asked = asked
         self._calls = Calls(0, set())
         self._logprobs: list[TokenLogprob] = []  # of tokens that have shown no text yet
         self._reason: Line | None = None
@@ -109,6 +116,10 @@ class ChatLines:
         if self._notices:
             events += self._notices
             self._notices = []
+        if self._asked:
+            notice = other_model(line.model, self._asked, "Ollama")
+            events += [notice] if notice is not None else []
+            self._asked = ""
         if line.error is not None:
             self._over = True
             error = line_error(line.error, backend=self._backend, signin_url=line.signin_url)
@@ -162,7 +173,9 @@ class ChatLines:
     def _end(self, line: Line, events: list[Event]) -> None:
         self._over = True
         events += self._pending()
-        usage = Usage.reported(line.prompt_eval_count, line.eval_count)
+        read, written = line.prompt_eval_count, line.eval_count
+        events += doubts(prompt_eval_count=read, eval_count=written)
+        usage = Usage.reported(count(read), count(written))
         times = {name: value for name in _TIMES if (value := getattr(line, name)) is not None}
         if usage.source == "reported" or times:
             events.append(UsageReport(usage, times or None))

@@ -190,6 +190,12 @@ MEANINGS = (
         "Wait a little and try again, or raise OLLAMA_MAX_QUEUE where Ollama runs.",
     ),
     Meaning(
+        Overloaded,
+        "model_loading",
+        r"^(?:llm server )?loading model",
+        "Wait until it is loaded: `multitap running {backend}` shows what is.",
+    ),
+    Meaning(
         Timeout,
         "load_timeout",
         r"timed out waiting for",

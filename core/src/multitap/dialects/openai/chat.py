@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from multitap.dialects.counts import doubts
 from multitap.dialects.openai.choices import ChoiceReader
 from multitap.dialects.openai.chunks import ChatChunk, UsageFacts, read_usage
 from multitap.dialects.openai.errors import openai_error
@@ -126,12 +127,19 @@ class ChatRecords:
         return [event for choice in self._last_first() for event in choice.held()]
 
     def _reports(self, *, whole: bool) -> list[Event]:
-        """The usage that was reported, with facts beside it; of a whole answer an estimate."""
+        """The usage that was reported, with facts beside it; of a whole answer an estimate.
+
+        Before it, what is only known at the end: calls that were put right, counts that cannot be.
+        """
+        told: list[Event] = [fix for choice in self._last_first() for fix in choice.repairs()]
+        told += doubts(usage=self._usage)
         usage, facts = read_usage(self._usage or UsageFacts()), self._told_facts
         if usage.source == "unknown" and whole and self._prompt is not None:
             usage = estimated_usage(self._prompt, self._written)
             facts = {**facts, "estimated_by": RULE}
-        return [UsageReport(usage, facts or None)] if usage.source != "unknown" or facts else []
+        if usage.source != "unknown" or facts:
+            told.append(UsageReport(usage, facts or None))
+        return told
 
     def _ending(self) -> list[Event]:
         endings = [choice.ending() for choice in self._last_first()]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from multitap.dialects.openai.chunks import Choice, Delta, Logprob, Piece, Sound
+    from multitap.events import Notice
 
 __all__ = ("ChoiceReader", "logprobs_of")
 
@@ -56,6 +57,10 @@ class ChoiceReader:
         if self._logprobs:
             events.append(self._text(""))
         return events
+
+    def repairs(self) -> Iterable[Notice]:
+        """What had to be put right in its calls."""
+        return self._calls.repairs.values()
 
     def ending(self) -> Stop | BackendError:
         """``Stop``, with the server's own words where they tell more; or the failure."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from multitap.dialects.counts import count
 from multitap.dialects.openai.tool_calls import FunctionDelta, ToolCallDelta
 from multitap.events import Usage
 
@@ -75,23 +76,23 @@ class Choice(msgspec.Struct, gc=False):
 class PromptDetails(msgspec.Struct, gc=False):
     """Where the prompt's tokens came from."""
 
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    created_cache_tokens: int | None = None  # another word for the same
+    cached_tokens: Any = None
+    cache_write_tokens: Any = None
+    created_cache_tokens: Any = None  # another word for the same
 
 
 class CompletionDetails(msgspec.Struct, gc=False):
     """What the answer's tokens were."""
 
-    reasoning_tokens: int | None = None
+    reasoning_tokens: Any = None
 
 
 class UsageFacts(msgspec.Struct, gc=False):
-    """``usage``, in chat completions and in embeddings."""
+    """``usage``, in chat completions and in embeddings; a count may be whatever a server says."""
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
+    prompt_tokens: Any = None
+    completion_tokens: Any = None
+    total_tokens: Any = None
     prompt_tokens_details: PromptDetails | None = None
     completion_tokens_details: CompletionDetails | None = None
 
@@ -109,19 +110,20 @@ class ChatChunk(msgspec.Struct, gc=False):
 
 
 def read_usage(facts: UsageFacts) -> Usage:
-    """Usage in our words; what the server does not say is unknown.
+    """Usage in our words; what the server does not say, and what cannot be, is unknown.
 
     >>> read_usage(UsageFacts(prompt_tokens=3, completion_tokens=4)).total_tokens
     7
+    >>> read_usage(UsageFacts(prompt_tokens=3, completion_tokens=-1)).output_tokens
     """
     prompt = facts.prompt_tokens_details or PromptDetails()
     completion = facts.completion_tokens_details or CompletionDetails()
-    written = prompt.cache_write_tokens
+    written = count(prompt.cache_write_tokens)
     return Usage.reported(
-        facts.prompt_tokens,
-        facts.completion_tokens,
-        total_tokens=facts.total_tokens,
-        cached_tokens=prompt.cached_tokens,
-        cache_write_tokens=prompt.created_cache_tokens if written is None else written,
-        reasoning_tokens=completion.reasoning_tokens,
+        count(facts.prompt_tokens),
+        count(facts.completion_tokens),
+        total_tokens=count(facts.total_tokens),
+        cached_tokens=count(prompt.cached_tokens),
+        cache_write_tokens=count(prompt.created_cache_tokens) if written is None else written,
+        reasoning_tokens=count(completion.reasoning_tokens),
     )

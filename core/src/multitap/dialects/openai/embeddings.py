@@ -20,6 +20,7 @@ import attrs
 import msgspec
 
 from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vectors, check_width
+from multitap.dialects.counts import doubts
 from multitap.dialects.openai.asking import json_exchange
 from multitap.dialects.openai.chunks import UsageFacts, read_usage
 from multitap.dialects.openai.errors import explain_openai, openai_error
@@ -124,7 +125,9 @@ def _embeddings(request: EmbeddingRequest, reply: Reply) -> Embeddings:
         usage.input_tokens or usage.total_tokens
     ):  # no text is without tokens: a server that says 0 does not count
         usage = Usage()
-    return Embeddings(vectors=vectors, usage=usage, model=reply.model or request.model)
+    warnings = tuple(doubts(usage=reply.usage))
+    model = reply.model or request.model
+    return Embeddings(vectors=vectors, usage=usage, model=model, warnings=warnings)
 
 
 def _numbers(embedding: list[float | None] | str | None) -> Sequence[float | None] | None:

@@ -15,6 +15,7 @@ from multitap.errors import (
     ContextOverflow,
     ModelNotFound,
     NotSupported,
+    Overloaded,
     ProtocolError,
 )
 from multitap.excerpt import excerpt
@@ -72,6 +73,10 @@ _UNSUPPORTED = re.compile(r"(?i)\bdoes not support\b|\bnot (?:currently |yet )?s
 _NO_SUCH_PATH = re.compile(
     r"(?i)(?:file )?not found\.?|404 page not found|method not allowed|invalid url \(.*"
 )
+_LOADING = re.compile(
+    r"(?i)\bloading (?:the )?model\b"
+    r"|\bmodel\b.{0,99}\bis (?:still |currently )?(?:loading|being loaded)\b"
+)
 _UNEXPECTED_PATH = "Unexpected endpoint or method"  # LM Studio's, with status 200
 
 
@@ -117,7 +122,10 @@ def openai_error(error: Any, *, reply: HttpReply | None = None) -> BackendError:
         return ContextOverflow(message, limit=limit, needed=needed, **known)
     if words & _FILTER_WORDS:
         return ContentFiltered(message, **known)
-    return _class(facts, words, message, reply)(message, **known)
+    found = _class(facts, words, message, reply)
+    if found is Overloaded and _LOADING.search(message):
+        known |= {"kind": "model_loading", "hint": "Try again when the model is loaded."}
+    return found(message, **known)
 
 
 def _innermost(facts: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from multitap.dialects.counts import count
 from multitap.dialects.openai.chunks import Logprob
 from multitap.events import Usage
 
@@ -40,22 +41,22 @@ class Item(msgspec.Struct, gc=False):
 class InputDetails(msgspec.Struct, gc=False):
     """Where the prompt's tokens came from."""
 
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
+    cached_tokens: Any = None
+    cache_write_tokens: Any = None
 
 
 class OutputDetails(msgspec.Struct, gc=False):
     """What the answer's tokens were."""
 
-    reasoning_tokens: int | None = None
+    reasoning_tokens: Any = None
 
 
 class ResponseUsage(msgspec.Struct, gc=False):
-    """``usage`` of a response."""
+    """``usage`` of a response; a count may be whatever a server says."""
 
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    total_tokens: int | None = None
+    input_tokens: Any = None
+    output_tokens: Any = None
+    total_tokens: Any = None
     input_tokens_details: InputDetails | None = None
     output_tokens_details: OutputDetails | None = None
 
@@ -93,7 +94,7 @@ class ResponseChunk(Response, gc=False):
 
 
 def read_response_usage(facts: ResponseUsage) -> Usage:
-    """Usage in our words; what the server does not say is unknown.
+    """Usage in our words; what the server does not say, and what cannot be, is unknown.
 
     >>> read_response_usage(ResponseUsage(input_tokens=3, output_tokens=4)).total_tokens
     7
@@ -101,10 +102,10 @@ def read_response_usage(facts: ResponseUsage) -> Usage:
     read = facts.input_tokens_details or InputDetails()
     written = facts.output_tokens_details or OutputDetails()
     return Usage.reported(
-        facts.input_tokens,
-        facts.output_tokens,
-        total_tokens=facts.total_tokens,
-        cached_tokens=read.cached_tokens,
-        cache_write_tokens=read.cache_write_tokens,
-        reasoning_tokens=written.reasoning_tokens,
+        count(facts.input_tokens),
+        count(facts.output_tokens),
+        total_tokens=count(facts.total_tokens),
+        cached_tokens=count(read.cached_tokens),
+        cache_write_tokens=count(read.cache_write_tokens),
+        reasoning_tokens=count(written.reasoning_tokens),
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from multitap.dialects.counts import doubts
 from multitap.dialects.openai.choices import logprobs_of
 from multitap.dialects.openai.errors import openai_error
 from multitap.dialects.openai.media import image_data
@@ -217,8 +218,11 @@ class ResponseRecords:
 
     def _usage(self) -> list[Event]:
         facts = self._last.usage if self._last is not None else None
-        usage = read_response_usage(facts) if facts is not None else None
-        return [UsageReport(usage)] if usage and usage.source == "reported" else []
+        if facts is None:
+            return []
+        usage = read_response_usage(facts)
+        report = [UsageReport(usage)] if usage.source == "reported" else []
+        return [*doubts(usage=facts), *report]
 
     def _ending(self) -> Stop | BackendError:
         if self._last is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from multitap.events import ToolCallChunk, ToolCallEnd, ToolCallStart
+from multitap.events import Notice, ToolCallChunk, ToolCallEnd, ToolCallStart
 from multitap.messages import parse_arguments
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ class Calls:
 
     A piece belongs to the open call with its index, else with its id, else to the last one. A new
     id with a new name under a known index is a new call. A missing id, and one that another call
-    of the answer has, becomes ``call_<n>``.
+    of the answer has, becomes ``call_<n>``. A call that is whole and comes whole again (its id, its
+    name and all its arguments) is left out, with a notice in ``repairs``, by the call's id.
 
     Args:
         choice: The choice's index.
@@ -61,6 +62,7 @@ class Calls:
         self._ids = ids
         self._open: list[_Call] = []
         self.any = False
+        self.repairs: dict[str, Notice] = {}
 
     def read(self, deltas: Sequence[ToolCallDelta], *, whole: bool = False) -> list[Event]:
         """The events of these pieces; ``whole``: each one is a call of its own."""
@@ -75,7 +77,11 @@ class Calls:
                 call = self._begin(delta)
             if call.name is None and function.name:
                 self._start(call, function.name, delta.extra_content, events)
-            self._add(call, _argument_text(function.arguments), events)
+            text = _argument_text(function.arguments)
+            if _is_repeated(call, delta.id, function.name, text):
+                self.repairs[call.id] = _repaired(call)
+            else:
+                self._add(call, text, events)
         return events
 
     def end(self, *, cut: bool) -> list[Event]:
@@ -132,6 +138,18 @@ class Calls:
 
 def _is_another(call: _Call, delta: ToolCallDelta, name: str | None) -> bool:
     return bool(delta.id and name and call.name is not None and delta.id != call.wire_id)
+
+
+def _is_repeated(call: _Call, wire_id: str | None, name: str | None, text: str) -> bool:
+    """Is it the whole call once more? Two JSON objects in a row would be none."""
+    if not wire_id or (wire_id, name) != (call.wire_id, call.name) or text.strip()[:1] != "{":
+        return False
+    return text == "".join(call.pieces) and parse_arguments(text) is not None
+
+
+def _repaired(call: _Call) -> Notice:
+    message = f"The server sent the call of {call.name!r} twice, word for word; it is kept once."
+    return Notice("repaired", message, provider_options={"tool_call_id": call.id})
 
 
 def _argument_text(arguments: Any) -> str:
