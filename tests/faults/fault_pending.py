@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 
 PENDING = {
-    r"-B1-no_first_byte-llamaserver-whole": "a plugin's own clock hides the one asked for",
-    r"-B2-silent\w*-vllm": "a plugin's own clock hides the one asked for",
     r"-B3-pings_only-(llamaserver|tgi)-whole": "no clock of progress where chat() streams",
     r"-B3-pings_after_text-(llamaserver|tgi)-whole": "no clock of progress where chat() streams",
     r"-D10-refuses-424-tgi": "it is tried twice more, not once",

@@ -17,7 +17,7 @@ from multitap.policy.clocks import Clocks, Limits
 
 __all__ = ("limits_of", "timeouts_of")
 
-_CLOCKS = {"total", *attrs.fields_dict(Clocks)} - {"deadline", "now"}
+_CLOCKS = {"total", *attrs.fields_dict(Clocks)} - {"asked", "deadline", "now"}
 _LIMITS = frozenset(attrs.fields_dict(Limits))
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+import attrs
+
 from multitap.engine.body import encode
 from multitap.engine.call import Call
 from multitap.engine.carrier import Request
@@ -15,6 +17,8 @@ from multitap.work import HttpCall
 
 __all__ = ("prepare",)
 
+_HINTS = frozenset({"first_byte", "idle"})  # of a plugin; what somebody asked for goes before them
+
 
 def prepare(whole: Call[Any], call: HttpCall) -> Request:
     """One attempt's request: the encoded body, and the headers with the backend's key.
@@ -22,6 +26,8 @@ def prepare(whole: Call[Any], call: HttpCall) -> Request:
     Those who trace the whole call are told of it.
     """
     backend, watch = whole.backend, whole.watch
+    hidden: dict[str, Any] = dict.fromkeys(whole.clocks.asked & _HINTS)
+    call = attrs.evolve(call, **hidden) if hidden else call
     headers, body = encode(call.body)
     signed = body if isinstance(body, bytes) else b""
     keys: Mapping[str, str] = backend.auth(call, signed) if backend.auth is not None else {}

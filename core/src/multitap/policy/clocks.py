@@ -35,7 +35,8 @@ MIB = 1 << 20
 class Clocks:
     """The clocks of one call; ``deadline``, of the whole of it, is a reading of ``now``.
 
-    The values are the policy's own; what an ``HttpCall`` asks for goes before them.
+    The values are the policy's own; what an ``HttpCall`` asks for goes before them, and what
+    somebody ``asked`` for, by name, before that.
     """
 
     connect: float = 5.0
@@ -48,10 +49,12 @@ class Clocks:
     progress: float = 300.0
     deadline: float | None = None
     now: Callable[[], float] = attrs.field(default=time.monotonic, repr=False)
+    asked: frozenset[str] = frozenset()
 
     def evolved(self, changes: Mapping[str, Any]) -> Clocks:
         """The same with some of them set otherwise."""
-        return attrs.evolve(self, **changes) if changes else self
+        asked = self.asked.union(changes)
+        return attrs.evolve(self, **changes, asked=asked) if changes else self
 
     def left(self, limit: float) -> float:
         """The shorter of a clock and what is left until the deadline; none of it: it has passed."""
