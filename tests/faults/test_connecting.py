@@ -11,11 +11,12 @@ from fault_asking import KEY, ask, config, ended, facts, threads_freed, works
 from matrix_lines import HOME
 
 from multitap.errors import ProviderDown, ProxyFailed, Timeout, TLSFailed
-from multitap.testing import WORLDS, Server, request
+from multitap.testing import CEILING, WORLDS, Gate, Server, request, tell
 from multitap.testing.faults import (
     FaultyServer,
     closes_unanswered,
     dead_kept_connection,
+    fault_script,
     resets_in_handshake,
     resets_unanswered,
     tunnel_broken,
@@ -196,11 +197,12 @@ def test_what_is_here_is_never_asked_through_the_environments_proxy(
 
 @fault("A7")
 def test_a_connection_that_was_closed_while_it_was_kept_is_not_used(world, plugin, streamed):
+    gone = Gate()
     with threads_freed(), FaultyServer(good_answer(plugin, streamed)) as server:
         with world(config(plugin, server.url), registry(plugin)) as here:
-            server.breaks(dead_kept_connection)
+            server.breaks(fault_script("A7")(lambda good: [dead_kept_connection(good), tell(gone)]))
             assert works(here, streamed)
-            server.wait_until(lambda: server.connections[0].closed)
+            assert gone.wait(CEILING)
             server.heals()
             assert works(here, streamed)
         assert len(server.requests) == 2
