@@ -210,6 +210,18 @@ def test_limits_that_change_wake_those_who_wait():
     assert third.wait() is None
 
 
+def test_who_waits_for_a_backend_that_is_taken_away_is_refused():
+    gate = admission(slots=1)
+    flying, waiting = entered(gate), entered(gate)
+    called = []
+    waiting.called = lambda: called.append(1)
+    gate.close()
+    assert (refused(waiting).kind, called, gate.waiting) == ("backend_removed", [1], 0)
+    assert flying.wait() is None
+    flying.leave()
+    assert gate.in_flight == 0
+
+
 def test_requests_by_the_second():
     clock = FakeClock()
     gate = admission(clock, per_second=2)

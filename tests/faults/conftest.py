@@ -1,4 +1,4 @@
-"""No test here waits for chance; what is pending has to fail; the rows are printed at the end."""
+"""No test here waits for chance; the rows are printed at the end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from fault_bounds import no_waits
-from fault_pending import reason
 from fault_rows import table
 
 __all__ = ("no_waits",)
@@ -15,6 +14,7 @@ __all__ = ("no_waits",)
 HERE = Path(__file__).parent
 RESULTS = pytest.StashKey()
 SECONDS = 60
+LONG = {"test_soak.py", "test_storm.py"}
 
 
 def pytest_addoption(parser):
@@ -38,11 +38,8 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if HERE not in item.path.parents:
             continue
-        if item.path.name != "test_storm.py":
+        if item.path.name not in LONG:
             item.add_marker(pytest.mark.timeout(SECONDS))
-        why = reason(item.name)
-        if why is not None:
-            item.add_marker(pytest.mark.xfail(reason=why, strict=True))
 
 
 class Rows:
@@ -64,9 +61,8 @@ class Rows:
         for name, value in report.user_properties:
             if name == "row" and report.when == "call":
                 row, plugin = value
-                how = "pending" if hasattr(report, "wasxfail") else report.outcome
                 for place in {"", plugin}:
-                    self.results[row, place][how] += 1
+                    self.results[row, place][report.outcome] += 1
 
 
 def pytest_terminal_summary(terminalreporter, config):

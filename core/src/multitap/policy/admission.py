@@ -194,6 +194,10 @@ class Admission:
         """Other limits from now on; who waits is looked at again."""
         self._post(self._configure, slots, per_second)
 
+    def close(self) -> None:
+        """The backend is taken away: who waits for it is refused; who is on the way may finish."""
+        self._post(self._turn_away)
+
     def look(self, ticket: Ticket) -> None:
         """Is it somebody's turn by now, or too late for this one?"""
         self._post(self._serve, ticket.lane)
@@ -333,6 +337,11 @@ class Admission:
                 if ticket.called is not None:
                     ticket.called()
 
+    def _turn_away(self) -> None:
+        for lane in tuple(self._lanes.values()):
+            for ticket in tuple(lane.line):
+                self._withdraw(ticket, _taken_away())
+
     # ---- refusals --------------------------------------------------------------------------------
 
     def _refusal(self) -> BackendError | None:
@@ -362,6 +371,15 @@ class Admission:
 
 
 _LATER = "Nothing was sent. Ask again later, or ask less at a time."
+
+
+def _taken_away() -> ProviderDown:
+    return ProviderDown(
+        "The backend was taken away while this call waited for its turn",
+        hint="Nothing was sent. Ask a backend that is there.",
+        kind="backend_removed",
+        phase="queue",
+    )
 
 
 def _circuit_open(seconds: float) -> ProviderDown:

@@ -56,7 +56,9 @@ class Traffic:
     def forget(self, backend: str) -> None:
         """A backend that is there no more."""
         self._retries.pop(backend, None)
-        self._admissions.pop(backend, None)
+        admission = self._admissions.pop(backend, None)
+        if admission is not None:
+            admission.close()
 
     def deadline(self, section: Section, timeout: Timeouts) -> float:
         """When a call that begins now is over, as a reading of the clock."""
