@@ -625,6 +625,15 @@ def test_nothing_follows_an_error():
         (400, b'{"error": "m", "type": "rate_limit_error"}', errors.RateLimited, "m"),
         (502, b"<html><head><title>Bad gateway</title>", errors.ProviderDown, "Bad gateway"),
         (
+            502,
+            b"\xef\xbb\xbf<html><title>Behind a mark</title>",
+            errors.ProviderDown,
+            "Behind a mark",
+        ),
+        (502, b"<html><title></title>Sorry!", errors.ProviderDown, "an HTML page"),
+        (502, b'{"error": "<html><title>Bad</title>Sorry!"}', errors.ProviderDown, "Bad"),
+        (400, b'{"error": {"message": "<|user|> is no"}}', errors.BadRequest, "<|user|> is no"),
+        (
             500,
             b"",
             errors.ProviderDown,
@@ -655,6 +664,7 @@ def test_a_refusal_of_any_shape_is_explained(status, body, cls, said):
     error = explain_openai(HttpReply(status, {}, body))
     assert type(error) is cls
     assert said in str(error)
+    assert "Sorry!" not in str(error)
     assert error.status == status
 
 

@@ -28,7 +28,7 @@ from multitap.headers import request_id, retry_after
 if TYPE_CHECKING:
     from multitap.work import HttpReply
 
-__all__ = ("class_for_status", "reply_facts", "reply_json", "reply_text")
+__all__ = ("class_for_status", "reply_facts", "reply_json", "reply_text", "told")
 
 _BY_STATUS: dict[int, type[BackendError]] = {
     401: AuthenticationError,
@@ -45,6 +45,7 @@ _BY_STATUS: dict[int, type[BackendError]] = {
     503: Overloaded,
     529: Overloaded,
 }
+_PAGE = re.compile(r"(?i)\s*<(?:!doctype\s+html|html|head|body|title)\b")
 _TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
 
 
@@ -85,14 +86,23 @@ def reply_text(reply: HttpReply) -> str:
     >>> reply_text(HttpReply(400, {}, b""))
     'The server answered 400 Bad Request, and nothing else'
     """
-    return _text(reply.body.decode("utf-8", "replace")) or _status(reply.status)
+    body = reply.body.decode("utf-8-sig", "replace")
+    said = _title(body) if body.lstrip().startswith("<") else excerpt(body)
+    return said or _status(reply.status)
 
 
-def _text(body: str) -> str:
-    if body.lstrip().startswith("<"):
-        title = _TITLE.search(body)
-        return excerpt(title[1]) if title else "an HTML page"
-    return excerpt(body)
+def told(text: str, limit: int = 500) -> str:
+    """The beginning of what a server says; of a page that a gateway put there, only its title.
+
+    >>> told("<html><title>Bad Gateway</title><p>nginx"), told("<|user|> is not allowed")
+    ('Bad Gateway', '<|user|> is not allowed')
+    """
+    return _title(text) if _PAGE.match(text) else excerpt(text, limit)
+
+
+def _title(page: str) -> str:
+    title = _TITLE.search(page)
+    return (excerpt(title[1]) if title else "") or "an HTML page"
 
 
 def _status(status: int) -> str:

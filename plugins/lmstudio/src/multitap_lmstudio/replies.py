@@ -10,9 +10,8 @@ from collections.abc import Generator
 from typing import Any
 
 from multitap.dialects.openai.errors import openai_error
-from multitap.dialects.replies import reply_json
+from multitap.dialects.replies import reply_json, reply_text
 from multitap.errors import NotSupported, ProtocolError
-from multitap.excerpt import excerpt
 from multitap.work import HttpCall, HttpReply, Json, fetch
 
 __all__ = ("ask", "is_unknown_route", "too_old")
@@ -35,7 +34,7 @@ def ask(
     )
     found = reply_json(reply)
     if not isinstance(found, dict):
-        said = excerpt(reply.body.decode("utf-8", "replace"))
+        said = reply_text(reply)
         raise ProtocolError(f"No JSON object came from {path}: {said!r}", phase="parse")
     if found.get("error"):
         error = openai_error(found["error"])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from multitap.dialects.replies import class_for_status, reply_facts, reply_json, reply_text
+from multitap.dialects.replies import class_for_status, reply_facts, reply_json, reply_text, told
 from multitap.errors import AuthenticationError, BackendError, ContextOverflow, EngineError
 from multitap.excerpt import excerpt
 from multitap_ollama.meanings import MEANINGS
@@ -88,7 +88,7 @@ def _json(text: str) -> Any:
 def _error(
     text: str, otherwise: type[BackendError], backend: str, facts: dict[str, Any]
 ) -> BackendError:
-    message = excerpt(text, 500) or "Ollama reports an error and does not say which"
+    message = told(text) or "Ollama reports an error and does not say which"
     for meaning in MEANINGS:
         found = meaning.says.search(text)
         if found:

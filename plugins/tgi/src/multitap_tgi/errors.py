@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from multitap.dialects.replies import class_for_status, reply_facts, reply_json, reply_text
+from multitap.dialects.replies import class_for_status, reply_facts, reply_json, reply_text, told
 from multitap.errors import (
     AuthenticationError,
     BackendError,
@@ -21,7 +21,6 @@ from multitap.errors import (
     EngineError,
     ProtocolError,
 )
-from multitap.excerpt import excerpt
 from multitap_tgi.meanings import MEANINGS
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def _error(
     facts: dict[str, Any],
     meanings: Sequence[Meaning],
 ) -> BackendError:
-    message = excerpt(text, 500) or "TGI reports an error and does not say which"
+    message = told(text) or "TGI reports an error and does not say which"
     for meaning in meanings:
         found = meaning.says.match(text)
         if found and otherwise is not AuthenticationError:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from multitap.dialects.replies import class_for_status, reply_facts, reply_json, reply_text
+from multitap.dialects.replies import class_for_status, reply_facts, reply_json, reply_text, told
 from multitap.errors import (
     BackendError,
     BadRequest,
@@ -144,7 +144,7 @@ def _innermost(facts: dict[str, Any]) -> dict[str, Any]:
 def _message(facts: dict[str, Any]) -> str:
     for name in ("message", "error", "detail", "msg"):
         if facts.get(name):
-            return excerpt(str(facts[name]), 500)
+            return told(str(facts[name]))
     return excerpt(str(facts), 500) if any(facts.values()) else ""
 
 
