@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 
 import letters
@@ -349,3 +350,18 @@ def test_the_whole_call_by_name(world):
         with pytest.raises(Timeout) as caught:
             here.call("chat", "hi", timeout={"total": 0.2})
     assert caught.value.kind == "deadline_exceeded"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_waits_for_none_of_its_parents_calls():
+    held = [request, send(HEAD), client_closed]
+    settings = {"max_in_flight": 1}
+    with Server(held, [request, HI]) as server:
+        config = {"acme": {"endpoint": server.url, **settings}}
+        rt = Runtime(config, registry=letters.registry(acme=OverHttp()))
+        with rt, rt.stream("one", model="acme:tiny"):
+            child = os.fork()
+            if not child:
+                os._exit(rt.chat("two", model="acme:tiny", timeout=CEILING).text != "hi")
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

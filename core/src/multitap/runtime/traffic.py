@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, Union
+from weakref import WeakSet
 
 from multitap.config.bounds import limits_of, timeouts_of
 from multitap.config.sections import Section
@@ -20,6 +22,9 @@ Timeouts = Union[None, float, Mapping[str, float]]
 WHOLE_CALL = 600.0
 
 
+_all: WeakSet[Traffic] = WeakSet()
+
+
 class Traffic:
     """What the calls of each backend have in common.
 
@@ -33,6 +38,11 @@ class Traffic:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
         self.policy = RetryPolicy()
+        self.renew()
+        _all.add(self)
+
+    def renew(self) -> None:
+        """Begin anew, as a forked child does: its parent's calls are none of its own."""
         self._retries: dict[str, Retry] = {}
         self._admissions: dict[str, Admission] = {}
 
@@ -119,3 +129,12 @@ def _limits(table: Mapping[str, int] | None) -> dict[str, int]:
         return limits_of(table or {})
     except ValueError as error:
         raise ConfigError(f"limits {error}") from None
+
+
+def _renew_all() -> None:
+    for traffic in tuple(_all):
+        traffic.renew()
+
+
+if hasattr(os, "register_at_fork"):  # a lock that a thread of the parent holds is held for ever
+    os.register_at_fork(after_in_child=_renew_all)
