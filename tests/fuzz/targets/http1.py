@@ -5,10 +5,10 @@ import zlib
 from fuzz.inputs import LONGEST_MESSAGE, ways
 
 from multitap.engine.direct.http1 import Response
-from multitap.engine.origin import Origin
 from multitap.errors import BackendError
+from multitap.policy.clocks import Limits
 
-ORIGIN = Origin.parse("http://localhost:8000")
+LIMITS = Limits()
 SWELLS_TO = 200 * 4096 + (1 << 20)
 WORDS = (
     *(b"HTTP/1.1 200 OK\r\n", b"HTTP/1.0 ", b"HTTP/1.1 100 Continue\r\n\r\n", b"\r\n\r\n", b"\r\n"),
@@ -36,7 +36,7 @@ def is_bomb(*outcomes):
 
 def outcome(method, reset, pieces):
     """What one carrier would tell: the head, the body, and the end or the failure."""
-    response, body, error = Response(ORIGIN, method), b"", None
+    response, body, error = Response("http://localhost:8000", method, LIMITS), b"", None
     rest = iter(piece for piece in pieces if piece)
     try:
         while not (response.complete and response.head is not None):

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from multitap.capabilities.catalog import Model
 from multitap.capabilities.embedding import Embeddings
 from multitap.capabilities.image import ImageOutput
-from multitap.capabilities.lifecycle import Progress
+from multitap.capabilities.lifecycle import Progress, Slot
 from multitap.capabilities.moderation import Judgement
 from multitap.capabilities.provider import Validation
 from multitap.capabilities.rerank import Ranking
@@ -58,7 +58,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "moderation": (Judgement,),
     "image": get_args(ImageOutput),
     "catalog": (Model,),
-    "lifecycle": (Progress, Model),
+    "lifecycle": (Progress, Model, Slot),
     "provider": (Validation,),
 }
 
