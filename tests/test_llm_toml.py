@@ -327,7 +327,7 @@ def test_in_a_process_too_wrong_configuration_ends_with_2(house):
     code, out, err = multitap(house, "chat", "hi")
     assert (code, out) == (2, "")
     assert f"{file}, line 7" in err
-    assert "did you mean 'timeout_ms'?" in err
+    assert "did you mean 'timeouts'?" in err
 
 
 @pytest.fixture

@@ -237,7 +237,7 @@ def test_a_failure_in_events_is_an_error_and_a_stop():
         (["rerank"], 2, "ConfigError", "Missing argument 'QUERY'"),
         (["embed", "-m", "stage:one"], 2, "ConfigError", "there are no texts"),
         (["models", "nowhere"], 2, "ConfigError", "There is no backend 'nowhere'"),
-        (["schema", "nonsense"], 2, "ConfigError", "There are: capabilities, chat"),
+        (["schema", "nonsense"], 2, "ConfigError", "There are: bench, capabilities, chat"),
     ],
 )
 def test_every_error_is_one_line_with_a_next_step(words, code, class_, message):

@@ -17,7 +17,16 @@ from multitap.errors import (
     RateLimited,
     Timeout,
 )
-from multitap.events import Loading, Notice, RateLimit, ToolCallChunk, ToolCallStart
+from multitap.events import (
+    Loading,
+    Notice,
+    RateLimit,
+    Stop,
+    Text,
+    ToolCallChunk,
+    ToolCallStart,
+)
+from multitap.framing import JsonDecoder
 from multitap.policy.admission import Admission
 from multitap.policy.clocks import Clocks, Limits
 from multitap.work import Backend, Head, HttpCall, Operation, Out, Sleep, fetch
@@ -302,23 +311,16 @@ def test_signs_of_life_that_say_nothing_are_borne_for_a_time_only():
 
 
 def test_a_whole_answer_may_come_slowly():
-    clock = FakeClock()
+    clock, pieces = FakeClock(), iter([OK, b" ", b" ", b'"a', b'"', b""])
 
-    class Whole(Letters):
-        def feed(self, data):
-            return super().feed(data) if data == b"a." else []
-
-    call = a_call(post(lambda head: Whole()), streamed=False, clocks=Clocks(progress=1, now=clock))
+    def whole(head):
+        return JsonDecoder(str, lambda letter: [Text(letter), Stop("complete")])
 
     def answer(command):
         clock.pass_(10)
-        name = type(command).__name__
-        reads.append(name)
-        return (
-            OK if name == "Send" else b"a." if len(reads) > 5 else b" " if name == "Read" else None
-        )
+        return next(pieces) if type(command).__name__ in ("Send", "Read") else None
 
-    reads = []
+    call = a_call(post(whole), streamed=False, clocks=Clocks(progress=1, now=clock))
     assert text(outs(commands(Flow(call), answer))) == "a"
 
 

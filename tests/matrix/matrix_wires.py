@@ -7,6 +7,7 @@ same. What works in this process has no bytes; the echo's pieces are cut instead
 from __future__ import annotations
 
 import json
+import re
 from itertools import cycle
 
 import attrs
@@ -132,12 +133,18 @@ class Seen:
     sent: object
 
 
-def config_of(plugin, **section):
+def config_of(plugin, model="tiny", **section):
     """The configuration of this plugin alone."""
     if plugin == "llamacpp":
         return {"defaults": {"model": f"path:{TINY}"}, plugin: {**LLAMACPP, **section}}
-    return {"defaults": {"model": f"{plugin}:{'echo' if plugin == 'echo' else 'tiny'}"},
-            plugin: section}  # fmt: skip
+    model = "echo" if plugin == "echo" else model
+    return {"defaults": {"model": f"{plugin}:{model}"}, plugin: section}
+
+
+def model_in(plugin, raw):
+    """The model to ask for: Ollama's plugin warns where the answer is another one's."""
+    named = re.search(rb'"model":"([^"]+)"', raw) if plugin == "ollama" else None
+    return named[1].decode() if named else "tiny"
 
 
 def ask(world, plugin, case):
@@ -148,7 +155,8 @@ def ask(world, plugin, case):
         runs = [_once(world(config_of(plugin, pieces=n, **case.section)), case) for n in PIECES]
     else:
         with Replay(case.raw) as server:
-            here = world(config_of(plugin, endpoint=server.url, **case.section))
+            model = model_in(plugin, case.raw)
+            here = world(config_of(plugin, model, endpoint=server.url, **case.section))
             runs = [_once(here, case, server) for _ in server.ways]
     first, *others = runs
     for other in others:
