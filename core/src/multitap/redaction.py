@@ -71,6 +71,7 @@ def conceal_named(name: str, value: Any) -> None:
         conceal(value.partition(" ")[2] or value)  # without the scheme of an Authorization header
 
 
+@lru_cache(maxsize=1024)  # asked for the headers of every call
 def is_telling(name: str) -> bool:
     """Does something of this name hold a key?
 

@@ -232,9 +232,14 @@ class ChatRequest:
 
     def asked(self) -> Sequence[str]:
         """Names of the options that differ from "not asked for"."""
-        fixed = {"model", "messages", "stream", "extra", "metadata"}
-        fields = [f for f in attrs.fields(ChatRequest) if f.name not in fixed]
-        return [f.name for f in fields if getattr(self, f.name) != f.default]
+        return [name for name, default in _OPTIONS if getattr(self, name) != default]
+
+
+_OPTIONS = tuple(
+    (field.name, field.default)
+    for field in attrs.fields(ChatRequest)
+    if field.name not in {"model", "messages", "stream", "extra", "metadata"}
+)
 
 
 class ChatModel(Protocol):

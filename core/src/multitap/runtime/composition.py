@@ -29,7 +29,7 @@ from multitap.capabilities.tokenize import (
     Tokens,
     TokenText,
 )
-from multitap.config import Config, Section, check_required, load_config
+from multitap.config import Config, Section, load_config
 from multitap.config.routes import Route, client_route, route_of
 from multitap.engine.call import Call
 from multitap.errors import ConfigError, NotSupported
@@ -43,7 +43,7 @@ from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel, backend_of, default_backend, resolve
 from multitap.runtime.batches import Batches
 from multitap.runtime.elsewhere import elsewhere
-from multitap.runtime.extending import configured_filters, extended
+from multitap.runtime.extending import Filters, Subject, configured_filters, extended
 from multitap.runtime.observed import Observed
 from multitap.runtime.traffic import WHOLE_CALL, Timeouts, Traffic, once
 from multitap.runtime.view import View
@@ -365,9 +365,9 @@ class Composition:
         )
 
     def _plugin(self, capability: str, backend: str) -> object:
-        described = self.backend(backend)
-        check_required(described, self.providers[described.provider])
-        return self.registry.build(capability, described)
+        if backend not in self.view.sections:
+            self.registry.notice()
+        return self.registry.build(capability, self.view.usable_backend(backend))
 
     def _call(
         self,
@@ -387,20 +387,23 @@ class Composition:
         rules = self.traffic.rules(
             section, timeout, limits, first_byte=first_byte, deadline=deadline
         )
+        distribution = self._distribution(capability, backend.provider)
+        subject = Subject(capability, backend, distribution, target.model)
+        own: Filters = facts.pop("filters", tuple)
+        added = extended(subject, own, self.registry, **extensions)
         call: Call[Any] = Call(
             backend=backend,
             model=target.model,
-            distribution=self._distribution(capability, backend.provider),
+            distribution=distribution,
             work=cast("Work[Any]", None),
             noticed=self.observed.note,
-            **{**rules, **facts},
+            **{**rules, **facts, **added},
         )
-        return extended(call, capability, self.registry, **extensions).described(work)
+        return call.described(work)
 
     def _reload(self, target: ResolvedModel) -> Call[Any] | None:
         """The call that loads a model, where there is one."""
         return None
 
     def _distribution(self, capability: str, provider: str) -> str:
-        found = (r for r in self.rows if (r.capability, r.provider) == (capability, provider))
-        return next((row.distribution for row in found), "")
+        return self.view.distributions.get((capability, provider), "")
