@@ -58,11 +58,15 @@ class View:
         """Where each capability of each provider comes from; the first row of several counts."""
         return {(row.capability, row.provider): row.distribution for row in reversed(self.rows)}
 
+    def provider_of(self, name: str) -> ProviderInfo:
+        """The provider of a backend."""
+        return self.providers[self.backend(name).provider]
+
     def usable_backend(self, name: str) -> Backend:
         """A backend that has all the settings that it cannot do without."""
         backend = self.backend(name)
         if name not in self._complete:
-            check_required(backend, self.providers[backend.provider])
+            check_required(backend, self.provider_of(name))
             self._complete.add(name)
         return backend
 
