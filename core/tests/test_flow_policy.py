@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 from fake_clock import FakeClock, half
 from interpreter import OK, Letters, a_call, course, drive, explain, post, text
@@ -322,6 +325,18 @@ def test_a_whole_answer_may_come_slowly():
 
     call = a_call(post(whole), streamed=False, clocks=Clocks(progress=1, now=clock))
     assert text(outs(commands(Flow(call), answer))) == "a"
+
+
+def test_a_call_that_is_over_leaves_nothing_to_the_garbage_collector():
+    flow = Flow(a_call(post()))
+    gone = weakref.ref(flow)
+    gc.disable()
+    try:
+        commands(flow, lambda command: {"Send": OK, "Read": b"hi."}.get(type(command).__name__))
+        del flow
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 class Calls(Letters):

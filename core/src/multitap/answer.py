@@ -310,17 +310,21 @@ def fold(
     drafts: dict[int, _Draft] = {0: _Draft()}
     usage, warnings, meta = Usage(), [], dict[str, Any]()
     for event in events:
-        meta.update(_told_of_all(event))
         if isinstance(event, UsageReport):
             usage = event.usage
+            meta.update(event.provider_options or {})
         elif isinstance(event, Notice):
             warnings.append(event)
         else:
             place = cast("int", getattr(event, "choice", 0))
-            drafts.setdefault(place, _Draft()).add(event, provider)
+            draft = drafts.get(place)
+            if draft is None:
+                draft = drafts[place] = _Draft()
+            draft.add(event, provider)
             if isinstance(event, ToolCallEnd) and event.incomplete:
-                draft = drafts[place]
                 warnings.append(_unfinished(draft.calls, draft.id_of(event)))
+            elif isinstance(event, Stop) and place == 0:  # the end of the whole answer
+                meta.update(event.provider_options or {})
     choices = tuple(drafts[place].choice(stopped, provider) for place in sorted(drafts))
     warnings += _schema_warnings(schema, choices, warnings)
     return Answer(
@@ -335,13 +339,6 @@ def fold(
         provider_meta={provider: meta} if meta else {},
         **facts,
     )
-
-
-def _told_of_all(event: Event) -> Mapping[str, Any]:
-    """What the provider tells of the whole answer, or of the end of its first choice."""
-    if isinstance(event, UsageReport) or (isinstance(event, Stop) and event.choice == 0):
-        return event.provider_options or {}
-    return {}
 
 
 def stop_reason_of(error: BaseException | None) -> StopReason:

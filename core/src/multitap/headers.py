@@ -69,7 +69,9 @@ def allowances(headers: Mapping[str, str]) -> dict[str, Allowance]:
     """
     found: dict[str, Allowance] = {}
     for name in ("requests", "tokens"):
-        limit = _seconds(headers.get(f"x-ratelimit-limit-{name}"))
+        if f"x-ratelimit-limit-{name}" not in headers:
+            continue
+        limit = _seconds(headers[f"x-ratelimit-limit-{name}"])
         remaining = _seconds(headers.get(f"x-ratelimit-remaining-{name}"))
         reset = duration(headers.get(f"x-ratelimit-reset-{name}", ""))
         if limit and remaining is not None and reset is not None:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, TypeVar, cast
 
 import attrs
@@ -215,14 +216,18 @@ def _depends(
 
 def _checked(cls: type[T], table: object, where: str, **more: Any) -> T:
     facts = _table(table, where)
-    known = {field.name for field in attrs.fields(cast("Any", cls))} - _FILLED_IN
-    unknown = sorted(set(facts) - known)
+    unknown = sorted(facts.keys() - _keys_of(cast("Any", cls)))
     if unknown:
         raise ValueError(f"{where} has unknown keys: {', '.join(unknown)}")
     try:
         return cls(**facts, **more)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: {error.args[0]}") from error
+
+
+@cache
+def _keys_of(cls: Any) -> frozenset[str]:
+    return frozenset(field.name for field in attrs.fields(cls)) - _FILLED_IN
 
 
 def _table(value: object, where: str) -> Mapping[str, Any]:

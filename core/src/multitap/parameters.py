@@ -36,10 +36,10 @@ def check_parameters(request: ChatRequest, provider: ProviderInfo) -> ChatReques
         if name not in rules:
             raise _unknown(name, provider)
     given = {name: getattr(request, name) for name in request.asked() if name in rules}
-    extra = {**request.extra, **_required({**given, **request.extra}, provider)}
-    for name, value in {**given, **extra}.items():
+    missing = _required({**given, **request.extra}, provider)
+    for name, value in {**given, **request.extra, **missing}.items():
         _check(rules[name], value, provider)
-    return attrs.evolve(request, extra=extra)
+    return attrs.evolve(request, extra={**request.extra, **missing}) if missing else request
 
 
 def _required(given: Mapping[str, Any], provider: ProviderInfo) -> dict[str, Any]:

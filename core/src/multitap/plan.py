@@ -258,8 +258,11 @@ def honoured(
     """
     if options is None:
         return request, []
-    ignored = [name for name in request.asked() if name not in {*options, "shift", "truncate"}]
-    if ignored and strict:
+    known = {*options, "shift", "truncate"}
+    ignored = [name for name in request.asked() if name not in known]
+    if not ignored:
+        return request, []
+    if strict:
         raise NotSupported(
             f"The option {ignored[0]} cannot be honoured",
             backend=backend,
@@ -269,7 +272,7 @@ def honoured(
     fields = attrs.fields_dict(ChatRequest)
     defaults: dict[str, Any] = {name: fields[name].default for name in ignored}
     notices = [_ignored(name) for name in ignored]
-    return (attrs.evolve(request, **defaults) if ignored else request), notices
+    return attrs.evolve(request, **defaults), notices
 
 
 def unheard(asked: Mapping[str, Any], options: Collection[str] | None) -> list[Notice]:

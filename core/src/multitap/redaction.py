@@ -61,16 +61,18 @@ def conceal_named(name: str, value: Any) -> None:
     >>> redact("of the example, application/json")
     'of ***, application/json'
     """
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            conceal_named(str(key), inner)
+    if isinstance(value, str):
+        if is_telling(name):
+            conceal(value.partition(" ")[2] or value)  # without an Authorization's scheme
     elif isinstance(value, (list, tuple)):
         for inner in value:
             conceal_named(name, inner)
-    elif isinstance(value, str) and is_telling(name):
-        conceal(value.partition(" ")[2] or value)  # without the scheme of an Authorization header
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            conceal_named(str(key), inner)
 
 
+@lru_cache(maxsize=1024)  # asked for the headers of every call
 def is_telling(name: str) -> bool:
     """Does something of this name hold a key?
 

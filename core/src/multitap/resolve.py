@@ -81,7 +81,9 @@ def resolve(
     """
     search = _Search(config, backends, catalogs, {**_SCHEMES, **schemes})
     found = search.default() if reference is None else search.named(reference.strip())
-    return attrs.evolve(found, reference=reference)
+    return ResolvedModel(
+        backend=found.backend, model=found.model, reference=reference, how=found.how
+    )
 
 
 def default_backend(config: Config, backends: Mapping[str, Section]) -> str | None:

@@ -54,6 +54,8 @@ def in_call_order(messages: Messages) -> Messages:
     >>> [result.content for result in in_call_order((calls, results))[1].parts]
     ['4', '9']
     """
+    if not any(message.role == "tool" for message in messages):
+        return messages
     ordered: list[Message] = []
     for is_result, group in groupby(messages, lambda message: message.role == "tool"):
         run = list(group)

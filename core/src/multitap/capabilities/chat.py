@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Literal, Protocol, Union, get_args
 
 import attrs
@@ -48,7 +49,9 @@ _THINK_ALIASES: dict[str, ThinkLevel] = {
 
 def think_level(value: bool | str | None) -> ThinkLevel | None:
     """The level that a word, or a boolean, means; ``None`` where nothing was asked for."""
-    word = str(value if value is not None else "").strip().lower()
+    if value is None:
+        return None
+    word = str(value).strip().lower()
     if not word:
         return None
     level = _THINK_ALIASES.get(word, word)
@@ -232,9 +235,13 @@ class ChatRequest:
 
     def asked(self) -> Sequence[str]:
         """Names of the options that differ from "not asked for"."""
-        fixed = {"model", "messages", "stream", "extra", "metadata"}
-        fields = [f for f in attrs.fields(ChatRequest) if f.name not in fixed]
-        return [f.name for f in fields if getattr(self, f.name) != f.default]
+        options = zip(_DEFAULTS.items(), _values(self), strict=True)
+        return [name for (name, default), value in options if value != default]
+
+
+_FIXED = frozenset({"model", "messages", "stream", "extra", "metadata"})
+_DEFAULTS = {f.name: f.default for f in attrs.fields(ChatRequest) if f.name not in _FIXED}
+_values = attrgetter(*_DEFAULTS)
 
 
 class ChatModel(Protocol):

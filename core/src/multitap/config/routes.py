@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -128,10 +129,10 @@ def system_proxy(endpoint: str, proxies: Mapping[str, str] | None = None) -> Fou
     Raises:
         ConfigError: It is no URL of a proxy; its value is not shown.
     """
+    if is_loopback(endpoint) or (proxies is None and _nobody_names_a_proxy()):
+        return None
     from urllib.request import getproxies, proxy_bypass
 
-    if is_loopback(endpoint):
-        return None
     url = urlsplit(endpoint)
     known = getproxies() if proxies is None else proxies
     name = url.scheme if url.scheme in known else "all"
@@ -145,6 +146,12 @@ def system_proxy(endpoint: str, proxies: Mapping[str, str] | None = None) -> Fou
         hint = f'Correct {source}, or write proxy = "none" in the backend\'s section.'
         raise ConfigError(f"The proxy of the system, {source}, {error}", hint=hint) from None
     return FoundProxy(proxy, source)
+
+
+def _nobody_names_a_proxy() -> bool:
+    """No variable does, and there is nobody else: to see that takes a fifth of a look-up."""
+    others = sys.platform in ("darwin", "win32")
+    return not others and not any(name[-6:].lower() == "_proxy" for name in os.environ)
 
 
 def _variable(name: str) -> str:

@@ -21,6 +21,8 @@ MOST = 10**9
 
 def count(said: object) -> int | None:
     """The count, or ``None`` where there is none, or where it cannot be one."""
+    if said is None:
+        return None
     if isinstance(said, float) and said.is_integer():
         said = int(said)
     if not isinstance(said, int) or isinstance(said, bool):
@@ -36,9 +38,11 @@ def doubts(**said: object) -> list[Notice]:
     """
     notices: list[Notice] = []
     for name, value in said.items():
+        if value is None or count(value) is not None:
+            continue
         if isinstance(value, msgspec.Struct):
             notices += doubts(**msgspec.structs.asdict(value))
-        elif value is not None and count(value) is None:
+        else:
             notices.append(_doubt(name, value))
     return notices
 

@@ -86,9 +86,10 @@ class Call(Generic[T]):
         return decoder
 
     def described(self, describe: Callable[[], Work[T]]) -> Call[T]:
-        """This call with the work that the plugin describes; what it raises there is located."""
+        """This new call with the work that the plugin describes; what it raises is located."""
         try:
-            return attrs.evolve(self, work=describe())
+            # Nobody has this call yet, and a copy of it costs more than the rest of its making.
+            object.__setattr__(self, "work", describe())
         except BackendError as error:
             self._refused(self.located(error))
             raise
@@ -98,6 +99,7 @@ class Call(Generic[T]):
             raise
         except Exception as error:
             raise self._refused(self.broken(error)) from error
+        return self
 
     def _refused(self, error: M) -> M:
         """The observers are told of a call that ends before its first attempt."""

@@ -66,12 +66,19 @@ class Read:
 class Pour(Generic[T]):
     """Read, feed, and give the results to the caller, until the bytes end or it is ``over``.
 
-    It is where tokens pass, so the flow itself rests meanwhile.
+    It is where tokens pass, so the flow itself rests meanwhile. ``step`` takes bytes, and gives
+    what comes of them and whether that was all; it does not hold the ``Pour`` itself, or each call
+    would leave a circle to the garbage collector.
     """
 
-    feed: Callable[[bytes], Sequence[T]]
+    step: Callable[[bytes], tuple[Sequence[T], bool]]
     idle: Callable[[], float] | None = None
     over: bool = False
+
+    def feed(self, data: bytes) -> Sequence[T]:
+        """The results of these bytes."""
+        results, self.over = self.step(data)
+        return results
 
 
 @attrs.frozen

@@ -65,7 +65,7 @@ class Flow(Generic[T]):
         self._call = call
         self._watch = call.watch
         self._filters: Sequence[EventFilter] = ()
-        self._tries: Attempts[T] = Attempts(call, self._loaded)
+        self._tries: Attempts[T] = Attempts(call, _loaded)
         self._tools = ToolLimits(call.limits)
         self._quiet_since: float | None = None
         self._ending: Done | Drop | BackendError | None = None
@@ -142,22 +142,6 @@ class Flow(Generic[T]):
         self._filters = self._call.filters()
         yield from shape(work)
 
-    def _loaded(self, loading: Call[Any]) -> Steps[T]:
-        """Load the model; what is told of it is not for the caller."""
-        steps = Flow(loading).run()
-        resume, answer = steps.send, None
-        while True:
-            try:
-                command = resume(answer)
-            except StopIteration:
-                return
-            resume, answer = steps.send, None
-            if type(command) is not Out:
-                try:
-                    answer = yield _silent(command)
-                except BackendError as error:
-                    resume, answer = steps.throw, error
-
     # ---- the three shapes ----------------------------------------------------------------------
 
     def _exchange(self, work: Exchange[T], *, more: bool = False) -> Steps[T]:
@@ -176,19 +160,17 @@ class Flow(Generic[T]):
         yield from self._left(ending or _DONE)
 
     def _pouring(self, decoder: Stage[bytes, T]) -> Pour[T]:
-        def feed(data: bytes) -> Sequence[T]:
+        def step(data: bytes) -> tuple[Sequence[T], bool]:
             items = decoder.feed(data)
             if items:
                 self._quiet_since = None
             else:
                 items = self._silence(decoder)
             results, self._ending = self._through(items)
-            pour.over = self._ending is not None
-            return results
+            return results, self._ending is not None
 
-        pour: Pour[T] = Pour(feed, self._call.idle)
         self._quiet_since = self._ending = None
-        return pour
+        return Pour(step, self._call.idle)
 
     def _local(self, work: LocalExchange[T]) -> Steps[T]:
         yield Start(work.run)
@@ -342,18 +324,33 @@ class Flow(Generic[T]):
         return body
 
 
+def _loaded(loading: Call[Any]) -> Steps[Any]:
+    """Load the model; what is told of it is not for the caller."""
+    steps = Flow(loading).run()
+    resume, answer = steps.send, None
+    while True:
+        try:
+            command = resume(answer)
+        except StopIteration:
+            return
+        resume, answer = steps.send, None
+        if type(command) is not Out:
+            try:
+                answer = yield _silent(command)
+            except BackendError as error:
+                resume, answer = steps.throw, error
+
+
 def _silent(command: Any) -> Any:
     """The same command, of whose results nothing is given to the caller."""
     if type(command) is not Pour:
         return command
 
-    def feed(data: bytes) -> Sequence[Any]:
+    def step(data: bytes) -> tuple[Sequence[Any], bool]:
         command.feed(data)
-        silent.over = command.over
-        return ()
+        return (), command.over
 
-    silent: Pour[Any] = Pour(feed, command.idle)
-    return silent
+    return Pour(step, command.idle)
 
 
 def _idempotent(call: HttpCall) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -21,7 +22,7 @@ __all__ = ("Origin", "check_headers", "may_resend", "secure_context", "wire")
 
 _PATH = re.compile(r"/(?!/)[!-~]*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_UNSAFE_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_VALUE = re.compile(r"[\t -~\x80-\xff]*")
 _OURS = frozenset({"connection", "content-length", "host", "transfer-encoding"})
 _IDEMPOTENT = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PUT"})
 _HAS_BODY = frozenset({"PATCH", "POST", "PUT"})
@@ -105,10 +106,16 @@ class Origin:
         Raises:
             ConfigError: ``path`` leads elsewhere, or holds what no path may hold.
         """
-        segments = path.partition("?")[0].split("/")
-        if not _PATH.fullmatch(path) or "\\" in path or "#" in path or {".", ".."} & set(segments):
+        if not _leads_below(path):
             raise ConfigError("A call's path must be relative to the endpoint, such as /api/chat")
         return self.prefix + path
+
+
+@lru_cache(maxsize=256)  # asked for every call
+def _leads_below(path: str) -> bool:
+    segments = path.partition("?")[0].split("/")
+    strange = "\\" in path or "#" in path or {".", ".."} & set(segments)
+    return bool(_PATH.fullmatch(path)) and not strange
 
 
 def _prefix(path: str) -> str:
@@ -180,16 +187,17 @@ def check_headers(headers: Mapping[str, str]) -> None:
 
 
 def _check_header(name: str, value: str) -> None:
-    if not _TOKEN.fullmatch(name) or name.lower() in _OURS:
+    if not _is_for_a_call(name):
         raise ConfigError(f"The header {name!r} cannot be set by a call")
-    if _UNSAFE_VALUE.search(value) or not _is_latin1(value):
+    if not _VALUE.fullmatch(value):
         raise ConfigError(
             f"The value of the header {name!r} holds a character that it may not hold"
         )
 
 
-def _is_latin1(text: str) -> bool:
-    return all(ord(char) < 256 for char in text)
+@lru_cache(maxsize=256)  # asked for every call
+def _is_for_a_call(name: str) -> bool:
+    return bool(_TOKEN.fullmatch(name)) and name.lower() not in _OURS
 
 
 def may_resend(request: Request, *, sent: bool) -> bool:

@@ -227,7 +227,8 @@ class Admission:
 
     def leave(self, ticket: Ticket, error: BackendError | None, cancelled: bool) -> None:
         """An attempt is over."""
-        self._post(self._depart, ticket, error, cancelled)
+        if not ticket.gone:
+            self._post(self._depart, ticket, error, cancelled)
 
     # ---- one at a time ---------------------------------------------------------------------------
 

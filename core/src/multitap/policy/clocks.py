@@ -22,11 +22,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from multitap.work import HttpCall
+if TYPE_CHECKING:
+    from multitap.work import HttpCall  # to read the configuration costs nothing of the engine
 
 __all__ = ("Clocks", "Limits")
 

@@ -158,9 +158,13 @@ def survey(
     usable = {claim.place: claim for claim, state in states.items() if state == "declared"}
     infos: dict[Claim, ProviderInfo] = {}
     failures: dict[Claim, Failure] = {}
+    read: dict[tuple[str, str], ProviderInfo] = {}  # many claims of a provider, one table
     for claim in usable.values():
+        place = claim.package, claim.provider
         try:
-            infos[claim] = claim.info or _info(claim, manifests or {})
+            if claim.info is None and place not in read:
+                read[place] = _info(claim, manifests or {})
+            infos[claim] = claim.info or read[place]
         except Exception as error:
             infos[claim] = ProviderInfo(name=claim.provider, title=claim.provider)
             failures[claim] = Failure(claim.distribution, f"its provider.toml is wrong: {error}")

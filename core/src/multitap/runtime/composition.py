@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar, Union, cast
 
 from multitap.capabilities.catalog import Catalog, Model
-from multitap.capabilities.chat import ChatModel, ChatRequest
+from multitap.capabilities.chat import ChatModel
 from multitap.capabilities.embedding import (
     EmbeddingModel,
     EmbeddingRequest,
@@ -29,12 +29,12 @@ from multitap.capabilities.tokenize import (
     Tokens,
     TokenText,
 )
-from multitap.config import Config, Section, check_required, load_config
+from multitap.config import Config, Section, load_config
 from multitap.config.routes import Route, client_route, route_of
 from multitap.engine.call import Call
 from multitap.errors import ConfigError, NotSupported
 from multitap.events import Event
-from multitap.fitting import Fitting, estimate_tokens
+from multitap.fitting import estimate_tokens
 from multitap.manifest import ProviderInfo
 from multitap.parameters import check_parameters
 from multitap.plan import Prompt, chat_request, fit_to_model, honoured, texts_of, unheard
@@ -43,11 +43,11 @@ from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel, backend_of, default_backend, resolve
 from multitap.runtime.batches import Batches
 from multitap.runtime.elsewhere import elsewhere
-from multitap.runtime.extending import configured_filters, extended
+from multitap.runtime.extending import Filters, Subject, configured_filters, extended
 from multitap.runtime.observed import Observed
 from multitap.runtime.traffic import WHOLE_CALL, Timeouts, Traffic, once
 from multitap.runtime.view import View
-from multitap.runtime.wording import Wording, worded
+from multitap.runtime.wording import worded
 from multitap.work import Backend, Work
 
 __all__ = ("Composition", "ConfigSource")
@@ -106,9 +106,14 @@ class Composition:
 
     def backend(self, name: str) -> Backend:
         """A configured or default backend; for one that is not known a look is taken."""
-        if name not in self.view.sections:
+        return self._view_with(name).backend(name)
+
+    def _view_with(self, backend: str) -> View:
+        view = self.view
+        if backend not in view.sections:
             self.registry.notice()
-        return self.view.backend(name)
+            view = self.view
+        return view
 
     def route(self, backend: Backend, client: object | None) -> Route:
         """The carrier and the proxy of a backend, where an application may bring its own client.
@@ -198,15 +203,15 @@ class Composition:
         **options: Any,
     ) -> Call[Event]:
         request = chat_request(target.model, prompt, stream=stream, metadata=metadata, **options)
-        section = self.sections[target.backend]
-        provider = self.backend(target.backend).provider
-        request = check_parameters(request, self.providers[provider])
+        view = self._view_with(target.backend)
+        section = view.sections[target.backend]
+        request = check_parameters(request, view.provider_of(target.backend))
         plugin = cast(ChatModel, self._plugin("chat", target.backend))
         known = self._known(target)
         request, clamped = fit_to_model(request, known.max_output_tokens if known else None)
         pricing = section.prices.get(target.model, known.pricing if known else None)
         request, wording = worded(request, plugin, section, strict=strict)
-        fitting = self._fitting(request, target, wording)
+        fitting = wording.fitting(request, section, known)
         request, fitted = fitting.fitted()
         request, ignored = honoured(request, wording.options, strict=strict, backend=target.backend)
         ask = partial(wording.ask, plugin)
@@ -353,21 +358,8 @@ class Composition:
 
     # ---- how a call is put together ------------------------------------------------------------
 
-    def _fitting(self, request: ChatRequest, target: ResolvedModel, wording: Wording) -> Fitting:
-        known = self._known(target)
-        return Fitting(
-            request=request,
-            backend=target.backend,
-            max_input_tokens=self.sections[target.backend].max_input_tokens,
-            context_length=known.context_length if known else None,
-            native=frozenset({"shift", "truncate"} & set(wording.options or ())),
-            words=wording.words,
-        )
-
     def _plugin(self, capability: str, backend: str) -> object:
-        described = self.backend(backend)
-        check_required(described, self.providers[described.provider])
-        return self.registry.build(capability, described)
+        return self.registry.build(capability, self._view_with(backend).usable_backend(backend))
 
     def _call(
         self,
@@ -382,25 +374,25 @@ class Composition:
         **facts: Any,
     ) -> Call[Any]:
         """The call of some work; what the plugin raises while describing it is the plugin's say."""
-        backend = self.backend(target.backend)
-        section = self.sections[target.backend]
+        view = self._view_with(target.backend)
+        backend, section = view.backend(target.backend), view.sections[target.backend]
         rules = self.traffic.rules(
             section, timeout, limits, first_byte=first_byte, deadline=deadline
         )
+        distribution = view.distributions.get((capability, backend.provider), "")
+        subject = Subject(capability, backend, distribution, target.model)
+        own: Filters = facts.pop("filters", tuple)
+        added = extended(subject, own, self.registry, **extensions)
         call: Call[Any] = Call(
             backend=backend,
             model=target.model,
-            distribution=self._distribution(capability, backend.provider),
+            distribution=distribution,
             work=cast("Work[Any]", None),
             noticed=self.observed.note,
-            **{**rules, **facts},
+            **{**rules, **facts, **added},
         )
-        return extended(call, capability, self.registry, **extensions).described(work)
+        return call.described(work)
 
     def _reload(self, target: ResolvedModel) -> Call[Any] | None:
         """The call that loads a model, where there is one."""
         return None
-
-    def _distribution(self, capability: str, provider: str) -> str:
-        found = (r for r in self.rows if (r.capability, r.provider) == (capability, provider))
-        return next((row.distribution for row in found), "")

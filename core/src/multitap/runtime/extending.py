@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
-
-import attrs
+from typing import Any, NamedTuple
 
 from multitap.config import Plugins, Source
 from multitap.config.sources import Problems
-from multitap.engine.call import Call, EventFilter
+from multitap.engine.call import EventFilter
 from multitap.engine.watch import Watch
 from multitap.errors import ConfigError
 from multitap.extensions import CallInfo
 from multitap.registry import Registry
 from multitap.registry.extensions import Filter, Observed
 from multitap.runtime.contracts import CONTRACTS
+from multitap.work import Backend
 
-__all__ = ("configured_filters", "extended")
+__all__ = ("Filters", "Subject", "configured_filters", "extended")
 
-T = TypeVar("T")
+Filters = Callable[[], Sequence[EventFilter]]
+"""Makes the filters of one attempt, in order."""
 
 
 def configured_filters(registry: Registry, plugins: Plugins) -> Sequence[Filter]:
@@ -40,37 +40,47 @@ def configured_filters(registry: Registry, plugins: Plugins) -> Sequence[Filter]
         raise
 
 
+class Subject(NamedTuple):
+    """What a call asks of whom."""
+
+    capability: str
+    backend: Backend
+    distribution: str
+    model: str
+
+
 def extended(
-    call: Call[T],
-    capability: str,
+    subject: Subject,
+    own: Filters,
     registry: Registry,
     filters: Sequence[Filter] = (),
     *,
     streamed: bool = False,
     metadata: Mapping[str, Any] | None = None,
-) -> Call[T]:
-    """The call held to its contract, with who watches it, and these filters behind its own."""
+) -> dict[str, Any]:
+    """What holds a call to its contract, who watches it, and these filters behind its ``own``.
+
+    They are attributes of the ``Call`` that is to be made.
+    """
     observers = _observers(registry)
-    held = _between(CONTRACTS.get(capability, ()), call.filters)
+    held = _between(CONTRACTS.get(subject.capability, ()), own)
     if not observers and not filters:
-        return attrs.evolve(call, filters=held)
+        return {"filters": held}
     info = CallInfo(
         id=os.urandom(16).hex(),
-        capability=capability,
-        backend=call.backend.id,
-        provider=call.backend.provider,
-        distribution=call.distribution,
-        model=call.model,
+        capability=subject.capability,
+        backend=subject.backend.id,
+        provider=subject.backend.provider,
+        distribution=subject.distribution,
+        model=subject.model,
         streamed=streamed,
         metadata=metadata,
     )
     watch = Watch(info, observers) if observers else None
-    return attrs.evolve(call, watch=watch, filters=_behind(held, filters, info))
+    return {"watch": watch, "filters": _behind(held, filters, info)}
 
 
-def _between(
-    contract: Sequence[EventFilter], own: Callable[[], Sequence[EventFilter]]
-) -> Callable[[], Sequence[EventFilter]]:
+def _between(contract: Sequence[EventFilter], own: Filters) -> Filters:
     return lambda: (*contract, *own())
 
 
@@ -82,9 +92,7 @@ def _observers(registry: Registry) -> Sequence[Observed]:
     return (*registry.observers(), DEBUGGING)
 
 
-def _behind(
-    own: Callable[[], Sequence[EventFilter]], filters: Sequence[Filter], info: CallInfo
-) -> Callable[[], Sequence[EventFilter]]:
+def _behind(own: Filters, filters: Sequence[Filter], info: CallInfo) -> Filters:
     if not filters:
         return own
 

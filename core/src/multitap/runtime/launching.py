@@ -90,7 +90,7 @@ class Launching(MediaCalls):
     def _described(self, plugin: Launcher, request: LaunchRequest, backend: str) -> Launch:
         """What the plugin says; what it raises, or a form that was not asked for, is its fault."""
         provider = self.backend(backend).provider
-        distribution = self._distribution("launcher", provider)
+        distribution = self.view.distributions.get(("launcher", provider), "")
         wanted = Container if request.container else Process
         try:
             launch = plugin.launch(request)

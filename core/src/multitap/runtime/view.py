@@ -7,7 +7,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from multitap.config import Section, backends, build_backend, not_installed
+from multitap.config import Section, backends, build_backend, check_required, not_installed
 from multitap.errors import ConfigError
 from multitap.manifest import ProviderInfo
 from multitap.registry import Registry, Row
@@ -37,6 +37,7 @@ class View:
         self._config = config
         self.launched = launched
         self._built: dict[str, Backend] = {}
+        self._complete: set[str] = set()
 
     def is_of(self, generation: int, launched: Mapping[str, Section]) -> bool:
         """Is it what is there now?"""
@@ -51,6 +52,23 @@ class View:
     def sections(self) -> Mapping[str, Section]:
         """Those, and the ones that were launched."""
         return MappingProxyType({**self.configured, **self.launched})
+
+    @cached_property
+    def distributions(self) -> Mapping[tuple[str, str], str]:
+        """Where each capability of each provider comes from; the first row of several counts."""
+        return {(row.capability, row.provider): row.distribution for row in reversed(self.rows)}
+
+    def provider_of(self, name: str) -> ProviderInfo:
+        """The provider of a backend."""
+        return self.providers[self.backend(name).provider]
+
+    def usable_backend(self, name: str) -> Backend:
+        """A backend that has all the settings that it cannot do without."""
+        backend = self.backend(name)
+        if name not in self._complete:
+            check_required(backend, self.provider_of(name))
+            self._complete.add(name)
+        return backend
 
     def backend(self, name: str) -> Backend:
         """A configured or default backend."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import attrs
 
+from multitap.capabilities.catalog import Model
 from multitap.capabilities.chat import ChatModel, ChatRequest, TextTools, ThinkTags
 from multitap.config import Section
 from multitap.config.by_model import OTHERS
@@ -17,6 +18,7 @@ from multitap.events import Event, Notice
 from multitap.filters.function_calls import FunctionCalls
 from multitap.filters.strict import Strict
 from multitap.filters.think import ThinkFilter
+from multitap.fitting import Fitting
 from multitap.text_tools import offered_tools, tools_as_text
 from multitap.tool_pairing import in_call_order, repair_tool_pairing
 from multitap.work import Work
@@ -49,6 +51,17 @@ class Wording:
     def ask(self, plugin: ChatModel, request: ChatRequest) -> Work[Event]:
         """Ask with tools and calls in words, where the model has none."""
         return plugin.chat(tools_as_text(request, self.words) if self.words else request)
+
+    def fitting(self, request: ChatRequest, section: Section, known: Model | None) -> Fitting:
+        """How long the prompt may be, and what keeps it so; ``known``: what the catalog says."""
+        return Fitting(
+            request=request,
+            backend=section.name,
+            max_input_tokens=section.max_input_tokens,
+            context_length=known.context_length if known else None,
+            native=frozenset({"shift", "truncate"}.intersection(self.options or ())),
+            words=self.words,
+        )
 
     def filters(self) -> Sequence[EventFilter]:
         """The filters of one attempt; what thinks of calling calls nothing, so tags come first."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import attrs
 
-from multitap.capabilities.chat import CacheHint, ChatRequest
+from multitap.capabilities.chat import CacheHint, ChatRequest, ThinkLevel
 from multitap.dialects.openai.completions import ChatCompletions
 from multitap.dialects.openai.profile import FIELDS
 from multitap.dialects.openai.responses import RESPONSE_FIELDS, Responses
@@ -27,7 +27,11 @@ from multitap_openai.server import Server
 
 __all__ = ("OpenAIChat", "multitap_chat")
 
+MOST_MODELS = 64
 SHORT = 3600.0  # seconds; in memory a prompt is kept for at most an hour
+
+_OPTIONS = frozenset({*FIELDS, "cache", "think", "tool_choice"})
+_RESPONSE_OPTIONS = frozenset({*RESPONSE_FIELDS, "cache", "think", "tool_choice"})
 
 
 @attrs.frozen
@@ -35,24 +39,38 @@ class OpenAIChat:
     """Chats with the models of one server."""
 
     server: Server
+    _models: dict[tuple[str, ThinkLevel | None], ChatCompletions | Responses] = attrs.field(
+        factory=dict, init=False, eq=False, repr=False
+    )
 
     @property
     def options(self) -> Collection[str]:
         """What reaches some model; where this one does not take it, a notice says so."""
-        fields = RESPONSE_FIELDS if self.server.responds else FIELDS
-        return frozenset({*fields, "cache", "think", "tool_choice"})
+        return _RESPONSE_OPTIONS if self.server.responds else _OPTIONS
 
     def chat(self, request: ChatRequest, /) -> Exchange[Event]:
         """One request."""
-        found = profile_of(self.server, request.model, request.think)
-        profile = attrs.evolve(found, cache=partial(self._cached, request.model))
+        model = self._models.get((request.model, request.think))
+        if model is None:
+            model = self._model(request.model, request.think)
+        if "extra_body" in request.extra:
+            request = attrs.evolve(request, extra=self._extra(request))
+        return model.chat(request)
+
+    def _model(self, name: str, think: ThinkLevel | None) -> ChatCompletions | Responses:
+        """What asks a model, made once and kept."""
+        profile = profile_of(self.server, name, think)
+        profile = attrs.evolve(profile, cache=partial(self._cached, name))
         api = Responses if self.server.responds else ChatCompletions
         model = api(self.server.backend, profile, explain=explain, headers=self.server.headers)
-        return model.chat(attrs.evolve(request, extra=self._extra(request)))
+        if len(self._models) >= MOST_MODELS:
+            self._models.clear()
+        self._models[name, think] = model
+        return model
 
     def _extra(self, request: ChatRequest) -> dict[str, Any]:
         extra = dict(request.extra)
-        return {**extra.pop("extra_body", {}), **extra}
+        return {**extra.pop("extra_body"), **extra}
 
     def _cached(self, model: str, hint: CacheHint) -> dict[str, Any]:
         """The key is of this backend, this model and this conversation alone."""

@@ -44,7 +44,8 @@ def encode_chat(request: ChatRequest, profile: Profile) -> tuple[dict[str, Any],
     >>> encode_chat(request, Profile(provider="acme"))
     ({'model': 'm', 'messages': [{'role': 'user', 'content': 'hi'}], 'seed': 0}, [])
     """
-    notices = [_untaken(name) for name in request.asked() if name not in profile.options]
+    taken = profile.options
+    notices = [_untaken(name) for name in request.asked() if name not in taken]
     request = _fitted(request, profile, notices)
     thinking = _thinking(request, profile, notices)
     body: dict[str, Any] = {

@@ -106,7 +106,10 @@ class Workshop:
 
     def _kept(self, capability: str, backend: Backend) -> object:
         built = self._built.get((backend.id, capability))
-        return built.plugin if built and built.backend == backend else None
+        if built is None:
+            return None
+        same = built.backend is backend or built.backend == backend
+        return built.plugin if same else None
 
     def _made(self, claim: Claim, backend: Backend) -> object:
         from multitap.registry.loading.loader import answer_of
