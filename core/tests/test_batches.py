@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
+import struct
 import threading
 import time
+from array import array
 
 import letters
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vectors
@@ -167,6 +170,25 @@ def test_the_result_is_one_block_and_one_part_is_not_copied():
     assert Vectors.joined([two]) is two
     with pytest.raises(ProtocolError, match="of 1 and of 2 numbers"):
         Vectors.joined([one, Vectors.from_rows([[1.0]])])
+
+
+@given(st.lists(st.integers(0, 0xFFFFFFFF), min_size=1, max_size=8))
+@example([0x7F7FFFFF, 0xFF7FFFFF])  # the largest that are finite
+@example([0x7F800000])
+@example([0xFF800001])
+def test_vectors_are_sound_if_every_number_is_finite(patterns):
+    data = struct.pack(f"{len(patterns)}I", *patterns)
+    vectors = Vectors(data, 1)
+    if all(map(math.isfinite, vectors.data)):
+        assert vectors.checked() is vectors
+    else:
+        with pytest.raises(ProtocolError, match="not finite"):
+            vectors.checked()
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))
+def test_rows_are_kept_as_float32(row):
+    assert Vectors.from_rows([row, array("f", row)]).data.tolist() == [*row, *row]
 
 
 # ---- learned limits ------------------------------------------------------------------------------

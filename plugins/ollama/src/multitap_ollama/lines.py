@@ -153,17 +153,17 @@ class ChatLines:
     def _read(self, message: LineMessage, events: list[Event]) -> None:
         if message.thinking:
             events.append(Reasoning(message.thinking))
-        if message.content:
-            events.append(self._text(message.content))
+        content = message.content
+        if content:  # no call for what nearly every line is
+            events.append(self._text(content) if self._logprobs else Text(content))
         if message.tool_calls:
             events += self._calls.read(message.tool_calls, whole=True)
             events += self._calls.end(cut=False)
-        for image in message.images or ():
-            events.append(_image(image))
+        if message.images:
+            events += map(_image, message.images)
 
     def _text(self, content: str) -> Text:
-        if not self._logprobs:
-            return Text(content)
+        """The text, with the tokens that wait for it."""
         logprobs, self._logprobs = tuple(self._logprobs), []
         return Text(content, logprobs=logprobs)
 

@@ -29,6 +29,8 @@ from multitap.events import Event, Failed, Notice, Reasoning, Text, ToolCallChun
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from multitap.dialects.openai.chunks import Choice
+
 __all__ = ("ChatChunk", "ChatRecords", "UsageFacts", "read_usage")
 
 
@@ -65,7 +67,7 @@ class ChatRecords:
         self._notices = list(notices)
         self._prompt = prompt
         self._sound = sound
-        self._written = 0  # bytes
+        self._said: list[Event] = []  # what an estimate would count
         self._choices: dict[int, ChoiceReader] = {}
         self._ids = set(taken)
         self._usage: UsageFacts | None = None
@@ -74,7 +76,7 @@ class ChatRecords:
 
     def record(self, chunk: ChatChunk, /) -> list[Event]:
         """The events of one chunk, or of a whole body."""
-        events = self._told()
+        events = self._told() if self._notices else []
         if chunk.error:
             return [*events, *self._fail(chunk)]
         if chunk.usage is not None:
@@ -84,11 +86,12 @@ class ChatRecords:
                 self._told_facts[name] = fact
         if chunk.choices is not None:
             for choice in chunk.choices:
-                self._reader(choice.index or 0).read(choice, events)
+                reader = self._choices.get(choice.index or 0) or self._reader(choice)
+                reader.read(choice, events)
         elif chunk.message is not None:
             events += self._fail(chunk)
         if self._prompt is not None:
-            self._written += sum(map(_size, events))
+            self._said += events
         return events
 
     def finish(self) -> list[Event]:
@@ -100,10 +103,9 @@ class ChatRecords:
         held = [*self._told(), *self._held()]
         return [*held, *self._reports(whole=not isinstance(ending[0], Failed)), *ending]
 
-    def _reader(self, index: int) -> ChoiceReader:
-        reader = self._choices.get(index)
-        if reader is None:
-            reader = self._choices[index] = ChoiceReader(index, self._ids, self._sound)
+    def _reader(self, choice: Choice) -> ChoiceReader:
+        index = choice.index or 0
+        reader = self._choices[index] = ChoiceReader(index, self._ids, self._sound)
         return reader
 
     def _told(self) -> list[Event]:
@@ -135,7 +137,7 @@ class ChatRecords:
         told += doubts(usage=self._usage)
         usage, facts = read_usage(self._usage or UsageFacts()), self._told_facts
         if usage.source == "unknown" and whole and self._prompt is not None:
-            usage = estimated_usage(self._prompt, self._written)
+            usage = estimated_usage(self._prompt, sum(map(_size, self._said)))
             facts = {**facts, "estimated_by": RULE}
         if usage.source != "unknown" or facts:
             told.append(UsageReport(usage, facts or None))

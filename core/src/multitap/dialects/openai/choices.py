@@ -41,8 +41,9 @@ class ChoiceReader:
         """Add what the choice has that is new."""
         if choice.logprobs is not None:
             self._logprobs += logprobs_of(choice.logprobs.content or ())
-        if choice.delta is not None:
-            self._delta(choice.delta, events)
+        delta = choice.delta
+        if delta is not None:
+            self._delta(delta, events)
         elif choice.message is not None:
             self._delta(choice.message, events, whole=True)
         if choice.finish_reason:
@@ -82,11 +83,12 @@ class ChoiceReader:
         thought = delta.reasoning_content or delta.reasoning
         if thought:
             events.append(Reasoning(thought, self._index))
-        if isinstance(delta.content, str):
-            if delta.content:
-                events.append(self._text(delta.content))
-        elif delta.content is not None:
-            self._pieces(delta.content, events)
+        content = delta.content
+        if isinstance(content, str):
+            if content:  # no call for what nearly every chunk is
+                events.append(self._text(content) if self._logprobs else Text(content, self._index))
+        elif content is not None:
+            self._pieces(content, events)
         if delta.refusal:
             self._refused = True
             events.append(self._text(delta.refusal))

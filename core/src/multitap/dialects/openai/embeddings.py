@@ -14,7 +14,7 @@ import sys
 from array import array
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import attrs
 import msgspec
@@ -33,23 +33,24 @@ __all__ = ("TextEmbeddings",)
 
 T = TypeVar("T")
 V = TypeVar("V")
+Shown = TypeVar("Shown")
 
 _NO_NUMBER = re.compile(
     r"unsupported value: (?:NaN|[+-]Inf)|NaN or Inf|Out of range float values are not JSON"
 )
 
 
-class Row(msgspec.Struct, gc=False):
+class Row(msgspec.Struct, Generic[Shown], gc=False):
     """One vector: numbers, or base64."""
 
     index: int | None = None
-    embedding: list[float | None] | str | None = None
+    embedding: list[float | None] | Shown | None = None
 
 
-class Reply(msgspec.Struct, gc=False):
-    """What the server answers."""
+class Reply(msgspec.Struct, Generic[Shown], gc=False):
+    """What the server answers; ``Shown``: base64 as ``bytes``, read already, or as ``str``."""
 
-    data: list[Row] | None = None
+    data: list[Row[Shown]] | None = None
     model: str | None = None
     usage: UsageFacts | None = None
     error: Any = None
@@ -92,7 +93,7 @@ class TextEmbeddings:
         return json_exchange(
             "POST",
             self.path,
-            Reply,
+            Reply[bytes],
             lambda reply: [_embeddings(request, reply)],
             body,
             headers=self.headers,
@@ -114,7 +115,7 @@ class TextEmbeddings:
         return error
 
 
-def _embeddings(request: EmbeddingRequest, reply: Reply) -> Embeddings:
+def _embeddings(request: EmbeddingRequest, reply: Reply[Any]) -> Embeddings:
     if reply.error:  # there are servers that refuse with status 200
         raise openai_error(reply.error)
     rows = [(row.index, _numbers(row.embedding)) for row in reply.data or []]
@@ -130,11 +131,13 @@ def _embeddings(request: EmbeddingRequest, reply: Reply) -> Embeddings:
     return Embeddings(vectors=vectors, usage=usage, model=model, warnings=warnings)
 
 
-def _numbers(embedding: list[float | None] | str | None) -> Sequence[float | None] | None:
-    if not isinstance(embedding, str):
+def _numbers(embedding: list[float | None] | bytes | str | None) -> Sequence[float | None] | None:
+    if embedding is None or isinstance(embedding, list):
         return embedding
     try:
-        numbers = array("f", base64.b64decode(embedding, validate=True))
+        if isinstance(embedding, str):
+            embedding = base64.b64decode(embedding, validate=True)
+        numbers = array("f", embedding)
     except (binascii.Error, ValueError) as error:
         message = "The server sent a vector that is no base64 of float32"
         raise ProtocolError(message, kind="embedding_invalid") from error
@@ -144,7 +147,10 @@ def _numbers(embedding: list[float | None] | str | None) -> Sequence[float | Non
 
 
 class _Numbers(JsonDecoder[V, T]):
-    """JSON as Python writes it: its ``NaN`` and ``Infinity``, which are none, are read as null."""
+    """Reads base64 at once, and if that fails slowly, so that what is wrong with it can be said.
+
+    JSON is then as Python writes it: its ``NaN`` and ``Infinity``, which are none, become null.
+    """
 
     def _value(self, data: bytes, *, last: bool = False) -> V:
         try:
@@ -152,5 +158,5 @@ class _Numbers(JsonDecoder[V, T]):
         except ProtocolError:
             with suppress(ValueError, RecursionError):
                 value = json.loads(data, parse_constant=lambda name: None)
-                return msgspec.convert(value, self._shape)
+                return cast("V", msgspec.convert(value, Reply[str]))
             raise

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from multitap.engine import faults
 from multitap.engine.direct.dial import Dial
-from multitap.engine.direct.http1 import DRAIN_BYTES, DRAIN_SECONDS, Response
+from multitap.engine.direct.http1 import DRAIN_BYTES, DRAIN_SECONDS, READ_SIZE, Response
 from multitap.engine.direct.pool import IDLE_SECONDS, MAX_CONNECTIONS, Pool
 from multitap.engine.direct.streams import StreamConnection
 from multitap.engine.direct.way import Trust, Way
@@ -59,6 +59,7 @@ class AsyncDirectCarrier:
         self.way = Way.to(endpoint, proxy)
         self.trust = Trust(ssl_context, ca_file)
         self.pool: Pool[StreamConnection] = Pool(str(self.way), max_connections, idle_expiry, now)
+        self.buffer = memoryview(bytearray(READ_SIZE))
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def transfer(self) -> AsyncDirectTransfer:
@@ -165,7 +166,7 @@ class AsyncDirectTransfer:
     async def _open(self, request: Request) -> StreamConnection:
         assert self._loop is not None
         context = self._carrier.trust.on(self._way)
-        connection = StreamConnection(self._loop, self._pool.forget)
+        connection = StreamConnection(self._loop, self._pool.forget, self._carrier.buffer)
         self._pool.add(connection)
         self._hold(connection)
         dial = Dial(connection, self._way, self._clocks)

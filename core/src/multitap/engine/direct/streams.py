@@ -6,9 +6,8 @@ import asyncio
 import os
 import select
 import socket
+from collections import deque
 from typing import TYPE_CHECKING, cast
-
-from multitap.engine.direct.http1 import READ_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,10 +20,13 @@ _MAX_BUFFERED = 1024 * 1024
 class StreamConnection(asyncio.BufferedProtocol):
     """A connection; all its methods belong to the loop's thread.
 
-    It reads into a buffer of its own, since asyncio else allocates 256 KiB for each read.
+    Args:
+        loop: The loop.
+        on_idle_loss: Called when the connection goes away while nobody uses it.
+        buffer: What is read into, and emptied at once: one for all connections of a loop will do.
+            Without it asyncio allocates 256 KiB for each read.
 
     Attributes:
-        on_idle_loss: Called when the connection goes away while nobody uses it.
         closed: It was closed from this side.
         transport: What moves its bytes, once it stands.
         ended: No more bytes will come.
@@ -32,17 +34,20 @@ class StreamConnection(asyncio.BufferedProtocol):
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, on_idle_loss: Callable[[StreamConnection], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_idle_loss: Callable[[StreamConnection], None],
+        buffer: memoryview,
     ) -> None:
         self.pid = os.getpid()
         self.idle_since = 0.0
         self.closed = self.ended = self.reset = False
         self._loop = loop
         self._on_idle_loss = on_idle_loss
+        self._buffer = buffer
         self._idle = self._secure = self._read_paused = self._write_paused = False
         self.transport: asyncio.Transport | None = None
-        self._buffer: memoryview | None = None
-        self._chunks: list[bytes] = []
+        self._chunks: deque[bytes] = deque()
         self._buffered = 0
         self._waiter: asyncio.Future[bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -94,12 +99,12 @@ class StreamConnection(asyncio.BufferedProtocol):
         return bool(self._chunks) or self.ended
 
     def take(self) -> bytes:
-        """All bytes that have come; ``b""``: none."""
-        chunks = self._chunks
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        self._buffered = 0
-        if self._read_paused:
+        """What the oldest read gave that is still here; ``b""``: nothing."""
+        if not self._chunks:
+            return b""
+        data = self._chunks.popleft()  # not all together: small blocks stay in the caches
+        self._buffered -= len(data)
+        if self._read_paused and not self._chunks:
             self._read_paused = False
             if self.transport is not None and not self.transport.is_closing():
                 self.transport.resume_reading()
@@ -131,7 +136,6 @@ class StreamConnection(asyncio.BufferedProtocol):
     def release(self) -> bool:
         """Be used by nobody; ``False``: it is of no more use."""
         self._stop_timer()
-        self._buffer = None
         self._idle = True
         return not self.readable and not self.writing
 
@@ -169,13 +173,11 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the loop shall put the next bytes."""
-        if self._buffer is None:
-            self._buffer = memoryview(bytearray(READ_SIZE))
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes came; while nobody uses the connection, none should."""
-        if self.closed or self._buffer is None:
+        if self.closed:
             return
         self._chunks.append(bytes(self._buffer[:nbytes]))
         self._buffered += nbytes
