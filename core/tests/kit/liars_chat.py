@@ -184,7 +184,7 @@ class TellsTheKey(AcmeChat):
 class Telling:
     def __init__(self, stage, words):
         self.stage = stage
-        self.before = [Notice("debug", words)]
+        self.before = [Notice("debug", "As it was sent", provider_options={"key": words})]
 
     def feed(self, data):
         before, self.before = self.before, []

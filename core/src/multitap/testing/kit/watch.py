@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ Watcher = Callable[[str, tuple[Any, ...]], None]
 
 _watchers: list[Watcher] = []
 _hooked = False
+_seen: ContextVar[list[str] | None] = ContextVar("seen", default=None)
 
 NOT_THE_PLUGINS = (
     str(Path(multitap.__file__).parent / "registry" / "installed"),  # looks at what is there
@@ -103,16 +104,19 @@ def _is_loopback(host: str) -> bool:
 
 @contextmanager
 def input_output() -> Generator[list[str], None, None]:
-    """What this thread opens, connects and starts meanwhile, in words."""
+    """What is opened, connected and started meanwhile, in words: here, or in a hook's thread."""
     seen: list[str] = []
-    here = threading.get_ident()
 
     def watch(event: str, args: tuple[Any, ...]) -> None:
-        if event in IO and threading.get_ident() == here and not _by_python():
+        if event in IO and _seen.get() is seen and not _by_python():
             seen.append(f"{IO[event]} {_object(event, args)}".strip())
 
-    with _watching(watch):
-        yield seen
+    here = _seen.set(seen)
+    try:
+        with _watching(watch):
+            yield seen
+    finally:
+        _seen.reset(here)
 
 
 def _by_python() -> bool:
