@@ -287,9 +287,9 @@ class Flow(Generic[T]):
             return ()
         clocks = self._call.clocks
         now = clocks.now()
-        if self._quiet_since is None:
-            self._quiet_since = now
-        if now - self._quiet_since < clocks.progress:
+        since = now if self._quiet_since is None else self._quiet_since
+        self._quiet_since = since
+        if now - since < clocks.progress:
             return ()
         message = f"The server sends signs of life, and nothing else, for {clocks.progress:g} s"
         return [Failed(Timeout(message, kind="stall_timeout", phase="stream"))]
@@ -327,7 +327,8 @@ class Flow(Generic[T]):
 def _loaded(loading: Call[Any]) -> Steps[Any]:
     """Load the model; what is told of it is not for the caller."""
     steps = Flow(loading).run()
-    resume, answer = steps.send, None
+    resume: Callable[[Any], Any] = steps.send
+    answer: Any = None
     while True:
         try:
             command = resume(answer)

@@ -13,7 +13,7 @@ from multitap.engine.direct.http1 import READ_SIZE
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from multitap.engine.direct.nested import NestedTLS
 
@@ -110,7 +110,7 @@ class SocketConnection:
     # ---- while it is opened ----------------------------------------------------------------------
 
     @contextmanager
-    def bell(self) -> Iterator[socket.socket]:
+    def bell(self) -> Generator[socket.socket, None, None]:
         """What becomes readable as soon as somebody calls ``ring`` or ``interrupt``."""
         bell, ear = socket.socketpair()
         try:

@@ -115,7 +115,7 @@ def _loop_policy() -> Callable[[], None]:
         if loop_policy() is not known:
             import asyncio
 
-            asyncio.set_event_loop_policy(before)
+            asyncio.set_event_loop_policy(before)  # pyright: ignore[reportDeprecated]
 
     return undo
 
