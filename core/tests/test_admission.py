@@ -222,6 +222,72 @@ def test_who_waits_for_a_backend_that_is_taken_away_is_refused():
     assert gate.in_flight == 0
 
 
+def test_each_refusal_says_what_it_is_and_what_to_do():
+    clock = FakeClock()
+    gate = admission(clock, slots=1)
+    first, late, away = entered(gate), entered(gate, seconds=1), entered(gate)
+    clock.pass_(1)
+    told = [refused(late)]
+    gate.close()
+    told.append(refused(away))
+    for _ in range(5):
+        first = gate.enter("m", 30, force=True)
+        gate.look(first)
+        first.leave(DOWN)
+    gate.configure(None, None)
+    for _ in range(5):
+        entered(gate, "other", force=True).leave(DOWN)
+    told.append(refused(entered(gate, "other")))
+    spent = admission()
+    entered(spent).leave(QuotaExceeded("No credit", kind="quota", status=429))
+    told.append(refused(entered(spent)))
+    assert [(error.message, error.hint) for error in told] == [
+        (
+            "No turn for this call before its time in the queue was over",
+            "Nothing was sent. Ask again later, or ask less at a time.",
+        ),
+        (
+            "The backend was taken away while this call waited for its turn",
+            "Nothing was sent. Ask a backend that is there.",
+        ),
+        (
+            "It failed 5 times in a row and is left alone for 1.0 s",
+            "Nothing was sent. Start the server or check the endpoint; force=True asks it anyway.",
+        ),
+        (
+            "A moment ago it said: No credit",
+            "Nothing was sent. Add credit to the account; then force=True asks it at once.",
+        ),
+    ]
+    assert {error.phase for error in told} == {"queue"}
+
+
+def test_what_is_told_of_a_line():
+    clock = FakeClock()
+    gate = admission(clock, slots=2)
+    for _ in range(4):
+        ticket = entered(gate)
+        clock.pass_(4)
+        ticket.leave()
+    entered(gate), entered(gate), entered(gate)
+    assert gate.describe(entered(gate)) == {
+        "qpsLimit": None,
+        "currentQps": 0.3,
+        "queueLength": 2,
+        "estimatedWaitTime": 4000,
+    }
+
+
+def test_models_that_nobody_uses_are_forgotten():
+    gate = admission()
+    kept = entered(gate, "kept")
+    for number in range(300):
+        entered(gate, f"model {number}").leave()
+    assert len(gate._lanes) <= 257
+    assert "kept" in gate._lanes
+    kept.leave()
+
+
 def test_requests_by_the_second():
     clock = FakeClock()
     gate = admission(clock, per_second=2)

@@ -22,8 +22,8 @@ PROJECTS = REPOSITORY / "build" / "mutate"
 TESTS: Mapping[str, Sequence[str]] = {  # package of the core: the tests that hold it
     "framing": ("test_framing.py", "test_framing_faults.py", "test_framing_lines.py"),
     "policy": (
-        *("test_admission.py", "test_batches.py", "test_circuit.py", "test_flow_policy.py"),
-        *("test_limiter.py", "test_pull.py", "test_retry.py"),
+        *("test_admission.py", "test_batches.py", "test_circuit.py", "test_clocks.py"),
+        *("test_flow_policy.py", "test_limiter.py", "test_pull.py", "test_retry.py"),
     ),
 }
 LEAST = 85.0  # percent
