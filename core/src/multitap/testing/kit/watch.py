@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -25,8 +26,10 @@ _watchers: list[Watcher] = []
 _hooked = False
 _seen: ContextVar[list[str] | None] = ContextVar("seen", default=None)
 
+REGISTRY = Path(multitap.__file__).parent / "registry"
+GUARD = str(REGISTRY / "loading" / "hooks.py")
 NOT_THE_PLUGINS = (
-    str(Path(multitap.__file__).parent / "registry" / "installed"),  # looks at what is there
+    str(REGISTRY / "installed"),  # looks at what is there
     "<frozen importlib",  # imports open the files of modules, once
 )
 
@@ -108,7 +111,7 @@ def input_output() -> Generator[list[str], None, None]:
     seen: list[str] = []
 
     def watch(event: str, args: tuple[Any, ...]) -> None:
-        if event in IO and _seen.get() is seen and not _by_python():
+        if event in IO and _seen.get() is seen and not (_by_python() or _by_the_guard(event)):
             seen.append(f"{IO[event]} {_object(event, args)}".strip())
 
     here = _seen.set(seen)
@@ -123,6 +126,13 @@ def _by_python() -> bool:
     """Is a module imported, or what is installed looked at? That is not the plugin's doing."""
     frames = traceback.walk_stack(sys._getframe(3))
     return any(frame.f_code.co_filename.startswith(NOT_THE_PLUGINS) for frame, _ in frames)
+
+
+def _by_the_guard(event: str) -> bool:
+    """Is it the thread in which the hook itself is called?"""
+    frames = (frame.f_code.co_filename for frame, _ in traceback.walk_stack(sys._getframe(3)))
+    caller = next((file for file in frames if file != threading.__file__), "")
+    return event.endswith("_thread") and caller == GUARD
 
 
 def _object(event: str, args: tuple[Any, ...]) -> str:
