@@ -14,9 +14,9 @@ import attrs
 from multitap.capabilities.launcher import Container, Launch, Launcher, LaunchRequest, Process
 from multitap.config import Section
 from multitap.errors import ConfigError, MultitapError, PluginError
-from multitap.policy.retry import Retry, RetryPolicy
 from multitap.resolve import ResolvedModel
 from multitap.runtime.media import MediaCalls
+from multitap.runtime.traffic import once
 
 if TYPE_CHECKING:
     from multitap.engine.call import Call
@@ -116,7 +116,7 @@ class Launching(MediaCalls):
         target = ResolvedModel(
             backend=section.name, model=section.model or "", reference=None, how="it was launched"
         )
-        alone: dict[str, Any] = {"retry": Retry(RetryPolicy(attempts=1)), "admission": None}
+        alone = {**once(), "admission": None}
         try:
             call = self._call("launcher", target, lambda: wait, seconds * 2, **alone)
         except BaseException:

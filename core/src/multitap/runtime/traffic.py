@@ -87,7 +87,7 @@ class Traffic:
         until = deadline or self.deadline(section, timeout)
         clocks = Clocks(first_byte=first_byte, deadline=until, now=self.clock)
         return {
-            "clocks": clocks.evolved(_own_clocks(section.timeouts) | _own_clocks(timeout)),
+            "clocks": clocks.evolved(_but_total(section.timeouts) | _own_clocks(timeout)),
             "limits": Limits().evolved({**section.limits, **_limits(limits)}),
             "retry": self.retry(section),
             "admission": self.admission(section),
@@ -112,9 +112,12 @@ def _seconds(timeout: Timeouts, section: Section) -> float:
 
 
 def _own_clocks(timeout: Timeouts) -> dict[str, float]:
+    return _but_total(_clocks(timeout)) if isinstance(timeout, Mapping) else {}
+
+
+def _but_total(clocks: Mapping[str, float]) -> dict[str, float]:
     """All but the whole call's."""
-    known = _clocks(timeout) if isinstance(timeout, Mapping) else {}
-    return {name: seconds for name, seconds in known.items() if name != "total"}
+    return {name: seconds for name, seconds in clocks.items() if name != "total"}
 
 
 def _clocks(table: Mapping[str, float]) -> dict[str, float]:
