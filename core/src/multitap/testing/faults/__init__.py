@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from multitap.testing.faults import connecting, content, framing, statuses, waiting
 from multitap.testing.faults.connecting import (
     closes_unanswered,
     dead_kept_connection,
@@ -149,61 +150,9 @@ __all__ = (
     "unknown_encoding",
 )
 
-_SCRIPTS: tuple[FaultScript, ...] = (
-    closes_unanswered,
-    dead_kept_connection,
-    resets_in_handshake,
-    resets_unanswered,
-    tunnel_broken,
-    tunnel_refused,
-    closes_without_end,
-    cut_off,
-    dripped_body,
-    dripped_head,
-    ends_without_end,
-    half_closes,
-    never_ends,
-    no_first_byte,
-    open_after_the_end,
-    pings_after_text,
-    pings_only,
-    resets_in_answer,
-    silent,
-    silent_after_head,
-    bad_chunk_size,
-    cut_chunk,
-    endless_headers,
-    endless_informational,
-    gzip_bomb,
-    gzip_cut,
-    html_page,
-    html_refusal,
-    length_and_chunks,
-    other_type,
-    short_body,
-    stacked_encoding,
-    two_lengths,
-    unknown_encoding,
-    bad_utf8,
-    cut_json,
-    deep_json,
-    endless_record,
-    error_at_once,
-    error_midway,
-    error_named,
-    giant_record,
-    glued_records,
-    huge_number,
-    leading_bom,
-    lone_surrogate,
-    nan_literal,
-    odd_line_ends,
-    odd_separators,
-    record_over_two_lines,
-    split_utf8,
-    redirects,
-    refuses,
-    refuses_without_a_word,
+_SECTIONS = (connecting, waiting, framing, content, statuses)
+_NAMED = [(name, getattr(section, name)) for section in _SECTIONS for name in section.__all__]
+SCRIPTS: Mapping[str, FaultScript] = MappingProxyType(
+    {name: script for name, script in _NAMED if isinstance(script, FaultScript)}
 )
-SCRIPTS: Mapping[str, FaultScript] = MappingProxyType({s.name: s for s in _SCRIPTS})
 """All scripts by name, in the order of the fault matrix."""
