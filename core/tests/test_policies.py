@@ -65,6 +65,21 @@ def world(request):
         one.close()
 
 
+class Refuses(OverHttp):
+    """Explains every refusal as one error."""
+
+    def __init__(self, error, **facts):
+        self.explain = lambda reply: error("It says so", **facts)
+
+    @hookimpl
+    def multitap_chat(self, backend):
+        return self
+
+    def chat(self, asked):
+        call = HttpCall(method="POST", path="/chat", body=Json({}))
+        return Exchange(call=call, decoder=lambda head: letters.Letters(), explain=self.explain)
+
+
 def text(events):
     return "".join(event.content for event in events if isinstance(event, Text))
 
@@ -90,20 +105,9 @@ def test_the_section_names_it_for_every_call(world):
     assert (text(events), stream.answer.backend) == ("hi", "b")
 
 
-class Wrong(OverHttp):
-    @hookimpl
-    def multitap_chat(self, backend):
-        return self
-
-    def chat(self, asked):
-        call = HttpCall(method="POST", path="/chat", body=Json({}))
-        explain = lambda reply: BadRequest("No")  # noqa: E731
-        return Exchange(call=call, decoder=lambda head: letters.Letters(), explain=explain)
-
-
 def test_none_is_asked_where_the_caller_is_wrong(world):
     with Server([request, respond(400, body="No"), client_closed]) as server:
-        here = world(server.url, NOWHERE, plugin=Wrong())
+        here = world(server.url, NOWHERE, plugin=Refuses(BadRequest))
         with pytest.raises(BadRequest) as caught:
             here.call("chat", "hi", fallback=["b:tiny"])
     assert (caught.value.backend, len(caught.value.attempts)) == ("a", 1)
@@ -241,24 +245,10 @@ def test_after_five_failures_calls_fail_at_once_and_force_asks_anyway(world):
     assert caught.value.kind == "connect_failed"
 
 
-class Spent(OverHttp):
-    @hookimpl
-    def multitap_chat(self, backend):
-        return self
-
-    def chat(self, asked):
-        call = HttpCall(method="POST", path="/chat", body=Json({}))
-
-        def explain(reply):
-            return QuotaExceeded("No credit left", kind="insufficient_quota")
-
-        return Exchange(call=call, decoder=lambda head: letters.Letters(), explain=explain)
-
-
 def test_an_account_without_credit_is_not_asked_again(world):
     refusal = respond(429)
     with Server([request, refusal, request, refusal, client_closed]) as server:
-        here = world(server.url, plugin=Spent())
+        here = world(server.url, plugin=Refuses(QuotaExceeded, kind="insufficient_quota"))
         for expected in ("", "queue", "queue"):
             with pytest.raises(QuotaExceeded) as caught:
                 here.call("chat", "hi")
@@ -269,24 +259,10 @@ def test_an_account_without_credit_is_not_asked_again(world):
         assert len(server.requests) == 2
 
 
-class Loads(OverHttp):
-    @hookimpl
-    def multitap_chat(self, backend):
-        return self
-
-    def chat(self, asked):
-        call = HttpCall(method="POST", path="/chat", body=Json({}))
-
-        def explain(reply):
-            return Overloaded("It loads the model", kind="model_loading")
-
-        return Exchange(call=call, decoder=lambda head: letters.Letters(), explain=explain)
-
-
 def test_a_model_that_is_loading_is_waited_for(world):
-    loading = respond(503)
-    with Server([request, loading, request, HI]) as server:
-        events, stream = world(server.url, plugin=Loads()).stream("hi")
+    loads = Refuses(Overloaded, kind="model_loading")
+    with Server([request, respond(503), request, HI]) as server:
+        events, stream = world(server.url, plugin=loads).stream("hi")
     assert isinstance(events[0], Loading)
     assert (text(events), len(stream.answer.attempts)) == ("hi", 1)
 

@@ -6,8 +6,11 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from fault_answers import HTTP, REFERENCE
 from fault_bounds import no_waits
 from fault_rows import table
+
+from multitap.testing import WORLDS
 
 __all__ = ("no_waits",)
 
@@ -15,6 +18,21 @@ HERE = Path(__file__).parent
 RESULTS = pytest.StashKey()
 SECONDS = 60
 LONG = {"test_soak.py", "test_storm.py"}
+
+
+@pytest.fixture(params=WORLDS, ids=["sync", "async"])
+def world(request):
+    return request.param
+
+
+@pytest.fixture(params=[REFERENCE, *(name for name in HTTP if name != REFERENCE)])
+def plugin(request):
+    return request.param
+
+
+@pytest.fixture(params=[True, False], ids=["stream", "whole"])
+def streamed(request):
+    return request.param
 
 
 def pytest_addoption(parser):

@@ -6,12 +6,12 @@ import socket
 import ssl
 
 import pytest
-from fault_answers import HTTP, REFERENCE, TEXT, good_answer, registry
+from fault_answers import TEXT, good_answer, registry
 from fault_asking import KEY, ask, config, ended, facts, threads_freed, works
 from matrix_lines import HOME
 
 from multitap.errors import ProviderDown, ProxyFailed, Timeout, TLSFailed
-from multitap.testing import CEILING, WORLDS, Gate, Server, request, tell
+from multitap.testing import CEILING, Gate, Server, request, tell
 from multitap.testing.faults import (
     FaultyServer,
     closes_unanswered,
@@ -26,21 +26,6 @@ from multitap.testing.faults import (
 fault = pytest.mark.fault
 CERTIFICATE = HOME / "core/tests/data/localhost.pem"  # for tests alone; it names no one
 SHORT = {"total": 3, "connect": 0.2, "opening": 0.2}
-
-
-@pytest.fixture(params=WORLDS, ids=["sync", "async"])
-def world(request):
-    return request.param
-
-
-@pytest.fixture(params=[REFERENCE, *(name for name in HTTP if name != REFERENCE)])
-def plugin(request):
-    return request.param
-
-
-@pytest.fixture(params=[True, False], ids=["stream", "whole"])
-def streamed(request):
-    return request.param
 
 
 @pytest.fixture

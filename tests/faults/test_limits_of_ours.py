@@ -11,7 +11,7 @@ import tracemalloc
 from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
-from fault_answers import HTTP, REFERENCE, TEXT, good_answer, registry
+from fault_answers import REFERENCE, TEXT, good_answer, registry
 from fault_asking import ask, config, ended, threads_freed, works
 
 from multitap.errors import LocalError, Overloaded, Timeout
@@ -20,16 +20,6 @@ from multitap.testing import CEILING, WORLDS, Gate, Server, hold, repeat, reques
 from multitap.testing.faults import FaultyServer
 
 fault = pytest.mark.fault
-
-
-@pytest.fixture(params=WORLDS, ids=["sync", "async"])
-def world(request):
-    return request.param
-
-
-@pytest.fixture(params=[REFERENCE, *(name for name in HTTP if name != REFERENCE)])
-def plugin(request):
-    return request.param
 
 
 # ---- A5 ------------------------------------------------------------------------------------------

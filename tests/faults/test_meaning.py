@@ -10,23 +10,13 @@ from fault_asking import config, ended
 from matrix_wires import choice, events, whole
 
 from multitap.errors import TruncatedStream
-from multitap.testing import WORLDS, Server, repeat, send, when
+from multitap.testing import Server, repeat, send, when
 from multitap.testing import json as json_answer
 from multitap.testing.faults import FaultyServer, GoodAnswer
 
 fault = pytest.mark.fault
 USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
-
-
-@pytest.fixture(params=WORLDS, ids=["sync", "async"])
-def world(request):
-    return request.param
-
-
-@pytest.fixture(params=[True, False], ids=["stream", "whole"])
-def streamed(request):
-    return request.param
 
 
 def answered(world, raw, streamed=True, **asked):

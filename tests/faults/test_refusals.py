@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from fault_answers import HTTP, REFERENCE, TEXT, good_answer, registry
+from fault_answers import TEXT, good_answer, registry
 from fault_asking import KEY, ask, config, ended, facts, works
 
 from multitap.errors import Overloaded, ProtocolError, QuotaExceeded, RateLimited
-from multitap.testing import WORLDS, Server, request, respond, send
+from multitap.testing import Server, request, respond, send
 from multitap.testing.faults import FaultyServer, redirects, refuses
 
 fault = pytest.mark.fault
 SPENT = "You exceeded your current quota, please check your plan and billing details"
-
-
-@pytest.fixture(params=WORLDS, ids=["sync", "async"])
-def world(request):
-    return request.param
-
-
-@pytest.fixture(params=[REFERENCE, *(name for name in HTTP if name != REFERENCE)])
-def plugin(request):
-    return request.param
-
-
-@pytest.fixture(params=[True, False], ids=["stream", "whole"])
-def streamed(request):
-    return request.param
 
 
 class AfterThese(Server):
