@@ -116,7 +116,7 @@ class Launching(MediaCalls):
         target = ResolvedModel(
             backend=section.name, model=section.model or "", reference=None, how="it was launched"
         )
-        alone = {**once(), "admission": None}
+        alone: dict[str, Any] = {**once(), "admission": None}
         try:
             call = self._call("launcher", target, lambda: wait, seconds * 2, **alone)
         except BaseException:
