@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any, Generic, TypeVar
 
 from multitap.answer import Answer, fold, stop_reason_of
 from multitap.engine.call import Call
 from multitap.engine.trace import cleaner
 from multitap.errors import BackendError, LocalError, PluginError
-from multitap.events import Event, Stop, StopReason, Usage, UsageReport
+from multitap.events import Event, Reasoning, Stop, StopReason, Text, Usage, UsageReport
 from multitap.policy.retry import Attempt
 from multitap.redaction import scrub
 
-__all__ = ("ChatOutcome", "Outcome")
+__all__ = ("ChatOutcome", "Outcome", "joined")
 
 T = TypeVar("T")
+
+KEPT_APART = 256
 
 
 class Outcome(Generic[T]):
@@ -111,26 +114,31 @@ class ChatOutcome(Outcome[Event]):
 
     def __init__(self, call: Call[Event]) -> None:
         super().__init__(call)
+        self._before: list[Event] = []
         self._events: list[Event] = []
 
     def add(self, items: Sequence[Event]) -> None:
-        """Events have come."""
+        """Events have come, so that the application has read all that came before them."""
         super().add(items)
-        self._events.extend(items)
+        if len(self._events) >= KEPT_APART:
+            self._before += joined(self._events)
+            self._events = []
+        self._events += items
 
     def _partial(self, error: BackendError | PluginError) -> Answer:
         return self.answer()
 
     def _end(self) -> tuple[Usage | None, StopReason | None]:
-        reports = (event.usage for event in reversed(self._events) if type(event) is UsageReport)
-        last = self._events[-1] if self._events else None
+        events = [*self._before, *self._events]
+        reports = (event.usage for event in reversed(events) if type(event) is UsageReport)
+        last = events[-1] if events else None
         return next(reports, None), last.stop_reason if isinstance(last, Stop) else self.stopped
 
     def answer(self, unread: int = 0) -> Answer:
         """The answer so far, without the last events that the application has not read yet."""
         backend = self.call.backend
         return fold(
-            self._events[: len(self._events) - unread],
+            [*self._before, *self._events[: len(self._events) - unread]],
             backend=backend.id,
             provider=backend.provider,
             model=self.call.model,
@@ -142,3 +150,16 @@ class ChatOutcome(Outcome[Event]):
             latency=self.latency,
             time_to_first_token=self.first_result,
         )
+
+
+def joined(events: Sequence[Event]) -> Iterator[Event]:
+    """The same answer in fewer events: a long one would be a burden to the garbage collector."""
+    for kind, some in groupby(events, type):
+        run: list[Any] = list(some)
+        if kind is Text:
+            said = [e.content for e in run if e.choice == 0 and e.logprobs is None]
+            run = [Text("".join(said))] if len(said) == len(run) else run
+        elif kind is Reasoning:
+            said = [e.reasoning_content for e in run if e.choice == 0 and not e.provider_options]
+            run = [Reasoning("".join(said))] if len(said) == len(run) else run
+        yield from run

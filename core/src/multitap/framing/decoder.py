@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Generic, TypeVar, Union
+from typing import Any, Generic, TypeVar, Union
 
+import attrs
 import msgspec
 
 from multitap.errors import BackendError, ProtocolError, TruncatedStream
 from multitap.events import Failed
 from multitap.excerpt import excerpt
 
-__all__ = ("BOM", "MIB", "Decoder", "Outputs", "T", "V", "without_lone_surrogates")
+__all__ = ("BOM", "MIB", "Decoder", "Outputs", "Plain", "T", "V", "without_lone_surrogates")
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -29,6 +30,21 @@ _SURROGATE = re.compile(
 )
 
 
+@attrs.frozen
+class Plain(Generic[V, T]):
+    """What nearly every record of a stream looks like, so that many can be read at once.
+
+    Args:
+        shape: A struct of such a record that refuses every other: a field that is not to be there
+            is of the type ``None``. Records of which one is refused are read one by one.
+        records: What many of them put out, none of it a failure; ``None``: they are to be read one
+            by one after all.
+    """
+
+    shape: type[V]
+    records: Callable[[list[V]], Iterable[T] | None]
+
+
 class Decoder(Generic[V, T]):
     """A ``Stage[bytes, T]`` whose subclasses cut the bytes: ``_read`` and ``_read_rest``."""
 
@@ -40,12 +56,15 @@ class Decoder(Generic[V, T]):
         record: Callable[[V], Outputs[T]],
         *,
         finish: Callable[[], Outputs[T]] | None = None,
+        plain: Plain[Any, T] | None = None,
         limit: int = 16 * MIB,
     ) -> None:
         self._shape = shape
         self._json = msgspec.json.Decoder(shape)
         self._record = record
         self._at_end = finish
+        self._plain = plain
+        self._plain_json = None if plain is None else msgspec.json.Decoder(plain.shape)
         self._limit = limit
         self._held: list[bytes] = []
         self._held_size = 0
@@ -108,6 +127,30 @@ class Decoder(Generic[V, T]):
                 if item.__class__ is Failed:
                     self._over = True
                     return
+
+    # ---- many records at once --------------------------------------------------------------------
+
+    def _put_lines(self, lines: bytes, out: list[T | Failed]) -> bool:
+        """Put out what these lines say, an object each; ``False``: they have to be looked at."""
+        plain = self._plainly(lines)
+        if plain is not None:
+            out.extend(plain)
+            return True
+        try:
+            values = self._json.decode_lines(lines)
+        except (ValueError, RecursionError):
+            return False
+        self._put_all(values, out)
+        return True
+
+    def _plainly(self, lines: bytes) -> Iterable[T] | None:
+        if self._plain is None or self._plain_json is None:
+            return None
+        try:
+            values = self._plain_json.decode_lines(lines)
+        except (ValueError, RecursionError):
+            return None
+        return self._plain.records(values)
 
     # ---- bytes that wait for more ----------------------------------------------------------------
 

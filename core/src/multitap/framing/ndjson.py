@@ -26,6 +26,7 @@ class NdjsonDecoder(Decoder[V, T]):
         shape: The struct of one line.
         record: Turns one value into outputs.
         finish: What to put out at the end of the bytes.
+        plain: What nearly every line looks like.
         limit: The longest line, in bytes.
 
     >>> import msgspec
@@ -40,12 +41,10 @@ class NdjsonDecoder(Decoder[V, T]):
         end = data.rfind(b"\n") + 1
         if end:
             block = self._release(data[:end])
-            values = self._plain(block)
-            if values is None:
-                self._lines(block, out)
-            else:
+            if self._is_plain(block) and self._put_lines(block, out):
                 self._first = False
-                self._put_all(values, out)
+            else:
+                self._lines(block, out)
         self._hold(data[end:])
         if not self._over:
             self._check(self._held_size)
@@ -53,21 +52,15 @@ class NdjsonDecoder(Decoder[V, T]):
     def _read_rest(self, out: list[T | Failed]) -> None:
         self._lines(self._release(), out, last=True)
 
-    def _plain(self, block: bytes) -> list[V] | None:
-        """The values of a block whose every line end stands between two objects, else ``None``."""
+    def _is_plain(self, block: bytes) -> bool:
+        """Does every line end stand between two objects?"""
         # no JSON value holds `}\n{`: a comma is missing, and a text has no bare line end
-        plain = (
+        return (
             len(block) <= self._limit
             and block.startswith(b"{")
             and block.endswith(b"}\n")
             and block.count(b"\n") == block.count(b"}\n{") + 1
         )
-        if not plain:
-            return None
-        try:
-            return self._json.decode_lines(block)
-        except (ValueError, RecursionError):
-            return None
 
     def _lines(self, block: bytes, out: list[T | Failed], *, last: bool = False) -> None:
         for line in block.split(b"\n"):

@@ -10,7 +10,16 @@ import msgspec
 
 from multitap.errors import EngineError
 from multitap.excerpt import excerpt
-from multitap.framing.decoder import BOM, MIB, Decoder, Outputs, T, V, without_lone_surrogates
+from multitap.framing.decoder import (
+    BOM,
+    MIB,
+    Decoder,
+    Outputs,
+    Plain,
+    T,
+    V,
+    without_lone_surrogates,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +30,7 @@ __all__ = ("SseDecoder",)
 
 _DONE = b"[DONE]"
 _DONE_EVENT = b"data: [DONE]\n\n"
+_BETWEEN = b"}\n\ndata: {"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -35,6 +45,7 @@ class SseDecoder(Decoder[V, T]):
         shape: The struct of one event's data.
         record: Turns one value into outputs.
         finish: What to put out at ``[DONE]``, or at the end of the bytes without it.
+        plain: What nearly every record looks like.
         limit: The longest line and the longest event, in bytes.
         event_field: The field of ``shape`` that takes the event's name, where it has one.
 
@@ -54,10 +65,11 @@ class SseDecoder(Decoder[V, T]):
         record: Callable[[V], Outputs[T]],
         *,
         finish: Callable[[], Outputs[T]] | None = None,
+        plain: Plain[Any, T] | None = None,
         limit: int = 16 * MIB,
         event_field: str | None = None,
     ) -> None:
-        super().__init__(shape, record, finish=finish, limit=limit)
+        super().__init__(shape, record, finish=finish, plain=plain, limit=limit)
         self._event_field = event_field
         self._by_line = False  # once a CR was seen, a blank line is no longer just two line feeds
         self._after_cr = False
@@ -102,32 +114,27 @@ class SseDecoder(Decoder[V, T]):
 
     def _read_block(self, block: bytes, out: list[T | Failed]) -> None:
         done = block.endswith(_DONE_EVENT)
-        values = self._plain(block[: -len(_DONE_EVENT)] if done else block)
-        if values is None:
+        lines = self._as_lines(block[: -len(_DONE_EVENT)] if done else block)
+        if lines is None or not self._put_lines(lines, out):
             self._lines(block, out)
             return
         self._first = False
-        self._put_all(values, out)
         if done:
             self._end(out)
 
-    def _plain(self, block: bytes) -> list[V] | None:
-        """The values of a block that is only ``data: {…}`` lines and blank lines, else ``None``."""
+    def _as_lines(self, block: bytes) -> bytes | None:
+        """The data of a block that is only ``data: {…}`` lines and blank lines, a line each."""
         if not block:
-            return []
-        records = block[6:-2].split(b"\n\ndata: ")
+            return block
+        records = block[6:-2].split(_BETWEEN)
+        lines = b"}\n{".join(records)
         plain = (
             len(block) <= self._limit
             and block.startswith(b"data: {")
             and block.endswith(b"}\n\n")
-            and block.count(b"\n") == 2 * len(records)
+            and lines.count(b"\n") == len(records) - 1
         )
-        if not plain:
-            return None
-        try:
-            return list(map(self._json.decode, records))
-        except (ValueError, RecursionError):
-            return None
+        return lines if plain else None
 
     # ---- one line at a time ----------------------------------------------------------------------
 

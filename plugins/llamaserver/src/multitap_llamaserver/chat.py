@@ -20,7 +20,7 @@ import attrs
 import msgspec
 
 from multitap.capabilities.chat import ChatRequest
-from multitap.dialects.openai.chat import ChatChunk, ChatRecords
+from multitap.dialects.openai.chat import ChatChunk, ChatRecords, PlainChunk
 from multitap.dialects.openai.completions import ChatCompletions
 from multitap.dialects.openai.profile import Profile
 from multitap.events import Event, Loading
@@ -67,10 +67,18 @@ class Chunk(ChatChunk, gc=False):
     timings: Any = None
 
 
+class PlainPart(PlainChunk, gc=False):
+    """A chunk with text alone."""
+
+    prompt_progress: None = None
+    timings: None = None
+
+
 class PromptRecords(ChatRecords):
     """Tells of the prompt as well, where it is read in several steps, and of the time it took."""
 
     shape: ClassVar[type[ChatChunk]] = Chunk
+    plain_shape: ClassVar[type[PlainChunk] | None] = PlainPart
     facts: ClassVar[tuple[str, ...]] = ("timings",)
 
     def record(self, chunk: ChatChunk, /) -> list[Event]:

@@ -8,13 +8,14 @@ the text, between tags, where the app is set so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import attrs
 
 from multitap.capabilities.chat import ThinkTags
 from multitap.dialects.models import other_model
-from multitap.dialects.openai.chat import ChatChunk, ChatRecords
+from multitap.dialects.openai.chat import ChatChunk, ChatRecords, PlainChunk
 from multitap.dialects.openai.completions import ChatCompletions
 from multitap.dialects.openai.profile import FIELDS, Profile
 from multitap.errors import ProtocolError
@@ -44,10 +45,17 @@ class Chunk(ChatChunk, gc=False):
     stats: Any = None
 
 
+class PlainPart(PlainChunk, gc=False):
+    """A chunk with text alone."""
+
+    stats: None = None
+
+
 class AnswerRecords(ChatRecords):
     """Tells of another model than the one that was asked, and of an answer that says nothing."""
 
     shape: ClassVar[type[ChatChunk]] = Chunk
+    plain_shape: ClassVar[type[PlainChunk] | None] = PlainPart
     facts: ClassVar[tuple[str, ...]] = ("stats",)
     _named = False
     _spoke = False
@@ -63,6 +71,10 @@ class AnswerRecords(ChatRecords):
                 events.insert(0, notice)
         self._spoke = self._spoke or any(event.semantic for event in events)
         return events
+
+    def texts(self, chunks: Sequence[PlainChunk], /) -> list[Event] | None:
+        """The events of plain chunks, once the first word was said and the model is known."""
+        return super().texts(chunks) if self._spoke else None
 
     def finish(self) -> list[Event]:
         """What was held; nothing at all, and no token counted, is no answer."""

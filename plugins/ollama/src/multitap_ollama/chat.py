@@ -66,8 +66,9 @@ class OllamaChat:
 
     def _decoder(self, request: ChatRequest, *, streamed: bool) -> Stage[bytes, Event]:
         lines = ChatLines(chat_notices(request), self.backend, request.model)
-        decoder = NdjsonDecoder if streamed else JsonDecoder
-        return decoder(Line, lines.record, finish=lines.finish)
+        if streamed:
+            return NdjsonDecoder(Line, lines.record, finish=lines.finish, plain=lines.plain())
+        return JsonDecoder(Line, lines.record, finish=lines.finish)
 
 
 @hookimpl

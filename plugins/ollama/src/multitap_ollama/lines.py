@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -33,16 +34,18 @@ from multitap.events import (
     Usage,
     UsageReport,
 )
+from multitap.framing import Plain
 from multitap_ollama.errors import line_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from multitap.events import Notice, StopReason
 
 __all__ = ("ChatLines", "Line")
 
 _REASONS: dict[str, StopReason] = {"stop": "complete", "length": "max_tokens"}
+_is_done = attrgetter("done")
 _TIMES = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
 _MEDIA_TYPES = {b"\xff\xd8": "image/jpeg", b"RI": "image/webp", b"GI": "image/gif"}
 
@@ -81,6 +84,25 @@ class Line(msgspec.Struct, gc=False):
     eval_duration: int | None = None
     error: Any = None
     signin_url: str | None = None
+
+
+class PlainMessage(msgspec.Struct, gc=False):
+    """A piece of text, and nothing else that ``LineMessage`` may have."""
+
+    content: str
+    thinking: None = None
+    tool_calls: None = None
+    images: None = None
+
+
+class PlainLine(msgspec.Struct, gc=False):
+    """What nearly every line of a stream is; any other is refused, but for the last."""
+
+    message: PlainMessage
+    done: bool = False
+    done_reason: None = None
+    logprobs: None = None
+    error: None = None
 
 
 class ChatLines:
@@ -133,6 +155,19 @@ class ChatLines:
         elif line.done_reason:
             self._reason = line
         return events
+
+    def plain(self) -> Plain[PlainLine, Event]:
+        """How lines that are text alone are read, many at once."""
+        return Plain(PlainLine, self.texts)
+
+    def texts(self, lines: Sequence[PlainLine], /) -> list[Event] | None:
+        """The events of plain lines; ``None`` where another state than theirs counts as well."""
+        if self._over or self._notices or self._asked or self._logprobs:
+            return None
+        if any(map(_is_done, lines)):
+            return None
+        said = [line.message.content for line in lines]
+        return [Text(content) for content in said if content]
 
     def finish(self) -> list[Event]:
         """The end where no line said ``done``."""

@@ -9,10 +9,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from multitap.dialects.openai.chat import ChatChunk, ChatRecords
+from multitap.dialects.openai.chat import ChatChunk, ChatRecords, PlainChunk
 from multitap.dialects.openai.chunks import Choice, Delta
 from multitap.dialects.openai.tool_calls import FunctionDelta, ToolCallDelta
 from multitap.messages import ToolResult, parse_arguments
@@ -30,6 +30,8 @@ __all__ = ("TgiRecords",)
 class TgiRecords(ChatRecords):
     """The ``record`` and ``finish`` of one answer to a request."""
 
+    plain_shape: ClassVar[type[PlainChunk] | None] = PlainChunk
+
     def __init__(self, notices: Iterable[Notice], request: ChatRequest, **how: Any) -> None:
         super().__init__(notices, taken=_ids_of(request), **how)
         self._stops = StopTexts(request.stop)
@@ -45,6 +47,14 @@ class TgiRecords(ChatRecords):
         for choice in chunk.choices or ():
             self._look(choice)
         return self._stops.feed(super().record(chunk))
+
+    def texts(self, chunks: Sequence[PlainChunk], /) -> list[Event] | None:
+        """The events of plain chunks."""
+        events = super().texts(chunks)
+        if events is None:
+            return None
+        self._empty = self._empty and not events
+        return self._stops.feed(events)
 
     def finish(self) -> list[Event]:
         """What was held, and the end that TGI means where it says none."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from multitap.dialects.openai.chat import ChatRecords
+from multitap.dialects.openai.chat import ChatRecords, PlainChunk
 from multitap.events import Failed, Stop, ToolCallStart
 from multitap_vllm.errors import meant
 
@@ -21,6 +21,8 @@ class VllmRecords(ChatRecords):
     Some releases end an answer that has no call with ``tool_calls``, where one was required: that
     is ``complete`` here, with the server's word in ``provider_options``.
     """
+
+    plain_shape: ClassVar[type[PlainChunk] | None] = PlainChunk
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

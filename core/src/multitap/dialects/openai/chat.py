@@ -20,18 +20,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from multitap.dialects.counts import doubts
 from multitap.dialects.openai.choices import ChoiceReader
-from multitap.dialects.openai.chunks import ChatChunk, UsageFacts, read_usage
+from multitap.dialects.openai.chunks import ChatChunk, PlainChunk, UsageFacts, read_usage
 from multitap.dialects.openai.errors import openai_error
 from multitap.dialects.openai.estimates import RULE, estimated_usage
 from multitap.errors import BackendError, TruncatedStream
 from multitap.events import Event, Failed, Notice, Reasoning, Text, ToolCallChunk, UsageReport
+from multitap.framing import Plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from multitap.dialects.openai.chunks import Choice
 
-__all__ = ("ChatChunk", "ChatRecords", "UsageFacts", "read_usage")
+__all__ = ("ChatChunk", "ChatRecords", "PlainChunk", "UsageFacts", "read_usage")
 
 
 class ChatRecords:
@@ -42,7 +43,8 @@ class ChatRecords:
     it has the server's own word in ``provider_options`` where that is not OpenAI's.
 
     A subclass that reads more of a chunk names its struct as ``shape``, and in ``facts`` the fields
-    that are told with the usage as they came; of several chunks, the last one's.
+    that are told with the usage as they came; of several chunks, the last one's. All its chunks go
+    through ``record``, unless it says in ``plain_shape`` what a chunk is that holds text alone.
 
     Args:
         notices: What could not be asked for as it was meant; said first.
@@ -53,6 +55,7 @@ class ChatRecords:
     """
 
     shape: ClassVar[type[ChatChunk]] = ChatChunk
+    plain_shape: ClassVar[type[PlainChunk] | None] = PlainChunk  # of each class alone
     facts: ClassVar[tuple[str, ...]] = ()
     asked = ""  # the model's id, for a subclass that compares it
 
@@ -90,6 +93,22 @@ class ChatRecords:
                 reader.read(choice, events)
         elif chunk.message is not None:
             events += self._fail(chunk)
+        if self._prompt is not None:
+            self._said += events
+        return events
+
+    def plain(self) -> Plain[Any, Event] | None:
+        """How chunks that are text alone are read, many at once; ``None``: not at all."""
+        shape = vars(type(self)).get("plain_shape")
+        return None if shape is None else Plain(shape, self.texts)
+
+    def texts(self, chunks: Sequence[PlainChunk], /) -> list[Event] | None:
+        """The events of plain chunks; ``None`` where they are to be read one by one."""
+        reader = self._choices.get(0)
+        if reader is None or reader.waits:
+            return None
+        said = [chunk.choices[0].delta.content for chunk in chunks]
+        events: list[Event] = [Text(content) for content in said if content]
         if self._prompt is not None:
             self._said += events
         return events

@@ -52,6 +52,11 @@ class ChoiceReader:
                 self._matched = choice.stop_reason
             events += self._calls.end(cut=stop_reason(self._finish) == "max_tokens")
 
+    @property
+    def waits(self) -> bool:
+        """Are there tokens that have shown no text yet?"""
+        return bool(self._logprobs)
+
     def held(self) -> list[Event]:
         """What was held back: calls that nothing ended, and tokens without a text."""
         events = self._calls.end(cut=self._finish is None)

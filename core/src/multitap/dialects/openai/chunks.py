@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -10,7 +10,17 @@ from multitap.dialects.counts import count
 from multitap.dialects.openai.tool_calls import FunctionDelta, ToolCallDelta
 from multitap.events import Usage
 
-__all__ = ("ChatChunk", "Delta", "Link", "Logprob", "Piece", "Sound", "UsageFacts", "read_usage")
+__all__ = (
+    "ChatChunk",
+    "Delta",
+    "Link",
+    "Logprob",
+    "Piece",
+    "PlainChunk",
+    "Sound",
+    "UsageFacts",
+    "read_usage",
+)
 
 
 class Logprob(msgspec.Struct, gc=False):
@@ -107,6 +117,41 @@ class ChatChunk(msgspec.Struct, gc=False):
     message: Any = None
     type: Any = None
     code: Any = None
+
+
+class PlainDelta(msgspec.Struct, gc=False):
+    """A piece of text, and nothing else that ``Delta`` may have."""
+
+    content: str = ""
+    reasoning_content: None = None
+    reasoning: None = None
+    refusal: None = None
+    tool_calls: None = None
+    function_call: None = None
+    images: None = None
+    audio: None = None
+
+
+class PlainChoice(msgspec.Struct, gc=False):
+    """The first choice, and nothing of it but its delta."""
+
+    delta: PlainDelta
+    index: Literal[0] = 0
+    message: None = None
+    finish_reason: None = None
+    stop_reason: None = None
+    logprobs: None = None
+
+
+class PlainChunk(msgspec.Struct, gc=False):
+    """What nearly every chunk of a stream is: a piece of one text; any other chunk is refused.
+
+    Beside a subclass of ``ChatChunk`` with more fields stands one of this, where they are ``None``.
+    """
+
+    choices: tuple[PlainChoice]
+    usage: None = None
+    error: None = None
 
 
 def read_usage(facts: UsageFacts) -> Usage:

@@ -75,8 +75,10 @@ class ChatCompletions:
         def decoder(head: Head) -> Stage[bytes, Event]:
             records = self.records(notices, prompt=prompt, sound=sound)
             records.asked = request.model
-            kind = SseDecoder if is_streamed(head, asked=streamed) else JsonDecoder
-            return kind(records.shape, records.record, finish=records.finish)
+            how = records.shape, records.record
+            if is_streamed(head, asked=streamed):
+                return SseDecoder(*how, finish=records.finish, plain=records.plain())
+            return JsonDecoder(*how, finish=records.finish)
 
         return Exchange(call=call, decoder=decoder, explain=self.explain)
 
