@@ -51,8 +51,8 @@ both = pytest.mark.parametrize("kind", [SseDecoder, NdjsonDecoder])
 def test_plain_records_are_read_at_once(kind):
     author = Author()
     decoder = kind(Line, author.record, plain=Plain(PlainLine, author.texts))
-    assert ["a", "b"] == decoder.feed(body(kind, [{"text": "a"}, {"text": "b", "more": 1}]))
-    assert [] == author.seen
+    assert decoder.feed(body(kind, [{"text": "a"}, {"text": "b", "more": 1}])) == ["a", "b"]
+    assert author.seen == []
 
 
 @both
@@ -62,14 +62,14 @@ def test_a_record_that_is_not_plain_is_read_as_it_is_meant(kind, odd):
     decoder = kind(Line, author.record, plain=Plain(PlainLine, author.texts))
     out = decoder.feed(body(kind, [{"text": "a"}, odd]))
     assert ["a", {True: "B", False: "b", None: ""}[odd.get("loud")]] == out
-    assert 2 == len(author.seen)
+    assert len(author.seen) == 2
 
 
 @both
 def test_an_author_may_want_them_one_by_one_after_all(kind):
     author = Author()
     decoder = kind(Line, author.record, plain=Plain(PlainLine, lambda lines: None))
-    assert ["a"] == decoder.feed(body(kind, [{"text": "a"}]))
+    assert decoder.feed(body(kind, [{"text": "a"}])) == ["a"]
     assert [Line("a")] == author.seen
 
 
@@ -82,8 +82,15 @@ DELTAS = st.one_of(
     st.builds(lambda text: {"content": text}, TEXTS),
     st.builds(lambda text: {"role": "assistant", "content": text, "refusal": None}, TEXTS),
     st.sampled_from(
-        [{}, {"content": None}, {"reasoning_content": "hm"}, {"tool_calls": [CALL]}]
-        + [{"refusal": "no"}, {"content": [{"text": "part"}]}, {"tool_calls": []}]
+        [
+            {},
+            {"content": None},
+            {"reasoning_content": "hm"},
+            {"tool_calls": [CALL]},
+            {"refusal": "no"},
+            {"content": [{"text": "part"}]},
+            {"tool_calls": []},
+        ]
     ),
 )
 CHOICES = st.builds(
@@ -160,4 +167,4 @@ def test_events_that_are_joined_make_the_same_answer(events):
 
 def test_few_events_are_kept_of_many_texts():
     events = [Text("a")] * 1000 + [UsageReport(None), Stop("complete")]
-    assert ["text", "usage", "stop"] == [event.type for event in outcome.joined(events)]
+    assert [event.type for event in outcome.joined(events)] == ["text", "usage", "stop"]
