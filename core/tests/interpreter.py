@@ -81,7 +81,7 @@ def poured(pour, read, seen, given):
         if isinstance(data, BaseException) or not data:
             return data or None
         try:
-            items = pour.feed(data)
+            items, pour.over = pour.step(data)
         except Exception as error:
             return error
         if items:

@@ -59,7 +59,8 @@ def carried_out(command, answer, seen):
         seen.append(command)
         return answer(command)
     while not command.over and (data := answer(Read())):
-        seen.append(Out(command.feed(data)))
+        items, command.over = command.step(data)
+        seen.append(Out(items))
     return None
 
 

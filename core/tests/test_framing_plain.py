@@ -65,6 +65,15 @@ def test_a_record_that_is_not_plain_is_read_as_it_is_meant(kind, odd):
     assert len(author.seen) == 2
 
 
+def test_glued_values_are_a_failure_in_events_and_none_on_lines():
+    glued = b'{"text": "a"}{"text": "b"}'
+    author = Author()
+    how = {"plain": Plain(PlainLine, author.texts)}
+    (failed,) = SseDecoder(Line, author.record, **how).feed(b"data: %s\n\n" % glued)
+    assert failed.error.kind == "bad_payload"
+    assert NdjsonDecoder(Line, author.record, **how).feed(b"%s\n" % glued) == ["a", "b"]
+
+
 @both
 def test_an_author_may_want_them_one_by_one_after_all(kind):
     author = Author()

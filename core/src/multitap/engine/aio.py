@@ -149,7 +149,8 @@ class AsyncStream(Generic[T]):
                 data = await self._transfer.read(idle) if self._transfer else b""
                 if not data:
                     return None
-                if items := pour.feed(data):
+                items, pour.over = pour.step(data)
+                if items:
                     return items
         except Exception as error:
             self._fault = error

@@ -75,11 +75,6 @@ class Pour(Generic[T]):
     idle: Callable[[], float] | None = None
     over: bool = False
 
-    def feed(self, data: bytes) -> Sequence[T]:
-        """The results of these bytes."""
-        results, self.over = self.step(data)
-        return results
-
 
 @attrs.frozen
 class Start(Generic[T]):

@@ -268,9 +268,9 @@ class Flow(Generic[T]):
         if not kinds.isdisjoint(_OF_TOOLS):
             items = self._tools.checked(items)
             kinds = set(map(type, items))
-        error = None
-        if Failed in kinds or Stop in kinds:
-            items, error = _until_the_end(items)
+        if Failed not in kinds and Stop not in kinds:
+            return items, None
+        items, error = _until_the_end(items)
         if error is not None or not items or not _terminal(items[-1]):
             return items, error
         return items, _DONE if any(map(_terminal, came)) else _DROP
@@ -348,7 +348,7 @@ def _silent(command: Any) -> Any:
         return command
 
     def step(data: bytes) -> tuple[Sequence[Any], bool]:
-        command.feed(data)
+        _, command.over = command.step(data)
         return (), command.over
 
     return Pour(step, command.idle)

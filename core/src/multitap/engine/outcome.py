@@ -58,10 +58,14 @@ class Outcome(Generic[T]):
 
     def add(self, items: Sequence[T]) -> None:
         """Results have come."""
-        if self._first is None and any(getattr(item, "semantic", True) for item in items):
-            self._first = time.monotonic()
+        if self._first is None:
+            self._look_for_the_first(items)
         if items:
             self._usage = getattr(items[-1], "usage", None)
+
+    def _look_for_the_first(self, items: Sequence[T]) -> None:
+        if any(getattr(item, "semantic", True) for item in items):
+            self._first = time.monotonic()
 
     @property
     def latency(self) -> float | None:
@@ -119,7 +123,8 @@ class ChatOutcome(Outcome[Event]):
 
     def add(self, items: Sequence[Event]) -> None:
         """Events have come, so that the application has read all that came before them."""
-        super().add(items)
+        if self._first is None:
+            self._look_for_the_first(items)
         if len(self._events) >= KEPT_APART:
             self._before += joined(self._events)
             self._events = []

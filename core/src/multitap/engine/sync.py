@@ -150,7 +150,8 @@ class Stream(Generic[T]):
                 data = self._transfer.read(idle) if self._transfer else b""
                 if not data:
                     return None
-                if items := pour.feed(data):
+                items, pour.over = pour.step(data)
+                if items:
                     return items
         except Exception as error:
             self._fault = error

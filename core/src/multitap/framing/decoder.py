@@ -130,27 +130,26 @@ class Decoder(Generic[V, T]):
 
     # ---- many records at once --------------------------------------------------------------------
 
-    def _put_lines(self, lines: bytes, out: list[T | Failed]) -> bool:
-        """Put out what these lines say, an object each; ``False``: they have to be looked at."""
-        plain = self._plainly(lines)
+    def _put_lines(self, lines: bytes, out: list[T | Failed], count: int | None = None) -> bool:
+        """Put out what these lines say; ``False``: they have to be looked at one by one.
+
+        ``count``: how many objects they are to be, where they may not be glued together.
+        """
+        plain = self._plainly(lines, count)
         if plain is not None:
             out.extend(plain)
             return True
-        try:
-            values = self._json.decode_lines(lines)
-        except (ValueError, RecursionError):
+        values = _values(self._json, lines, count)
+        if values is None:
             return False
         self._put_all(values, out)
         return True
 
-    def _plainly(self, lines: bytes) -> Iterable[T] | None:
+    def _plainly(self, lines: bytes, count: int | None) -> Iterable[T] | None:
         if self._plain is None or self._plain_json is None:
             return None
-        try:
-            values = self._plain_json.decode_lines(lines)
-        except (ValueError, RecursionError):
-            return None
-        return self._plain.records(values)
+        values = _values(self._plain_json, lines, count)
+        return None if values is None else self._plain.records(values)
 
     # ---- bytes that wait for more ----------------------------------------------------------------
 
@@ -186,6 +185,14 @@ class Decoder(Generic[V, T]):
             return self._json.decode(repaired)
         except (ValueError, RecursionError) as error:
             raise _problem(error, repaired, last=last) from None
+
+
+def _values(json: msgspec.json.Decoder[V], lines: bytes, count: int | None) -> list[V] | None:
+    try:
+        values = json.decode_lines(lines)
+    except (ValueError, RecursionError):
+        return None
+    return values if count is None or count == len(values) else None
 
 
 def without_lone_surrogates(data: bytes) -> bytes:

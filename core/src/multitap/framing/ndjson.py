@@ -40,12 +40,13 @@ class NdjsonDecoder(Decoder[V, T]):
     def _read(self, data: bytes, out: list[T | Failed]) -> None:
         end = data.rfind(b"\n") + 1
         if end:
-            block = self._release(data[:end])
+            block = self._release(data[:end]) if self._held else data[:end]
             if self._is_plain(block) and self._put_lines(block, out):
                 self._first = False
             else:
                 self._lines(block, out)
-        self._hold(data[end:])
+        if end < len(data):
+            self._hold(data[end:])
         if not self._over:
             self._check(self._held_size)
 

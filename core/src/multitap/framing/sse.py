@@ -30,7 +30,7 @@ __all__ = ("SseDecoder",)
 
 _DONE = b"[DONE]"
 _DONE_EVENT = b"data: [DONE]\n\n"
-_BETWEEN = b"}\n\ndata: {"
+_BETWEEN, _GLUE = b"}\n\ndata: {", b"}\n{"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -87,8 +87,10 @@ class SseDecoder(Decoder[V, T]):
         if end == 1 and not (data.startswith(b"\n") and self._held_ends_a_line()):
             end = 0
         if end:
-            self._read_block(self._release(data[:end]), out)
-        self._hold(data[end:])
+            block = data[:end]
+            self._read_block(self._release(block) if self._held else block, out)
+        if end < len(data):
+            self._hold(data[end:])
         if self._held_size > self._limit and not self._over:
             self._by_line = True
             self._lines(self._release(), out)
@@ -114,27 +116,26 @@ class SseDecoder(Decoder[V, T]):
 
     def _read_block(self, block: bytes, out: list[T | Failed]) -> None:
         done = block.endswith(_DONE_EVENT)
-        lines = self._as_lines(block[: -len(_DONE_EVENT)] if done else block)
-        if lines is None or not self._put_lines(lines, out):
+        records = self._records(block[: -len(_DONE_EVENT)] if done else block)
+        if records is None or not self._put_lines(_GLUE.join(records), out, len(records)):
             self._lines(block, out)
             return
         self._first = False
         if done:
             self._end(out)
 
-    def _as_lines(self, block: bytes) -> bytes | None:
-        """The data of a block that is only ``data: {…}`` lines and blank lines, a line each."""
+    def _records(self, block: bytes) -> list[bytes] | None:
+        """What a block is cut into that is only ``data: {…}`` lines and blank lines."""
         if not block:
-            return block
+            return []
         records = block[6:-2].split(_BETWEEN)
-        lines = b"}\n{".join(records)
         plain = (
             len(block) <= self._limit
             and block.startswith(b"data: {")
             and block.endswith(b"}\n\n")
-            and lines.count(b"\n") == len(records) - 1
+            and block.count(b"\n") == 2 * len(records)
         )
-        return lines if plain else None
+        return records if plain else None
 
     # ---- one line at a time ----------------------------------------------------------------------
 

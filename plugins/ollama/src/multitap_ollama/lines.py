@@ -166,8 +166,7 @@ class ChatLines:
             return None
         if any(map(_is_done, lines)):
             return None
-        said = [line.message.content for line in lines]
-        return [Text(content) for content in said if content]
+        return [Text(text) for line in lines if (text := line.message.content)]
 
     def finish(self) -> list[Event]:
         """The end where no line said ``done``."""

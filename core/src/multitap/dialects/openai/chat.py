@@ -105,10 +105,11 @@ class ChatRecords:
     def texts(self, chunks: Sequence[PlainChunk], /) -> list[Event] | None:
         """The events of plain chunks; ``None`` where they are to be read one by one."""
         reader = self._choices.get(0)
-        if reader is None or reader.waits:
+        if reader is None or reader.waiting:
             return None
-        said = [chunk.choices[0].delta.content for chunk in chunks]
-        events: list[Event] = [Text(content) for content in said if content]
+        events: list[Event] = [
+            Text(text) for chunk in chunks if (text := chunk.choices[0].delta.content)
+        ]
         if self._prompt is not None:
             self._said += events
         return events

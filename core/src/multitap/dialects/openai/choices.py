@@ -26,6 +26,9 @@ class ChoiceReader:
         index: The choice's index.
         ids: The ids of all calls of the answer, shared by its choices.
         sound: The format of sound that was asked for.
+
+    Attributes:
+        waiting: Tokens that have shown no text yet.
     """
 
     def __init__(self, index: int, ids: set[str], sound: str) -> None:
@@ -35,12 +38,12 @@ class ChoiceReader:
         self._finish: str | None = None
         self._matched: str | None = None
         self._refused = False
-        self._logprobs: list[TokenLogprob] = []  # of tokens that have shown no text yet
+        self.waiting: list[TokenLogprob] = []
 
     def read(self, choice: Choice, events: list[Event]) -> None:
         """Add what the choice has that is new."""
         if choice.logprobs is not None:
-            self._logprobs += logprobs_of(choice.logprobs.content or ())
+            self.waiting += logprobs_of(choice.logprobs.content or ())
         delta = choice.delta
         if delta is not None:
             self._delta(delta, events)
@@ -52,15 +55,10 @@ class ChoiceReader:
                 self._matched = choice.stop_reason
             events += self._calls.end(cut=stop_reason(self._finish) == "max_tokens")
 
-    @property
-    def waits(self) -> bool:
-        """Are there tokens that have shown no text yet?"""
-        return bool(self._logprobs)
-
     def held(self) -> list[Event]:
         """What was held back: calls that nothing ended, and tokens without a text."""
         events = self._calls.end(cut=self._finish is None)
-        if self._logprobs:
+        if self.waiting:
             events.append(self._text(""))
         return events
 
@@ -91,7 +89,7 @@ class ChoiceReader:
         content = delta.content
         if isinstance(content, str):
             if content:  # no call for what nearly every chunk is
-                events.append(self._text(content) if self._logprobs else Text(content, self._index))
+                events.append(self._text(content) if self.waiting else Text(content, self._index))
         elif content is not None:
             self._pieces(content, events)
         if delta.refusal:
@@ -124,9 +122,9 @@ class ChoiceReader:
             events.append(audio_event(sound.data, self._sound, self._index))
 
     def _text(self, content: str) -> Text:
-        if not self._logprobs:
+        if not self.waiting:
             return Text(content, self._index)
-        logprobs, self._logprobs = tuple(self._logprobs), []
+        logprobs, self.waiting = tuple(self.waiting), []
         return Text(content, self._index, logprobs)
 
 

@@ -116,11 +116,9 @@ class AsyncDirectTransfer:
             response = self._response
             if response is None or self._aborted:
                 raise faults.aborted("stream")
-            while True:
-                data = response.take()
-                if data or response.complete:
-                    return data
+            while not (data := response.take()) and not response.complete:
                 await self._receive(idle, idle, "stall_timeout", "stream")
+            return data
         except BaseException:
             self._drop()
             raise

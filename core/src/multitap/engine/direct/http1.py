@@ -39,7 +39,7 @@ class Response:
     """
 
     def __init__(self, where: str, method: str, limits: Limits) -> None:
-        import httptools
+        import httptools  # once for each answer: a look into the modules costs as much as a parse
 
         self.head: Head | None = None
         self.started = False
@@ -58,6 +58,7 @@ class Response:
         # Set before the parser looks for it: each chunk goes from C code into the list at once.
         self.on_body = self._parts.append
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._violation = httptools.HttpParserError
 
     def feed(self, data: bytes | memoryview) -> None:
         """Take what one read gave.
@@ -71,26 +72,26 @@ class Response:
             return
         self.started = True
         before = self.head
-        self._parse(data)
+        try:
+            self._parser.feed_data(data)
+        except self._violation as error:
+            self._stumble(error)
         if self.complete:
             del self._parts[self._last_part :]
-        self._count(0 if self._parts or before is not self.head else len(data))
+        if self._parts or before is not self.head:
+            self._barren_bytes = 0
+        else:
+            self._count(len(data))
         if self._broken is not None and self.head is None:
             raise self._broken
         if self.complete:
             self._parser = None  # parser and callbacks hold each other
 
-    def _parse(self, data: bytes | memoryview) -> None:
-        import httptools
-
-        assert self._parser is not None
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            if self.complete and self.head is not None:
-                self.reusable = False  # more than the answer came; the answer itself is fine
-            elif self._broken is None:
-                self._broken = faults.violation(str(error) or "an upgrade that nobody asked for")
+    def _stumble(self, error: Exception) -> None:
+        if self.complete and self.head is not None:
+            self.reusable = False  # more than the answer came; the answer itself is fine
+        elif self._broken is None:
+            self._broken = faults.violation(str(error) or "an upgrade that nobody asked for")
 
     def take(self) -> bytes:
         """The body that has come since the last time, decoded; ``b""``: nothing.
@@ -99,18 +100,17 @@ class Response:
             ProtocolError: What follows is damaged, or swells beyond the limit.
             TruncatedStream: The compressed data ends too early.
         """
-        data = self._decoded()
-        if not data:
-            self._verify(self._inflater)
-        return data
-
-    def _decoded(self) -> bytes:
         parts = self._parts
-        if not parts:
-            return b""
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
-        parts.clear()
-        return data if self._inflater is None else self._inflater.feed(data)
+        if parts:
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
+            parts.clear()
+            if self._inflater is not None:
+                data = self._inflater.feed(data)
+            if data:
+                return data
+        if self._broken is not None or self._inflater is not None:
+            self._verify(self._inflater)
+        return b""
 
     def _verify(self, inflater: Inflater | None) -> None:
         fault = inflater.fault if inflater is not None and inflater.fault else self._broken
@@ -192,6 +192,6 @@ class Response:
     def _count(self, barren: int) -> None:
         # Bytes that bring neither a head nor a body: one endless line, of which the parser tells
         # nothing until it ends.
-        self._barren_bytes = self._barren_bytes + barren if barren else 0
+        self._barren_bytes += barren
         if self._barren_bytes > self._limits.head_bytes:
             self._broken = faults.violation("a line without an end")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
+import sys
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ("SocketConnection",)
 
 _WRITE_SIZE = 1024 * 1024
+_TIMEVAL = "ll" if os.name == "posix" and sys.maxsize > 2**32 else None
+"""How the kernel is told of a time, where that is known."""
 
 
 class SocketConnection:
@@ -39,7 +43,8 @@ class SocketConnection:
         self._socket: socket.socket | None = None
         self._stream: socket.socket | NestedTLS | None = None  # what is read from and written to
         self._bell: socket.socket | None = None
-        self._timeout: float | None = None
+        self._counts = False  # does the kernel itself count the time of a read?
+        self._limits: dict[int, float] = {}
 
     # ---- who may use it --------------------------------------------------------------------------
 
@@ -69,9 +74,14 @@ class SocketConnection:
     def usable(self) -> bool:
         """Is it open and silent? A server that closed it, or spoke unasked, shows as readable."""
         assert self._socket is not None
-        self._set_timeout(0.0)
+        flags = socket.MSG_PEEK
+        if self._counts:
+            flags |= socket.MSG_DONTWAIT
+        else:
+            self._limits.clear()
+            self._socket.settimeout(0.0)
         try:
-            socket.socket.recv(self._socket, 1, socket.MSG_PEEK)
+            socket.socket.recv(self._socket, 1, flags)
         except BlockingIOError:
             return True
         except OSError:
@@ -92,20 +102,34 @@ class SocketConnection:
     def receive(self, seconds: float) -> bytes:
         """What one read gives; ``b""`` at the end. Raises ``OSError`` and ``TimeoutError``."""
         assert self._stream is not None
-        self._set_timeout(seconds)
-        return self._stream.recv(READ_SIZE)
+        self._limit(socket.SO_RCVTIMEO, seconds)
+        try:
+            return self._stream.recv(READ_SIZE)
+        except BlockingIOError as error:
+            raise TimeoutError from error
 
     def send(self, data: memoryview, seconds: float) -> int:
         """Send some of the data; how much of it. Raises ``OSError`` and ``TimeoutError``."""
         assert self._stream is not None
-        self._set_timeout(seconds)
-        return self._stream.send(data[:_WRITE_SIZE])
+        self._limit(socket.SO_SNDTIMEO, seconds)
+        try:
+            return self._stream.send(data[:_WRITE_SIZE])
+        except BlockingIOError as error:
+            raise TimeoutError from error
 
-    def _set_timeout(self, seconds: float) -> None:
+    def _limit(self, direction: int, seconds: float) -> None:
+        """How long to wait; up to a hundredth more, for each change is a call into the kernel."""
         assert self._socket is not None
-        if seconds != self._timeout:
+        if seconds <= self._limits.get(direction, 0.0) <= seconds * 1.01:
+            return
+        if seconds <= 0:
+            raise TimeoutError
+        if self._counts:
+            self._socket.setsockopt(socket.SOL_SOCKET, direction, _timeval(seconds))
+        else:
+            self._limits.clear()
             self._socket.settimeout(seconds)
-            self._timeout = seconds
+        self._limits[direction] = seconds
 
     # ---- while it is opened ----------------------------------------------------------------------
 
@@ -137,7 +161,9 @@ class SocketConnection:
         if connected.family != getattr(socket, "AF_UNIX", None):
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._timeout = None
+        self._limits.clear()
+        self._counts = _TIMEVAL is not None
+        connected.setblocking(self._counts)
         self.refuse_interrupted()
 
     def shake_hands(self, context: ssl.SSLContext, host: str, seconds: float) -> None:
@@ -160,10 +186,19 @@ class SocketConnection:
             )
         self._stream = secured
         self.refuse_interrupted()
-        self._set_timeout(seconds)
+        self._counts = False  # a TLS record may take several reads
+        self._socket.settimeout(seconds)
+        self._limits.clear()
         secured.do_handshake()
 
     def refuse_interrupted(self) -> None:
         """Raise what a call raises that was given up, if this one was."""
         if self._interrupted:
             raise faults.aborted("connect")
+
+
+def _timeval(seconds: float) -> bytes:
+    """Never nothing, which would be for ever."""
+    assert _TIMEVAL is not None
+    whole, rest = divmod(max(seconds, 1e-5), 1.0)
+    return struct.pack(_TIMEVAL, int(whole), int(rest * 1e6))

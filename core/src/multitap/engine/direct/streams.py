@@ -58,12 +58,13 @@ class StreamConnection(asyncio.BufferedProtocol):
     async def wait(self, seconds: float) -> bool:
         """Sleep until something happens here; ``False``: nothing did in time.
 
-        The timer is moved only when it rings too early, so that a read costs no timer.
+        The timer is moved only when it would ring a hundredth too late, or was too early, so that a
+        read costs no timer.
         """
         if seconds <= 0:
             return False
         self._expires = self._loop.time() + seconds
-        if self._timer is None or self._timer.when() > self._expires:
+        if self._timer is None or self._timer.when() > self._expires + seconds / 100:
             self._stop_timer()
             self._timer = self._loop.call_at(self._expires, self._ring)
         self._waiter = self._loop.create_future()

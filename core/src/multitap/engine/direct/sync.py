@@ -98,8 +98,14 @@ class DirectTransfer:
     def read(self, idle: float | None = None, /) -> bytes:
         """The next bytes of the body as they come; ``b""`` at its end."""
         self._busy = True
+        idle = self._idle if idle is None else min(idle, self._idle)
         try:
-            return self._next(self._idle if idle is None else min(idle, self._idle))
+            response = self._response
+            if response is None or self._aborted:
+                raise faults.aborted("stream")
+            while not (data := response.take()) and not response.complete:
+                self._receive(idle, idle, "stall_timeout", "stream")
+            return data
         except BaseException:
             self._drop()
             raise
@@ -196,7 +202,7 @@ class DirectTransfer:
         clocks, rest = self._clocks, memoryview(data)
         try:
             while rest:
-                rest = rest[connection.send(rest, _positive(clocks.left(clocks.write))) :]
+                rest = rest[connection.send(rest, clocks.left(clocks.write)) :]
         except TimeoutError as error:
             raise faults.expired("stall_timeout", "send", clocks.write, clocks) from error
         except OSError:
@@ -211,23 +217,13 @@ class DirectTransfer:
 
     # ---- receiving -------------------------------------------------------------------------------
 
-    def _next(self, idle: float) -> bytes:
-        response = self._response
-        if response is None or self._aborted:
-            raise faults.aborted("stream")
-        while True:
-            data = response.take()
-            if data or response.complete:
-                return data
-            self._receive(idle, idle, "stall_timeout", "stream")
-
     def _receive(self, wait: float, limit: float, kind: str, phase: str) -> None:
         assert self._response is not None
         if self._connection is None or self._aborted:
             raise faults.aborted(phase)
         reset = False
         try:
-            data = self._connection.receive(_positive(self._clocks.left(wait)))
+            data = self._connection.receive(self._clocks.left(wait))
         except TimeoutError as error:
             raise faults.expired(kind, phase, limit, self._clocks) from error
         except OSError:
@@ -259,9 +255,3 @@ class DirectTransfer:
         if response.complete and response.reusable and connection.release():
             self._connection = None
             self._pool.give(connection)
-
-
-def _positive(seconds: float) -> float:
-    if seconds <= 0:
-        raise TimeoutError
-    return seconds
