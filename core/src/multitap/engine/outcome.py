@@ -20,7 +20,7 @@ __all__ = ("ChatOutcome", "Outcome", "joined")
 
 T = TypeVar("T")
 
-KEPT_APART = 256
+KEPT_APART = 32
 
 
 class Outcome(Generic[T]):

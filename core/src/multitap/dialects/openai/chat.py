@@ -70,7 +70,7 @@ class ChatRecords:
         self._notices = list(notices)
         self._prompt = prompt
         self._sound = sound
-        self._said: list[Event] = []  # what an estimate would count
+        self._size = 0  # what an estimate would count: bytes of all that is said
         self._choices: dict[int, ChoiceReader] = {}
         self._ids = set(taken)
         self._usage: UsageFacts | None = None
@@ -94,7 +94,7 @@ class ChatRecords:
         elif chunk.message is not None:
             events += self._fail(chunk)
         if self._prompt is not None:
-            self._said += events
+            self._size += sum(map(_size, events))
         return events
 
     def plain(self) -> Plain[Any, Event] | None:
@@ -107,12 +107,10 @@ class ChatRecords:
         reader = self._choices.get(0)
         if reader is None or reader.waiting:
             return None
-        events: list[Event] = [
-            Text(text) for chunk in chunks if (text := chunk.choices[0].delta.content)
-        ]
+        said = [text for chunk in chunks if (text := chunk.choices[0].delta.content)]
         if self._prompt is not None:
-            self._said += events
-        return events
+            self._size += _bytes_of("".join(said))
+        return [Text(text) for text in said]
 
     def finish(self) -> list[Event]:
         """What was held: usage, and then ``Stop`` or ``Failed``."""
@@ -157,7 +155,7 @@ class ChatRecords:
         told += doubts(usage=self._usage)
         usage, facts = read_usage(self._usage or UsageFacts()), self._told_facts
         if usage.source == "unknown" and whole and self._prompt is not None:
-            usage = estimated_usage(self._prompt, sum(map(_size, self._said)))
+            usage = estimated_usage(self._prompt, self._size)
             facts = {**facts, "estimated_by": RULE}
         if usage.source != "unknown" or facts:
             told.append(UsageReport(usage, facts or None))
@@ -174,10 +172,14 @@ class ChatRecords:
 
 def _size(event: Event) -> int:
     if isinstance(event, Text):
-        return len(event.content.encode("utf-8", "replace"))
+        return _bytes_of(event.content)
     if isinstance(event, Reasoning):
-        return len(event.reasoning_content.encode("utf-8", "replace"))
+        return _bytes_of(event.reasoning_content)
     return len(event.tool_call_arguments_chunk) if isinstance(event, ToolCallChunk) else 0
+
+
+def _bytes_of(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
 
 
 def _error_of(chunk: ChatChunk) -> Any:
