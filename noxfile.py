@@ -23,20 +23,30 @@ TEST_TOOLS = [
     "socksio",
     "uvloop; sys_platform != 'win32'",
 ]
-EVERY_CORE = ["-n", "auto", "--dist", "loadfile"]  # a file's tests share what is slow to set up
-SLOWEST = ["--ignore", "core/tests/kit/test_liars.py"]  # it is the same on every Python
+# a file's tests share what is slow to set up; the root's conftest.py says which files begin
+EVERY_CORE = ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
+DOCSTRINGS = ["--doctest-modules", "core/src", "-q"]
+# What differs between Pythons is what the core calls of them, and all of that is tested on each.
+# That the kit's rules bite does not, nor does how often a law of plain values is tried.
+SAME_ON_EACH = ["--ignore", "core/tests/kit/test_liars.py", "--hypothesis-profile", "brief"]
 TYPE_TOOLS = ["basedpyright", "mypy>=2.0", "tomli", "types-jsonschema"]
 OTHER_PYTHONS = ["3.10", "3.13"]
 
-nox.options.sessions = ["tests", "lint", "types", "docs", "build"]
+nox.options.sessions = ["tests", "lint", "types", "build"]  # tests do what docs does
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
 
 
-def distributions(editable: bool, extras: str = "cli,testing") -> list[str]:
+def editable() -> list[str]:
     """What pip is told to install: core with its extras, and every plugin."""
-    folders = [f"./core[{extras}]", *(f"./plugins/{name}" for name in PLUGINS)]
-    return [word for folder in folders for word in (["-e", folder] if editable else [folder])]
+    folders = ["./core[cli,testing]", *(f"./plugins/{name}" for name in PLUGINS)]
+    return [word for folder in folders for word in ("-e", folder)]
+
+
+def install_editable(session: nox.Session, *more: str) -> None:
+    """Every distribution, without an environment of its own in which each is built."""
+    session.install("editables", "hatchling>=1.27")
+    session.install("--no-build-isolation", *editable(), *more)
 
 
 def interpreter(version: str) -> str | None:
@@ -51,10 +61,12 @@ def interpreter(version: str) -> str | None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """All distributions together; meanwhile core and echo on the other Pythons of this machine."""
-    session.install(*distributions(editable=True), *TEST_TOOLS)
+    install_editable(session, *TEST_TOOLS)
     with ThreadPoolExecutor(1) as beside:
         others = [beside.submit(on_python, session, version) for version in OTHER_PYTHONS]
         session.run("pytest", *EVERY_CORE, *session.posargs)
+        if not session.posargs:
+            session.run("pytest", *DOCSTRINGS)
     for version, told in zip(OTHER_PYTHONS, others, strict=True):
         code, text = told.result()
         session.log(f"Python {version}:\n{text}")
@@ -72,7 +84,7 @@ def on_python(session: nox.Session, version: str) -> tuple[int, str]:
     for words in (
         [python, "-m", "venv", folder],
         [folder / "bin/pip", "install", "-q", *names],
-        [folder / "bin/pytest", "-q", *SLOWEST, "core/tests", "plugins/echo/tests"],
+        [folder / "bin/pytest", "-q", *SAME_ON_EACH, "core/tests", "plugins/echo/tests"],
     ):
         done = subprocess.run(words, capture_output=True, text=True, cwd=HERE)
         if done.returncode:
@@ -99,7 +111,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy strict and basedpyright over what is shipped, and over the sample plugins."""
-    session.install(*distributions(editable=True), *TYPE_TOOLS)
+    install_editable(session, *TYPE_TOOLS)
     session.run("mypy", "core/src", *(f"plugins/{name}/src" for name in PLUGINS))
     session.run("mypy", "tests/typing")
     session.run("mypy", *map(str, sorted(HERE.glob("tests/samples/*/src"))))
@@ -110,8 +122,8 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Every example of the docstrings, README and docs runs; every hook has its page."""
-    session.install(*distributions(editable=True), *TEST_TOOLS)
-    session.run("pytest", "--doctest-modules", "core/src", "-q")
+    install_editable(session, *TEST_TOOLS)
+    session.run("pytest", *DOCSTRINGS)
     session.run("pytest", "tests/test_docs.py", "-q")
 
 
@@ -164,7 +176,7 @@ def mutate(session: nox.Session) -> None:
 @nox.parametrize("server", REAL_SERVERS, ids=REAL_SERVERS)
 def real(session: nox.Session, server: str) -> None:
     """End to end against a real server, started here."""
-    session.install(*distributions(editable=True), *TEST_TOOLS)
+    install_editable(session, *TEST_TOOLS)
     session.run("pytest", f"tests/real/test_{server}.py", *session.posargs)
 
 
@@ -181,7 +193,7 @@ def strangers(session: nox.Session, client: str) -> None:
 @nox.session
 def faults(session: nox.Session) -> None:
     """The whole fault matrix: every row on every plugin, five times, each time otherwise cut."""
-    session.install(*distributions(editable=True), *TEST_TOOLS)
+    install_editable(session, *TEST_TOOLS)
     dose = session.posargs or ["--seeds", "5", "--crowd", "10000", "--churns", "800"]
     session.run("pytest", "-n", "auto", "tests/faults", *dose)
 
@@ -189,7 +201,7 @@ def faults(session: nox.Session) -> None:
 @nox.session
 def soak(session: nox.Session) -> None:
     """Long runs: a storm of faults, 2,000 streams at once, and 20 minutes of mixed traffic."""
-    session.install(*distributions(editable=True), *TEST_TOOLS)
+    install_editable(session, *TEST_TOOLS)
     dose = ["--exchanges", "100000", "--churns", "800", "--seeds", "5", "--streams", "2000"]
     dose = session.posargs or [*dose, "--hold", "30", "--minutes", "20"]
     session.run("pytest", "-s", "tests/faults/test_storm.py", "tests/faults/test_soak.py", *dose)

@@ -10,6 +10,7 @@ from hypothesis import settings
 
 # how long an example takes says how busy the machine is
 settings.register_profile("patient", settings(), deadline=None)
+settings.register_profile("brief", settings(), deadline=None, max_examples=50)
 settings.load_profile("patient")
 
 # Where a shell started the tests in the background SIGINT is ignored, and children inherit that;

@@ -17,6 +17,7 @@ from pathlib import Path
 import attrs
 import pytest
 from command_line import run_here, valid
+from silent_interrupt import silent_interrupt
 
 from multitap import AsyncRuntime, Runtime
 from multitap.capabilities.launcher import Container, Process, options_as_flags
@@ -582,6 +583,16 @@ def test_the_command_prints_the_address_and_serves_until_it_is_interrupted(endin
     assert command.returncode == (130 if ending == "ctrl-c" else 1)
     assert ("ended by itself" in said) == (ending == "by itself")
     assert is_gone(server)
+
+
+def test_ctrl_c_just_before_the_end_is_waited_for_is_not_lost(rt):
+    with (
+        rt.launch("stand:plain") as server,
+        pytest.raises(KeyboardInterrupt),
+        silent_interrupt(kept.Kept.wait) as ended,
+    ):
+        server.wait()
+    assert ended == [True]
 
 
 @pytest.mark.parametrize("ending", ["ctrl-c", "by itself"])

@@ -16,6 +16,7 @@ from base64 import b64encode
 import pytest
 from command_line import run_in
 from fake_secrets import TWELVE, shown_in
+from fault_bounds import no_waits
 
 from canary.leaky import ECHOES, echo, registry
 from canary.plugin import told
@@ -25,6 +26,8 @@ from multitap.errors import ConfigError, MultitapError
 from multitap.hookspecs import hookimpl
 from multitap.testing import WORLDS, Server
 from multitap.testing import request as asked
+
+__all__ = ("no_waits",)
 
 
 class Everything:

@@ -20,6 +20,7 @@ from multitap.errors import (
     Overloaded,
     ProtocolError,
 )
+from multitap.policy.retry import Loading
 from multitap.testing import WORLDS, Server, repeat, respond, when
 from multitap.testing import json as json_answer
 from multitap_llamaserver.lifecycle import progress_of
@@ -137,7 +138,8 @@ def test_a_key_that_is_refused_ends_every_question(ask, call):
     assert len(asked) == 1
 
 
-def test_a_server_that_still_loads_says_so(ask):
+def test_a_server_that_still_loads_says_so(ask, monkeypatch):
+    monkeypatch.setattr(Loading, "delay", lambda *_: None)  # it would be asked for five minutes
     loading = refuse(503, "Loading model", "unavailable_error")
     error, _ = ask({"/v1/models": loading}, "describe", "tiny")
     assert (type(error), error.kind) == (Overloaded, "model_loading")

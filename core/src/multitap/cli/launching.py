@@ -63,8 +63,8 @@ def launch(
     ):
         for step in server:
             _show(invocation, step)
-        _show_ready(invocation, server, runtime.resolve(model).backend)
         try:
+            _show_ready(invocation, server, runtime.resolve(model).backend)
             server.wait()
         except KeyboardInterrupt:  # the end that it is meant to have
             raise click.exceptions.Exit(INTERRUPTED) from None

@@ -16,6 +16,7 @@ from typing import Any
 
 import attrs
 
+from multitap.engine.local import GLANCE
 from multitap.errors import LocalError, NotSupported
 from multitap.redaction import redact
 
@@ -142,7 +143,9 @@ class Kept:
         process = self._process
         if process is None:
             return
-        process.wait()
+        while self.runs:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(GLANCE)
         outcome = self._told(process)
         if outcome.left:
             program, why = self.plan.steps[-1][0], outcome.error or "not even SIGKILL ends it"

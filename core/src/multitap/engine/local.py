@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from multitap.errors import DeadlineExceeded
 from multitap.policy.clocks import Clocks
 from multitap.work import Emit
 
-__all__ = ("LocalWork", "out_of_time", "seconds_left")
+__all__ = ("GLANCE", "LocalWork", "out_of_time", "seconds_left")
 
 LONGEST_QUEUE = 256
+GLANCE = 1.0
+"""The longest that anything blocks at once, in seconds: a Ctrl-C that comes in the moment before
+Python blocks does not wake it, and is heeded only when it next runs."""
+
+
+class _Bell:
+    """Wakes a thread that waits for it; where it was rung before, nothing is waited for.
+
+    It is a lock that is free once it is rung. No Ctrl-C can come between the steps of taking one,
+    as it can between those of a ``Condition``, which then fails with a ``RuntimeError``.
+    """
+
+    def __init__(self) -> None:
+        self._silent = threading.Lock()
+        self._silent.acquire()
+
+    def ring(self) -> None:
+        """Never blocks; any thread, a finaliser too."""
+        with suppress(RuntimeError):  # it was rung already
+            self._silent.release()
+
+    def wait(self, seconds: float) -> None:
+        """Until it rings, or for so long."""
+        self._silent.acquire(timeout=seconds)
 
 
 class LocalWork:
@@ -27,7 +54,7 @@ class LocalWork:
     def __init__(self, run: Callable[[Emit[Any]], None], notify: Callable[[], None]) -> None:
         self._run = run
         self._notify = notify
-        self._changed = threading.Condition()
+        self._news, self._room = _Bell(), _Bell()
         self._items: deque[Any] = deque()
         self._error: BaseException | None = None
         self._ended = self._stopped = False
@@ -39,51 +66,51 @@ class LocalWork:
 
     def abort(self) -> None:
         """Tell the work to stop; never blocks, and the work ends when it next emits."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
+        self._stopped = True
+        self._room.ring()
+        self._news.ring()
 
     def take(self) -> tuple[bool, Sequence[Any] | None]:
         """Whether there is anything, and what: results, or ``None`` at the end.
 
         A failure of the work is raised, after its last results.
         """
-        with self._changed:
-            if self._items:
-                items = list(self._items)
-                self._items.clear()
-                self._changed.notify_all()
-                return True, items
-            if self._error is not None:
-                raise self._error
-            return self._ended, None
+        ended = self._ended  # before the results are looked at, which may be the last ones
+        items = [self._items.popleft() for _ in range(len(self._items))]
+        if items:
+            self._room.ring()
+            return True, items
+        if ended and self._error is not None:
+            raise self._error
+        return ended, None
 
     def wait(self, timeout: float | None) -> bool:
         """Block until there is something to take; ``False`` where the time ran out first."""
-        with self._changed:
-            return self._changed.wait_for(self._ready, timeout)
-
-    def _ready(self) -> bool:
-        return bool(self._items) or self._ended or self._stopped
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        while not (self._items or self._ended or self._stopped):
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            self._news.wait(min(left, GLANCE))
+        return True
 
     def _work(self) -> None:
         try:
             self._run(self._emit)
         except BaseException as error:
             self._error = error
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+        self._ended = True
+        self._news.ring()
         self._notify()
 
     def _emit(self, items: Sequence[Any]) -> bool:
-        with self._changed:
-            self._changed.wait_for(lambda: self._stopped or len(self._items) < LONGEST_QUEUE)
-            if self._stopped:
-                return False
-            self._items.extend(items)
-            self._changed.notify_all()
+        while len(self._items) >= LONGEST_QUEUE and not self._stopped:
+            self._room.wait(GLANCE)
+        if self._stopped:
+            return False
+        self._items.extend(items)
         if items:
+            self._news.ring()
             self._notify()
         return True
 

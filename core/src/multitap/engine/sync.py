@@ -29,7 +29,7 @@ from multitap.engine.commands import (
 )
 from multitap.engine.flow import Flow
 from multitap.engine.heard import heard
-from multitap.engine.local import LocalWork, out_of_time, seconds_left
+from multitap.engine.local import GLANCE, LocalWork, out_of_time, seconds_left
 from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
 from multitap.errors import BackendError
@@ -245,9 +245,9 @@ class Stream(Generic[T]):
             self._rest(command.seconds)
 
     def _rest(self, seconds: float) -> None:
-        """Until the bell rings."""
+        """Until the bell rings, and a glance at most: who rests looks again by itself."""
         with suppress(Empty):
-            self._bell.get(timeout=seconds)
+            self._bell.get(timeout=min(seconds, GLANCE))
 
     def _take(self) -> Sequence[T] | None:
         local = self._local
