@@ -21,6 +21,7 @@ READ_SIZE = 65536  # a larger buffer makes a small read slower, by its allocatio
 DRAIN_BYTES = 65536
 DRAIN_SECONDS = 0.2
 MAX_INFORMATIONAL = 8
+_ENCODED = frozenset({"content-encoding", "transfer-encoding"})
 
 
 class Response:
@@ -74,7 +75,10 @@ class Response:
         self._parse(data)
         if self.complete:
             del self._parts[self._last_part :]
-        self._count(0 if self._parts or before is not self.head else len(data))
+        if self._parts or before is not self.head:
+            self._barren_bytes = 0
+        else:
+            self._count(len(data))
         if self._broken is not None and self.head is None:
             raise self._broken
         if self.complete:
@@ -164,7 +168,8 @@ class Response:
         self._until_close = not headers.keys() & {"content-length", "transfer-encoding"}
         self.reusable = self._parser.should_keep_alive() and not self._bodiless
         self.complete = self._bodiless
-        self._open(headers)
+        if not headers.keys().isdisjoint(_ENCODED):
+            self._open(headers)
         if self._broken is None:
             self.head = Head(status, headers)
 
@@ -192,6 +197,6 @@ class Response:
     def _count(self, barren: int) -> None:
         # Bytes that bring neither a head nor a body: one endless line, of which the parser tells
         # nothing until it ends.
-        self._barren_bytes = self._barren_bytes + barren if barren else 0
+        self._barren_bytes += barren
         if self._barren_bytes > self._limits.head_bytes:
             self._broken = faults.violation("a line without an end")
