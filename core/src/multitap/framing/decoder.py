@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import Generic, TypeVar, Union
+from functools import lru_cache
+from typing import Any, Generic, TypeVar, Union
 
 import msgspec
 
@@ -29,6 +29,10 @@ _SURROGATE = re.compile(
 )
 
 
+_json_decoder: Any = lru_cache(maxsize=256)(msgspec.json.Decoder)
+"""Of a type; it keeps nothing of what it decodes, so one will do."""
+
+
 class Decoder(Generic[V, T]):
     """A ``Stage[bytes, T]`` whose subclasses cut the bytes: ``_read`` and ``_read_rest``."""
 
@@ -43,7 +47,7 @@ class Decoder(Generic[V, T]):
         limit: int = 16 * MIB,
     ) -> None:
         self._shape = shape
-        self._json = msgspec.json.Decoder(shape)
+        self._json: msgspec.json.Decoder[V] = _json_decoder(shape)
         self._record = record
         self._at_end = finish
         self._limit = limit
@@ -136,9 +140,10 @@ class Decoder(Generic[V, T]):
 
     def _value(self, data: bytes, *, last: bool = False) -> V:
         """Decode one record; ``last``: the bytes end with it, perhaps too early."""
-        with suppress(ValueError, RecursionError):
+        try:
             return self._json.decode(data)
-        repaired = without_lone_surrogates(data)
+        except (ValueError, RecursionError):
+            repaired = without_lone_surrogates(data)
         try:
             return self._json.decode(repaired)
         except (ValueError, RecursionError) as error:
