@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Any, cast
+from typing import Any
 
 import attrs
 
@@ -260,21 +260,22 @@ class _Draft:
         return f"call_{number}"
 
     def choice(self, stopped: StopReason | None, provider: str) -> Choice:
-        calls = (
+        calls = [
             ToolCall(call_id, name, "".join(text), meta, call_id not in self.whole)
             for call_id, (name, text, meta) in self.calls.items()
-        )
-        thoughts = tuple(
+        ]
+        thoughts = [
             Thought("".join(pieces), {provider: dict(meta)} if meta else {})
             for pieces, meta in self.thoughts
-        )
+        ]
+        media = self.media
         return Choice(
             text="".join(self.text),
-            reasoning="".join(thought.text for thought in thoughts),
-            thoughts=thoughts,
+            reasoning="".join([thought.text for thought in thoughts]),
+            thoughts=tuple(thoughts),
             tool_calls=tuple(calls),
-            images=tuple(item for item in self.media if isinstance(item, ImageData)),
-            audio=_sounds(item for item in self.media if isinstance(item, AudioData)),
+            images=tuple(i for i in media if isinstance(i, ImageData)) if media else (),
+            audio=_sounds(i for i in media if isinstance(i, AudioData)) if media else (),
             stop_reason=self.stop_reason or stopped,
             logprobs=None if self.logprobs is None else tuple(self.logprobs),
         )
@@ -308,7 +309,9 @@ def fold(
     further attributes of the answer.
     """
     drafts: dict[int, _Draft] = {0: _Draft()}
-    usage, warnings, meta = Usage(), [], dict[str, Any]()
+    usage = Usage()
+    warnings: list[Notice] = []
+    meta: dict[str, Any] = {}
     for event in events:
         if isinstance(event, UsageReport):
             usage = event.usage
@@ -316,7 +319,7 @@ def fold(
         elif isinstance(event, Notice):
             warnings.append(event)
         else:
-            place = cast("int", getattr(event, "choice", 0))
+            place: int = getattr(event, "choice", 0)
             draft = drafts.get(place)
             if draft is None:
                 draft = drafts[place] = _Draft()
@@ -325,8 +328,9 @@ def fold(
                 warnings.append(_unfinished(draft.calls, draft.id_of(event)))
             elif isinstance(event, Stop) and place == 0:  # the end of the whole answer
                 meta.update(event.provider_options or {})
-    choices = tuple(drafts[place].choice(stopped, provider) for place in sorted(drafts))
-    warnings += _schema_warnings(schema, choices, warnings)
+    choices = tuple([drafts[place].choice(stopped, provider) for place in sorted(drafts)])
+    if schema is not None:
+        warnings += _schema_warnings(schema, choices, warnings)
     return Answer(
         choices=choices,
         usage=usage,
@@ -364,11 +368,11 @@ def _unfinished(calls: Mapping[str, tuple[str, Sequence[str], Any]], call_id: st
 
 
 def _schema_warnings(
-    schema: Mapping[str, Any] | None, choices: Iterable[Choice], told: Iterable[Notice]
+    schema: Mapping[str, Any], choices: Iterable[Choice], told: Iterable[Notice]
 ) -> list[Notice]:
     """What is wrong with the JSON of the choices that are at their end, where a schema was sent."""
     codes = {notice.code for notice in told if notice.option == "response_schema"}
-    if schema is None or "unsupported_option" in codes:
+    if "unsupported_option" in codes:
         return []
     ended = [c for c in choices if c.stop_reason in ("complete", "max_tokens", "stop_sequence")]
     found = [breach(c.text, schema, cut=c.stop_reason != "complete") for c in ended]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from itertools import compress
 from typing import TypeVar
 
 import attrs
@@ -57,7 +58,7 @@ class _Bound:
     whose: str
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True, eq=False)
 class Fitting:
     """What is known of the longest prompt that a call can have, and how to keep to it.
 
@@ -82,6 +83,8 @@ class Fitting:
         Raises:
             ContextOverflow: It is too long, as far as that can be known before it is sent.
         """
+        if self.max_input_tokens is None and self.context_length is None:
+            return self.request, []
         bound = min(self._bounds(), key=lambda known: known.tokens, default=None)
         if bound is None or self._tokens(self.request) <= bound.tokens:
             return self.request, []
@@ -113,15 +116,19 @@ class Fitting:
         ``None``: nothing, for nobody asked for that, or the backend does it itself.
         """
 
+        if not (self.request.shift or self.request.truncate) or not self._own:
+            return None
+
         def asked_again(error: ContextOverflow) -> tuple[T, list[Notice]] | None:
             found = self.again(sent, error)
             return None if found is None else (ask(found[0]), found[1])
 
-        return asked_again if self._own else None
+        return asked_again
 
     @property
     def _asked(self) -> frozenset[str]:
-        return frozenset(name for name in ("shift", "truncate") if getattr(self.request, name))
+        asked = self.request.shift, self.request.truncate
+        return frozenset(compress(("shift", "truncate"), asked))
 
     @property
     def _own(self) -> frozenset[str]:

@@ -17,13 +17,16 @@ __all__ = ("Allowance", "allowances", "duration", "request_id", "retry_after", "
 
 LONGEST_HINT = 86_400.0  # a day; what asks for more is no hint
 
+_LIMITS = {name: f"x-ratelimit-limit-{name}" for name in ("requests", "tokens")}
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id")
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
     """The server's own name of the request; header names are in lower case."""
-    found = (headers[name] for name in _REQUEST_IDS if headers.get(name))
-    return next(map(redact, found), None)
+    for name in _REQUEST_IDS:
+        if headers.get(name):
+            return redact(headers[name])
+    return None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -68,10 +71,10 @@ def allowances(headers: Mapping[str, str]) -> dict[str, Allowance]:
     {'requests': Allowance(limit=60.0, remaining=59.0, reset=90.0)}
     """
     found: dict[str, Allowance] = {}
-    for name in ("requests", "tokens"):
-        if f"x-ratelimit-limit-{name}" not in headers:
+    for name, header in _LIMITS.items():
+        if header not in headers:
             continue
-        limit = _seconds(headers[f"x-ratelimit-limit-{name}"])
+        limit = _seconds(headers[header])
         remaining = _seconds(headers.get(f"x-ratelimit-remaining-{name}"))
         reset = duration(headers.get(f"x-ratelimit-reset-{name}", ""))
         if limit and remaining is not None and reset is not None:

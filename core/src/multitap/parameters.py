@@ -11,7 +11,7 @@ from multitap.config.packages import did_you_mean
 from multitap.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from multitap.manifest import Parameter, ProviderInfo
 
@@ -35,16 +35,19 @@ def check_parameters(request: ChatRequest, provider: ProviderInfo) -> ChatReques
     for name in request.extra:
         if name not in rules:
             raise _unknown(name, provider)
-    given = {name: getattr(request, name) for name in request.asked() if name in rules}
-    missing = _required({**given, **request.extra}, provider)
-    for name, value in {**given, **request.extra, **missing}.items():
+    given = dict(request.extra)
+    if not _STANDARD.isdisjoint(rules):
+        asked = {name: getattr(request, name) for name in request.asked() if name in rules}
+        given = {**asked, **given}
+    lacking = [rule for rule in rules.values() if rule.required and rule.name not in given]
+    missing = _defaults(lacking, provider) if lacking else {}
+    for name, value in {**given, **missing}.items():
         _check(rules[name], value, provider)
     return attrs.evolve(request, extra={**request.extra, **missing}) if missing else request
 
 
-def _required(given: Mapping[str, Any], provider: ProviderInfo) -> dict[str, Any]:
-    """The defaults of the options that have to be sent and were not given."""
-    missing = [p for p in provider.parameters.values() if p.required and p.name not in given]
+def _defaults(missing: Sequence[Parameter], provider: ProviderInfo) -> dict[str, Any]:
+    """Of the options that have to be sent and were not given."""
     for parameter in missing:
         if parameter.default is None:
             raise ConfigError(

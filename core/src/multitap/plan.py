@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from operator import attrgetter
 from typing import Any, Union, get_args
 
 import attrs
@@ -43,34 +45,29 @@ def chat_request(
     system: str | None = None,
     tools: Iterable[Tool | Mapping[str, Any]] | None = None,
     tool_choice: str | Mapping[str, Any] | Tool | None = None,
-    response_format: Mapping[str, Any] | None = None,
-    stop: str | Iterable[str] | None = None,
-    think: bool | str | None = None,
-    logprobs: bool | int | None = None,
-    cache: bool | str | Mapping[str, Any] | CacheHint | None = None,
-    extra: Mapping[str, Any] | None = None,
-    metadata: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> ChatRequest:
     """The request that these arguments mean; a wrong one is a ``ConfigError`` that names it.
 
+    Args:
+        model: The model's id at its backend.
+        prompt: As for ``Runtime.chat``, like all that follows.
+        messages: In place of the prompt.
+        system: A text.
+        tools: Those that may be called.
+        tool_choice: Among them.
+        options: Those that are ``None`` are left out; what each may be stands in ``_OPTIONS``.
+
     >>> chat_request("tiny", "hi", system=" ").messages
     (Message(role='user', parts=(TextPart(text='hi'),)),)
     """
-    known = tuple(_tool(tool) for tool in tools or ())
+    known = tuple(map(_tool, tools)) if tools else ()
     return ChatRequest(
         model=model,
         messages=_turns(prompt, messages, system),
         tools=known,
-        tool_choice=_tool_choice(tool_choice, known),
-        response_schema=_schema(response_format),
-        stop=_stops(stop),
-        think=think_level(think),
-        logprobs=_logprobs(logprobs),
-        cache=_cache(cache),
-        extra=_extra(extra),
-        metadata=_opaque(metadata),
-        **_numbers(options),
+        tool_choice=None if tool_choice is None else _tool_choice(tool_choice, known),
+        **_given(options),
     )
 
 
@@ -79,9 +76,13 @@ def _turns(
 ) -> tuple[Message, ...]:
     if (prompt is None) == (messages is None):
         raise ConfigError("Pass either a prompt or messages=", hint="One of the two is needed.")
-    turns = [Message("user", _parts(prompt))] if prompt is not None else []
-    turns += [m if isinstance(m, Message) else Message.from_dict(m) for m in messages or ()]
-    if not any(turn.parts for turn in turns):
+    if isinstance(prompt, str):
+        turns = [Message("user", prompt)]
+    else:
+        turns = [] if prompt is None else [Message("user", _parts(prompt))]
+    if messages is not None:
+        turns += [m if isinstance(m, Message) else Message.from_dict(m) for m in messages]
+    if not any(map(_parts_of, turns)):
         raise ConfigError("There is nothing to ask: the prompt is empty")
     check_media(turns)
     if not isinstance(system, (str, type(None))):
@@ -91,9 +92,12 @@ def _turns(
     return (*opening, *turns)
 
 
-def _parts(prompt: Prompt) -> Prompt:
+_parts_of = attrgetter("parts")
+
+
+def _parts(prompt: Any) -> Any:
     """A prompt of texts and parts; turns of a conversation are told apart from them."""
-    if isinstance(prompt, str) or not isinstance(prompt, Sequence):
+    if not isinstance(prompt, Sequence):
         return prompt
     for part in prompt:
         if isinstance(part, (Message, Mapping)):
@@ -114,12 +118,8 @@ def _tool(tool: Tool | Mapping[str, Any]) -> Tool:
     return tool if isinstance(tool, Tool) else Tool.from_dict(tool)
 
 
-def _tool_choice(
-    choice: str | Mapping[str, Any] | Tool | None, tools: Sequence[Tool]
-) -> ToolChoice | None:
-    if choice is None or choice == "auto":
-        return choice  # type: ignore[return-value]
-    if choice in ("none", "required"):
+def _tool_choice(choice: str | Mapping[str, Any] | Tool, tools: Sequence[Tool]) -> ToolChoice:
+    if choice in ("auto", "none", "required"):
         return choice  # type: ignore[return-value]
     name = _tool_name(choice)
     found = next((tool for tool in tools if tool.name == name), None)
@@ -141,9 +141,9 @@ def _tool_name(choice: str | Mapping[str, Any] | Tool) -> str:
     return str(function.get("name")) if isinstance(function, Mapping) else str(function)
 
 
-def _cache(cache: bool | str | Mapping[str, Any] | CacheHint | None) -> CacheHint | None:
+def _cache(cache: bool | str | Mapping[str, Any] | CacheHint) -> CacheHint:
     """A hint: a text is the conversation's name, and ``False`` keeps nothing."""
-    if cache is None or isinstance(cache, CacheHint):
+    if isinstance(cache, CacheHint):
         return cache
     try:
         if isinstance(cache, str):
@@ -156,10 +156,8 @@ def _cache(cache: bool | str | Mapping[str, Any] | CacheHint | None) -> CacheHin
         ) from None
 
 
-def _schema(response_format: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def _schema(response_format: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The JSON Schema of a bare one, or of OpenAI's wrapping; ``{}`` is any JSON object."""
-    if response_format is None:
-        return None
     if not isinstance(response_format, Mapping):
         raise ConfigError(f"response_format is {response_format!r}, which is no JSON Schema")
     if response_format.get("type") == "text":
@@ -178,74 +176,99 @@ def _schema(response_format: Mapping[str, Any] | None) -> Mapping[str, Any] | No
     return schema
 
 
-def _stops(stop: str | Iterable[str] | None) -> tuple[str, ...]:
-    texts: tuple[Any, ...] = (stop,) if isinstance(stop, str) else tuple(stop or ())
+def _stops(stop: str | Iterable[str]) -> tuple[str, ...]:
+    texts: tuple[Any, ...] = (stop,) if isinstance(stop, str) else tuple(stop)
     for text in texts:
         if not isinstance(text, str) or not text:
             raise ConfigError(f"stop has {text!r} in it, which is no text to stop at")
     return texts
 
 
-def _extra(extra: Mapping[str, Any] | None) -> dict[str, Any]:
-    if not isinstance(extra, (Mapping, type(None))):
+def _extra(extra: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(extra, Mapping):
         raise ConfigError(f"extra is {extra!r}, which is not a mapping of options")
     conceal_named("extra", extra)  # a server may well send it back
-    return dict(extra or {})
+    return dict(extra)
 
 
-def _logprobs(value: bool | int | None) -> int | None:
-    if value is None or value is False:
+def _logprobs(value: bool | int) -> int | None:
+    if value is False:
         return None
     return 0 if value is True else _at_least("logprobs", value, 0)
 
 
-def _opaque(metadata: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def _opaque(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
     """The same object, which nobody but the application and extensions looks into."""
-    if metadata is None or isinstance(metadata, Mapping):
+    if isinstance(metadata, Mapping):
         return metadata
     raise ConfigError(f"metadata is {type(metadata).__name__}, not a mapping")
 
 
-_PLAIN = frozenset(
-    {"max_tokens", "temperature", "top_p", "seed", "n", "truncate", "shift", "stream"}
-)
-
-
-def _numbers(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The remaining options, checked by type and range; those that are ``None`` are left out."""
-    unknown = sorted(set(options) - _PLAIN)
-    if unknown:
-        raise ConfigError(
-            f"Unknown option {unknown[0]!r}", hint="Pass a backend's own options with extra={…}."
-        )
-    for name in ("max_tokens", "seed"):
-        _check(name, options.get(name), int)
-    for name, most in (("temperature", sys.float_info.max), ("top_p", 1)):
-        value = options.get(name)
-        _check(name, value, (int, float))
-        if value is not None and not 0 <= value <= most:
-            raise ConfigError(f"{name} is {value}, which is out of range")
-    for name in ("truncate", "shift"):
-        if not isinstance(options.get(name), (bool, type(None))):
-            raise ConfigError(f"{name} is {options[name]!r}, which is neither True nor False")
-    given = {name: value for name, value in options.items() if value is not None}
-    _at_least("n", given.get("n", 1), 1)
-    return given
-
-
-def _check(name: str, value: Any, kind: Any) -> None:
-    if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+def _whole(name: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
         raise ConfigError(f"{name} is {value!r}, which is not a number")
+    return value
 
 
 def _at_least(name: str, value: Any, least: int) -> int:
-    _check(name, value, int)
-    if value < least:
+    if _whole(name, value) < least:
         raise ConfigError(f"{name} is {value}; the least is {least}")
     return int(value)
 
 
+def _at_most(name: str, value: Any, most: float) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise ConfigError(f"{name} is {value!r}, which is not a number")
+    if not 0 <= value <= most:
+        raise ConfigError(f"{name} is {value}, which is out of range")
+    return value
+
+
+def _switch(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} is {value!r}, which is neither True nor False")
+    return value
+
+
+_OPTIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "response_format": ("response_schema", _schema),
+    "stop": ("stop", _stops),
+    "think": ("think", think_level),
+    "logprobs": ("logprobs", _logprobs),
+    "cache": ("cache", _cache),
+    "extra": ("extra", _extra),
+    "metadata": ("metadata", _opaque),
+    "max_tokens": ("max_tokens", partial(_whole, "max_tokens")),
+    "temperature": ("temperature", partial(_at_most, "temperature", most=sys.float_info.max)),
+    "top_p": ("top_p", partial(_at_most, "top_p", most=1)),
+    "seed": ("seed", partial(_whole, "seed")),
+    "n": ("n", partial(_at_least, "n", least=1)),
+    "truncate": ("truncate", partial(_switch, "truncate")),
+    "shift": ("shift", partial(_switch, "shift")),
+    "stream": ("stream", bool),
+}
+"""By argument: the field of the request, and what makes its value, or raises ``ConfigError``."""
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of what is given, checked by type and range."""
+    unknown = options.keys() - _OPTIONS
+    if unknown:
+        raise ConfigError(
+            f"Unknown option {min(unknown)!r}", hint="Pass a backend's own options with extra={…}."
+        )
+    fields = {}
+    for name, value in options.items():
+        if value is not None:
+            field, read = _OPTIONS[name]
+            fields[field] = read(value)
+    return fields
+
+
 # ---- what the backend can do ---------------------------------------------------------------------
+
+
+_ALWAYS_HONOURED = frozenset({"shift", "truncate"})
 
 
 def honoured(
@@ -258,8 +281,7 @@ def honoured(
     """
     if options is None:
         return request, []
-    known = {*options, "shift", "truncate"}
-    ignored = [name for name in request.asked() if name not in known]
+    ignored = [n for n in request.asked() if n not in options and n not in _ALWAYS_HONOURED]
     if not ignored:
         return request, []
     if strict:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from operator import is_
+from operator import attrgetter, is_
 
 import attrs
 
@@ -33,7 +33,7 @@ def repair_tool_pairing(messages: Messages) -> tuple[Messages, Sequence[Notice]]
     call that waits. A result without a call is dropped, a call without a result is told that it
     was interrupted, and a call without an id gets one. What is in order stays the same object.
     """
-    if not any(_speaks_of_tools(message) for message in messages):
+    if not any(map(_speaks_of_tools, messages)):
         return messages, ()
     repair = _Repair(messages)
     for message in messages:
@@ -54,7 +54,7 @@ def in_call_order(messages: Messages) -> Messages:
     >>> [result.content for result in in_call_order((calls, results))[1].parts]
     ['4', '9']
     """
-    if not any(message.role == "tool" for message in messages):
+    if "tool" not in map(_role, messages):
         return messages
     ordered: list[Message] = []
     for is_result, group in groupby(messages, lambda message: message.role == "tool"):
@@ -72,8 +72,11 @@ def _sorted(run: list[Message], calls: Sequence[ToolCall]) -> list[Message]:
     return run if more or ordered == results else [Message("tool", ordered)]
 
 
+_role = attrgetter("role")
+
+
 def _speaks_of_tools(message: Message) -> bool:
-    return message.role == "tool" or bool(message.tool_calls)
+    return message.role == "tool" or ToolCall in map(type, message.parts)
 
 
 @attrs.define

@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, ne
 from typing import Any, Literal, Protocol, Union, get_args
 
 import attrs
@@ -235,8 +236,7 @@ class ChatRequest:
 
     def asked(self) -> Sequence[str]:
         """Names of the options that differ from "not asked for"."""
-        options = zip(_DEFAULTS.items(), _values(self), strict=True)
-        return [name for (name, default), value in options if value != default]
+        return list(compress(_DEFAULTS, map(ne, _values(self), _DEFAULTS.values())))
 
 
 _FIXED = frozenset({"model", "messages", "stream", "extra", "metadata"})

@@ -27,10 +27,10 @@ from multitap.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ("FoundProxy", "Route", "client_route", "route_of", "system_proxy")
+__all__ = ("FoundProxy", "Route", "client_route", "is_fixed", "route_of", "system_proxy")
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Route:
     """The carrier, the proxy and the authorities of a backend.
 
@@ -74,6 +74,11 @@ def route_of(section: Section, endpoint: str) -> Route:
         return Route(straight, found.url, found.source, section.ca_file)
     _check_socks(section, found)
     return Route("httpx", found.url, found.source, section.ca_file)
+
+
+def is_fixed(section: Section, endpoint: str) -> bool:
+    """Does the way to a backend depend on nothing but its section?"""
+    return section.proxy not in (None, "system") or is_loopback(endpoint)
 
 
 def _proxy(section: Section, endpoint: str) -> FoundProxy | None:

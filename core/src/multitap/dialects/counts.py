@@ -23,6 +23,8 @@ def count(said: object) -> int | None:
     """The count, or ``None`` where there is none, or where it cannot be one."""
     if said is None:
         return None
+    if type(said) is int:  # as it is, nearly always
+        return said if 0 <= said <= MOST else None
     if isinstance(said, float) and said.is_integer():
         said = int(said)
     if not isinstance(said, int) or isinstance(said, bool):
@@ -38,7 +40,9 @@ def doubts(**said: object) -> list[Notice]:
     """
     notices: list[Notice] = []
     for name, value in said.items():
-        if value is None or count(value) is not None:
+        if value is None or (type(value) is int and 0 <= value <= MOST):
+            continue
+        if count(value) is not None:
             continue
         if isinstance(value, msgspec.Struct):
             notices += doubts(**msgspec.structs.asdict(value))

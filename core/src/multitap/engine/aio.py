@@ -35,7 +35,7 @@ from multitap.events import Event
 from multitap.sinks import AsyncStreamSink, StreamSink, deliveries
 from multitap.work import Backend, Out, Sleep
 
-__all__ = ("AsyncChatStream", "AsyncStream")
+__all__ = ("AsyncChatStream", "AsyncStream", "whole")
 
 T = TypeVar("T")
 S = TypeVar("S", bound="AsyncStream[Any]")
@@ -49,8 +49,13 @@ class AsyncStream(Generic[T]):
     ends. A cancelled task closes the stream.
     """
 
-    def __init__(self, call: Call[T], carrier: Callable[[Backend], AsyncCarrier]) -> None:
-        self.outcome: Outcome[T] = Outcome(call)
+    def __init__(
+        self,
+        call: Call[T],
+        carrier: Callable[[Backend], AsyncCarrier],
+        outcome: Outcome[T] | None = None,
+    ) -> None:
+        self.outcome: Outcome[T] = outcome or Outcome(call)
         self._call = call
         self._carrier = carrier
         self._flow = Flow(call)
@@ -60,7 +65,7 @@ class AsyncStream(Generic[T]):
         self._transfer: AsyncTransfer | None = None
         self._local: LocalWork | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._wake = asyncio.Event()
+        self._wake: asyncio.Event
         self._batch: Iterator[T] = iter(())
         self._started = self._over = self._closed = False
 
@@ -194,7 +199,10 @@ class AsyncStream(Generic[T]):
 
     async def _carry_out(self, command: Command[T]) -> Command[T]:
         try:
-            result = await self._perform(command)
+            if type(command) is Send:
+                result = await self._send(command)
+            else:
+                result = await self._perform(command)
         except Exception as error:
             return _resumed(self._commands.throw, error)
         return _resumed(self._commands.send, result)
@@ -204,10 +212,8 @@ class AsyncStream(Generic[T]):
             return await self._transfer.read(command.idle) if self._transfer else b""
         if type(command) is Take:
             return await self._take()
-        if isinstance(command, Send):
-            return await self._send(command)
         if isinstance(command, Start):
-            self._loop = asyncio.get_running_loop()
+            self._listen()
             self._start(LocalWork(command.run, notify=self._notify))
         elif isinstance(command, Sleep):
             await self._sleep(command.seconds)
@@ -222,11 +228,14 @@ class AsyncStream(Generic[T]):
         return None
 
     async def _send(self, command: Send) -> Any:
-        transfer = self._carrier(self._call.backend).transfer()
-        transfer = self._transfer = heard_on_a_loop(transfer, self._call)
+        call = self._call
+        transfer = self._carrier(call.backend).transfer()
+        if call.watch is not None:
+            transfer = heard_on_a_loop(transfer, call)
+        self._transfer = transfer
         if self._closed:
             transfer.abort()
-        return await transfer.send(prepare(self._call, command.call), self._call.clocks)
+        return await transfer.send(prepare(call, command.call), call.clocks)
 
     def _start(self, local: LocalWork) -> None:
         self._local = local
@@ -245,14 +254,14 @@ class AsyncStream(Generic[T]):
             await self._woken(left)
 
     async def _sleep(self, seconds: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        until = self._loop.time() + seconds
-        while not self._closed and (left := until - self._loop.time()) > 0:
+        loop = self._listen()
+        until = loop.time() + seconds
+        while not self._closed and (left := until - loop.time()) > 0:
             self._wake.clear()
             await self._woken(left)
 
     async def _wait(self, command: Wait) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._listen()
         self._wake.clear()
         command.ticket.called = self._notify
         if not (command.ticket.decided or self._closed):
@@ -271,6 +280,14 @@ class AsyncStream(Generic[T]):
         finally:
             if timer is not None:
                 timer.cancel()
+
+    def _listen(self) -> asyncio.AbstractEventLoop:
+        """From here on be woken by ``_notify``."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._wake = asyncio.Event()
+            self._loop = loop
+        return loop
 
     def _notify(self) -> None:
         loop = self._loop
@@ -297,8 +314,8 @@ class AsyncChatStream(AsyncStream[Event]):
     """The events of one answer. ``answer`` is the answer so far, and whole after the end."""
 
     def __init__(self, call: Call[Event], carrier: Callable[[Backend], AsyncCarrier]) -> None:
-        super().__init__(call, carrier)
-        self.outcome = self._said = ChatOutcome(call)
+        self._said = ChatOutcome(call)
+        super().__init__(call, carrier, self._said)
 
     @property
     def answer(self) -> Answer:
@@ -314,6 +331,13 @@ class AsyncChatStream(AsyncStream[Event]):
         if self.answer.stop_reason != "cancelled":
             await _done(sink.on_complete(self.answer.text))
         return self.answer
+
+
+async def whole(stream: AsyncChatStream) -> Answer:
+    """The answer, read to its end; after that nothing is left to be closed."""
+    while await stream._guarded(stream._next_batch) is not None:
+        pass
+    return stream.answer
 
 
 async def _done(result: Awaitable[None] | None) -> None:

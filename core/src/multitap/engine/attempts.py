@@ -47,7 +47,7 @@ class Attempts(Generic[T]):
     def begin(self, call: Call[T]) -> None:
         """Try for this call from here on."""
         self._call = call
-        self._loading = Loading(call.clocks.now)
+        self._loading: Loading | None = None
         self._reloaded = False
 
     def leave(self) -> None:
@@ -126,6 +126,7 @@ class Attempts(Generic[T]):
         """Wait for a model that is loading, or load it; any other error is raised."""
         if self.committed:
             raise error
+        self._loading = self._loading or Loading(self._call.clocks.now)
         pause = self._loading.delay(error, self._call.clocks.deadline)
         if pause is not None:
             yield Drop()

@@ -26,7 +26,7 @@ M = TypeVar("M", bound=MultitapError)
 EventFilter = Stage[Sequence[Any], Any]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True, eq=False)  # to make a frozen one takes three times as long
 class Call(Generic[T]):
     """What the flow needs to know of one call.
 
@@ -88,8 +88,7 @@ class Call(Generic[T]):
     def described(self, describe: Callable[[], Work[T]]) -> Call[T]:
         """This new call with the work that the plugin describes; what it raises is located."""
         try:
-            # Nobody has this call yet, and a copy of it costs more than the rest of its making.
-            object.__setattr__(self, "work", describe())
+            self.work = describe()
         except BackendError as error:
             self._refused(self.located(error))
             raise

@@ -26,7 +26,7 @@ from multitap.work import Head, HttpCall
 __all__ = ("AsyncCarrier", "AsyncTransfer", "Carrier", "Request", "Transfer")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True, eq=False)
 class Request:
     """One attempt, ready to be sent: the call, its encoded body, and all headers, key included.
 

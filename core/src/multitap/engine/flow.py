@@ -126,21 +126,20 @@ class Flow(Generic[T]):
         yield from self._work(found[0])
 
     def _work(self, work: Work[T]) -> Steps[T]:
-        if isinstance(work, Operation):
-            yield from self._afresh(self._operation, work)
-        elif isinstance(work, LocalExchange):
-            attempt = partial(self._afresh, self._local, work)
-            yield from self._tries.run(attempt, idempotent=True)
-        elif isinstance(work, Exchange):
+        if isinstance(work, Exchange):
             attempt = partial(self._afresh, self._exchange, work)
-            yield from self._tries.run(attempt, idempotent=_idempotent(work.call))
-        else:
-            raise TypeError(f"{type(work).__name__} is no work")
+            return self._tries.run(attempt, idempotent=_idempotent(work.call))
+        if isinstance(work, LocalExchange):
+            attempt = partial(self._afresh, self._local, work)
+            return self._tries.run(attempt, idempotent=True)
+        if isinstance(work, Operation):
+            return self._afresh(self._operation, work)
+        raise TypeError(f"{type(work).__name__} is no work")
 
     def _afresh(self, shape: Callable[[Any], Steps[T]], work: Work[T]) -> Steps[T]:
         """With filters that have seen nothing; an operation has the same ones to its end."""
         self._filters = self._call.filters()
-        yield from shape(work)
+        return shape(work)
 
     # ---- the three shapes ----------------------------------------------------------------------
 
@@ -355,8 +354,9 @@ def _silent(command: Any) -> Any:
 
 
 def _idempotent(call: HttpCall) -> bool:
-    by_method = call.method.upper() in {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}
-    return by_method if call.idempotent is None else call.idempotent
+    if call.idempotent is not None:
+        return call.idempotent
+    return call.method.upper() in {"GET", "HEAD", "PUT", "DELETE", "OPTIONS"}
 
 
 def _semantic(item: object) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from multitap.engine.carrier import Request
 
-__all__ = ("Origin", "check_headers", "may_resend", "secure_context", "wire")
+__all__ = ("Origin", "check_headers", "head_of", "may_resend", "secure_context", "with_body")
 
 _PATH = re.compile(r"/(?!/)[!-~]*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -148,8 +148,8 @@ def secure_context(ca_file: str | None = None) -> ssl.SSLContext:
 # ---- what to send --------------------------------------------------------------------------------
 
 
-def wire(origin: Origin, request: Request, before: str = "", more: Sequence[str] = ()) -> bytes:
-    """Request line, headers and body; a body in files follows by itself.
+def head_of(origin: Origin, request: Request, before: str = "", more: Sequence[str] = ()) -> bytes:
+    """Request line and headers, all but the length of the body.
 
     Args:
         origin: Where it goes.
@@ -168,12 +168,18 @@ def wire(origin: Origin, request: Request, before: str = "", more: Sequence[str]
     names = {name.lower() for name in request.headers}
     if "accept-encoding" not in names:
         lines.append("accept-encoding: identity")
-    if request.body or method in _HAS_BODY:
-        lines.append(f"content-length: {len(request.body)}")
     check_headers(request.headers)
     lines.extend(f"{name}: {value}" for name, value in request.headers.items())
-    head = "\r\n".join([*lines, "\r\n"]).encode("latin-1")
-    return head + request.body if isinstance(request.body, bytes) else head
+    return "\r\n".join([*lines, ""]).encode("latin-1")
+
+
+def with_body(head: bytes, request: Request) -> bytes:
+    """Head and body; a body in files follows by itself."""
+    body = request.body
+    if not (body or request.call.method in _HAS_BODY):
+        return head + b"\r\n"
+    head = b"%bcontent-length: %d\r\n\r\n" % (head, len(body))
+    return head + body if isinstance(body, bytes) else head
 
 
 def check_headers(headers: Mapping[str, str]) -> None:

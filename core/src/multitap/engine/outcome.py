@@ -35,7 +35,7 @@ class Outcome(Generic[T]):
         self._began: float | None = None
         self._first: float | None = None
         self._over: float | None = None
-        self._process = os.getpid()
+        self._process = 0
 
     def begin(self) -> None:
         """A step of the call is taken, perhaps the first.

@@ -25,11 +25,14 @@ def prepare(whole: Call[Any], call: HttpCall) -> Request:
     headers, body = encode(call.body)
     signed = body if isinstance(body, bytes) else b""
     keys: Mapping[str, str] = backend.auth(call, signed) if backend.auth is not None else {}
-    conceal_named("keys", [*keys.values()])
-    conceal_named("headers", call.headers)
+    for key in keys.values():
+        conceal_named("keys", key)
+    if call.headers:
+        conceal_named("headers", call.headers)
     fixed = {"user-agent": _user_agent(), "accept": "*/*"}
     headers = {**fixed, **headers, **call.headers, **keys}
-    call = whole.clocks.over(call)
+    if whole.clocks.asked:
+        call = whole.clocks.over(call)
     request = Request(call=call, headers=headers, body=body, limits=whole.limits)
     if watch is not None and watch.traced:
         watch.request_sent(wire_request(backend, request, keys))

@@ -37,7 +37,7 @@ from multitap.events import Event
 from multitap.sinks import StreamSink, deliveries
 from multitap.work import Backend, Out, Sleep
 
-__all__ = ("ChatStream", "Stream")
+__all__ = ("ChatStream", "Stream", "whole")
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Stream[Any]")
@@ -50,8 +50,13 @@ class Stream(Generic[T]):
     result. ``close`` may be called from any thread, at any time; iteration then ends.
     """
 
-    def __init__(self, call: Call[T], carrier: Callable[[Backend], Carrier]) -> None:
-        self.outcome: Outcome[T] = Outcome(call)
+    def __init__(
+        self,
+        call: Call[T],
+        carrier: Callable[[Backend], Carrier],
+        outcome: Outcome[T] | None = None,
+    ) -> None:
+        self.outcome: Outcome[T] = outcome or Outcome(call)
         self._call = call
         self._carrier = carrier
         self._flow = Flow(call)
@@ -195,7 +200,7 @@ class Stream(Generic[T]):
 
     def _carry_out(self, command: Command[T]) -> Command[T]:
         try:
-            result = self._perform(command)
+            result = self._send(command) if type(command) is Send else self._perform(command)
         except Exception as error:
             return self._commands.throw(error)
         return self._commands.send(result)
@@ -205,8 +210,6 @@ class Stream(Generic[T]):
             return self._transfer.read(command.idle) if self._transfer else b""
         if type(command) is Take:
             return self._take()
-        if isinstance(command, Send):
-            return self._send(command)
         if isinstance(command, Start):
             self._start(LocalWork(command.run, notify=_nothing))
         elif isinstance(command, Sleep):
@@ -222,11 +225,14 @@ class Stream(Generic[T]):
         return None
 
     def _send(self, command: Send) -> Any:
-        transfer = heard(self._carrier(self._call.backend).transfer(), self._call)
+        call = self._call
+        transfer = self._carrier(call.backend).transfer()
+        if call.watch is not None:
+            transfer = heard(transfer, call)
         self._transfer = transfer
         if self._closed:
             transfer.abort()
-        return transfer.send(prepare(self._call, command.call), self._call.clocks)
+        return transfer.send(prepare(call, command.call), call.clocks)
 
     def _start(self, local: LocalWork) -> None:
         self._local = local
@@ -276,8 +282,8 @@ class ChatStream(Stream[Event]):
     """The events of one answer. ``answer`` is the answer so far, and whole after the end."""
 
     def __init__(self, call: Call[Event], carrier: Callable[[Backend], Carrier]) -> None:
-        super().__init__(call, carrier)
-        self.outcome = self._said = ChatOutcome(call)
+        self._said = ChatOutcome(call)
+        super().__init__(call, carrier, self._said)
 
     @property
     def answer(self) -> Answer:
@@ -293,6 +299,13 @@ class ChatStream(Stream[Event]):
         if self.answer.stop_reason != "cancelled":
             sink.on_complete(self.answer.text)
         return self.answer
+
+
+def whole(stream: ChatStream) -> Answer:
+    """The answer, read to its end; after that nothing is left to be closed."""
+    while stream._guarded(stream._next_batch) is not None:
+        pass
+    return stream.answer
 
 
 def _nothing() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Generic, TypeVar, Union
 
 import attrs
@@ -28,6 +28,10 @@ _SURROGATE = re.compile(
     rb"|\\.",  # any other escape, so that an escaped backslash is no beginning
     re.DOTALL,
 )
+
+
+_json_decoder: Any = lru_cache(maxsize=256)(msgspec.json.Decoder)
+"""Of a type; it keeps nothing of what it decodes, so one will do."""
 
 
 @attrs.frozen
@@ -60,11 +64,11 @@ class Decoder(Generic[V, T]):
         limit: int = 16 * MIB,
     ) -> None:
         self._shape = shape
-        self._json = msgspec.json.Decoder(shape)
+        self._json: msgspec.json.Decoder[V] = _json_decoder(shape)
         self._record = record
         self._at_end = finish
         self._plain = plain
-        self._plain_json = None if plain is None else msgspec.json.Decoder(plain.shape)
+        self._plain_json = None if plain is None else _json_decoder(plain.shape)
         self._limit = limit
         self._held: list[bytes] = []
         self._held_size = 0
@@ -178,9 +182,10 @@ class Decoder(Generic[V, T]):
 
     def _value(self, data: bytes, *, last: bool = False) -> V:
         """Decode one record; ``last``: the bytes end with it, perhaps too early."""
-        with suppress(ValueError, RecursionError):
+        try:
             return self._json.decode(data)
-        repaired = without_lone_surrogates(data)
+        except (ValueError, RecursionError):
+            repaired = without_lone_surrogates(data)
         try:
             return self._json.decode(repaired)
         except (ValueError, RecursionError) as error:

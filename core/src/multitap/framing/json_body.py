@@ -47,8 +47,10 @@ class JsonDecoder(Decoder[V, T]):
         self._limit = body or self._limit
 
     def _read(self, data: bytes, out: list[T | Failed]) -> None:
-        self._hold(data)
-        self._check(self._held_size)
+        self._held.append(data)
+        self._held_size += len(data)
+        if self._held_size > self._limit:
+            self._check(self._held_size)
 
     def _read_rest(self, out: list[T | Failed]) -> None:
         body = self._release().removeprefix(BOM)

@@ -108,7 +108,7 @@ class Lane:
     def may_go(self, ticket: Ticket, now: float) -> bool:
         """Is it this ticket's turn, being the first in line?"""
         self.next_at = max(self.paused_until, now + self.rates.wait(ticket.tokens))
-        return self.limiter.has_room and self.next_at <= now
+        return self.next_at <= now and self.limiter.has_room
 
     def seconds_for(self, places: int, now: float) -> float:
         """How long so many places take, as far as that is known."""
@@ -306,13 +306,15 @@ class Admission:
         else:
             self._learn(ticket, error)
         lane.limiter.in_flight -= 1
-        self._serve(lane)
+        if lane.line:
+            self._serve(lane)
 
     def _learn(self, ticket: Ticket, error: BackendError | None) -> None:
         if error is None:
             ticket.lane.limiter.succeeded()
             self.circuit.answered()
-        elif is_down(error):
+            return
+        if is_down(error):
             self.circuit.failed(probe=ticket.probe)
         elif error.status is not None or error.phase in _ANSWERED:
             self.circuit.answered()

@@ -49,6 +49,8 @@ class Limiter:
     @property
     def has_room(self) -> bool:
         """May one more call begin?"""
+        if self._fixed is None and self._cap is None:
+            return self.in_flight < MOST_IN_FLIGHT
         return self.in_flight < min(MOST_IN_FLIGHT, self.cap or MOST_IN_FLIGHT)
 
     def fix(self, slots: int | None) -> None:

@@ -70,9 +70,8 @@ class Rates:
         """A request of so many tokens goes."""
         if self.per_second:
             self._next = max(self._next, self._clock()) + 1 / self.per_second
-        amounts = {"requests": 1.0, "tokens": tokens}
         for name, bucket in self._buckets.items():
-            bucket.left -= amounts[name]
+            bucket.left -= tokens if name == "tokens" else 1.0
 
     def saw(self, allowances: Mapping[str, Allowance]) -> None:
         """An answer told what is left; that corrects every estimate."""

@@ -60,6 +60,9 @@ class Registry:
         environ: Where ``MULTITAP_PLUGINS`` is read: ``none``, ``a,b`` (only these) or ``-c`` (all
             but this); ``None``: from this process. It limits further; it never allows what the
             arguments deny.
+
+    Attributes:
+        generation: The number that ``notice`` gave last.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class Registry:
         self._surveyed: Table | None = None
         self._workshop = Workshop()
         self._made_extensions: Extensions | None = None
-        self._generation = 0
+        self.generation = 0
         renew_after_fork(self)
 
     @classmethod
@@ -142,12 +145,7 @@ class Registry:
         ``quick`` looks at the folders of ``sys.path`` alone, in some microseconds.
         """
         self._table(quick=quick)
-        return self._generation
-
-    @property
-    def generation(self) -> int:
-        """The number that ``notice`` gave last; no look is taken."""
-        return self._generation
+        return self.generation
 
     def reload(self) -> None:
         """Look at everything afresh: quarantined plugins get another chance, loaded ones go.
@@ -167,7 +165,8 @@ class Registry:
 
     def observers(self) -> tuple[Observed, ...]:
         """Who is told of calls, in order of distribution; a broken one is quarantined instead."""
-        return self._extensions.observers()
+        made = self._made_extensions or self._extensions
+        return made.observers()
 
     @property
     def observer_faults(self) -> Mapping[str, int]:
@@ -280,7 +279,7 @@ class Registry:
                 claims = claims_of(snapshot.declarations)
                 table = survey((*claims, *self._added), self._policy, snapshot.manifests)
                 self._snapshot, self._surveyed = snapshot, table
-                self._generation += 1
+                self.generation += 1
                 self._workshop.keep(table.states.__contains__)
             return self._surveyed
 

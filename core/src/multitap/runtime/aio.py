@@ -17,7 +17,7 @@ from multitap.capabilities.provider import Validation
 from multitap.capabilities.rerank import Ranking
 from multitap.capabilities.tokenize import Tokens
 from multitap.config.routes import Route
-from multitap.engine.aio import AsyncChatStream, AsyncStream
+from multitap.engine.aio import AsyncChatStream, AsyncStream, whole
 from multitap.engine.call import Call
 from multitap.engine.carrier import AsyncCarrier
 from multitap.errors import BackendError, MultitapError, PluginError
@@ -118,10 +118,7 @@ class AsyncRuntime(AsyncLaunches):
         call = self._parts.chat(
             prompt, model, stream=False, timeout=timeout, strict=strict, **options
         )
-        async with self._open(AsyncChatStream(call, self._carrier)) as stream:
-            async for _ in stream.batches():
-                pass
-        return stream.answer
+        return await whole(self._open(AsyncChatStream(call, self._carrier)))
 
     def stream(
         self,
@@ -235,14 +232,16 @@ class AsyncRuntime(AsyncLaunches):
 
     def _carrier(self, backend: Backend) -> AsyncCarrier:
         loop = asyncio.get_running_loop()
-        carriers = self._carriers.setdefault(loop, {})
-        if loop not in self._ends:
+        carriers = self._carriers.get(loop)
+        if carriers is None:
+            carriers = self._carriers[loop] = {}
             self._ends[loop] = at_the_end_of_the_loop(partial(self._close_loop, loop))
         route = self._parts.route(backend, self._http)
         way = (backend.id, route)
-        if way not in carriers:
-            carriers[way] = self._new_carrier(backend, route)
-        return carriers[way]
+        carrier = carriers.get(way)
+        if carrier is None:
+            carrier = carriers[way] = self._new_carrier(backend, route)
+        return carrier
 
     def _close_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         self._ends.pop(loop, None)

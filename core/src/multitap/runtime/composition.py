@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, Union, cast
 
@@ -30,10 +31,10 @@ from multitap.capabilities.tokenize import (
     TokenText,
 )
 from multitap.config import Config, Section, load_config
-from multitap.config.routes import Route, client_route, route_of
+from multitap.config.routes import Route, client_route, is_fixed, route_of
 from multitap.engine.call import Call
 from multitap.errors import ConfigError, NotSupported
-from multitap.events import Event
+from multitap.events import Event, Notice
 from multitap.fitting import estimate_tokens
 from multitap.manifest import ProviderInfo
 from multitap.parameters import check_parameters
@@ -48,7 +49,7 @@ from multitap.runtime.observed import Observed
 from multitap.runtime.traffic import WHOLE_CALL, Timeouts, Traffic, once
 from multitap.runtime.view import View
 from multitap.runtime.wording import worded
-from multitap.work import Backend, Work
+from multitap.work import Backend
 
 __all__ = ("Composition", "ConfigSource")
 
@@ -57,6 +58,7 @@ ConfigSource = Union[None, str, "os.PathLike[str]", Mapping[str, Any], Config]
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 NO_SECTIONS: Mapping[str, Section] = MappingProxyType({})
+MOST_KEPT = 1024
 SHORT_CALL_FIRST_BYTE = 60.0
 STREAM_FIRST_BYTE = 120.0
 
@@ -85,7 +87,8 @@ class Composition:
     def view(self) -> View:
         """Configuration and plugins as of the registry's last look."""
         view = self._view
-        if view is None or not view.is_of(self.registry.generation, self.launched):
+        current = self.registry.generation, self.launched
+        if view is None or view.generation != current[0] or view.launched is not current[1]:
             self._view = view = View(self.config, self.registry, self.launched)
         return view
 
@@ -121,16 +124,28 @@ class Composition:
         Raises:
             ConfigError: Its plugin sends requests, and nothing says where to.
         """
+        kept, place = self.view.routes, (backend.id, backend.endpoint)
+        route = kept.get(place) if client is None else None
+        if route is None:
+            route = self._route(backend, client)
+            if client is None and is_fixed(self._section_of(backend), backend.endpoint):
+                kept[place] = route
+        return route
+
+    def _route(self, backend: Backend, client: object | None) -> Route:
         if not backend.endpoint:
             raise ConfigError(
                 f"[{backend.id}] has no endpoint to send a request to",
                 hint=f'Set endpoint = "http://host:port" in [{backend.id}] of llm.toml.',
                 key=f"{backend.id}.endpoint",
             )
-        section = self.sections.get(backend.id) or Section(name=backend.id, provider="")
+        section = self._section_of(backend)
         if client is None or section.carrier == "direct":
             return route_of(section, backend.endpoint)
         return client_route(section)
+
+    def _section_of(self, backend: Backend) -> Section:
+        return self.sections.get(backend.id) or Section(name=backend.id, provider="")
 
     def reload(self) -> None:
         """Look at what is installed afresh, and import what is used anew."""
@@ -152,6 +167,16 @@ class Composition:
         """The backend and the model that a reference means; no network."""
         if not isinstance(reference, (str, type(None))):
             raise ConfigError(f"model is {reference!r}", hint="Write a text: backend:model.")
+        kept = self.view.resolved
+        found = kept.get(reference)
+        if found is None:
+            found = self._resolved(reference)
+            is_file = Path(found.model).is_absolute()  # which may come and go
+            if not is_file and len(kept) < MOST_KEPT:
+                kept[reference] = found
+        return found
+
+    def _resolved(self, reference: str | None) -> ResolvedModel:
         backend, colon, model = (reference or "").partition(":")
         if backend in self.launched:
             name = model or self.launched[backend].model or ""
@@ -165,9 +190,12 @@ class Composition:
     def remember(self, backend: str, models: Sequence[Model]) -> None:
         """Keep a catalog, for references without a backend and for the models' limits."""
         self._catalogs[backend] = models
+        self.view.resolved = {}
 
     def _known(self, target: ResolvedModel) -> Model | None:
-        models = self._catalogs.get(target.backend, ())
+        models = self._catalogs.get(target.backend)
+        if not models:
+            return None
         return next((model for model in models if model.id == target.model), None)
 
     # ---- calls ---------------------------------------------------------------------------------
@@ -181,11 +209,14 @@ class Composition:
         **options: Any,
     ) -> Call[Event]:
         """Answer a prompt, here or, where that fails before anything came, elsewhere."""
-        call = self._chat(prompt, self.resolve(model), **options)
-        listed = self.sections[call.backend.id].fallback if fallback is None else tuple(fallback)
+        target = self.resolve(model)
+        view = self._view_with(target.backend)
+        call = self._chat(prompt, target, view=view, **options)
+        listed = view.sections[target.backend].fallback if fallback is None else tuple(fallback)
+        if not listed:
+            return call
         others = [self.resolve(reference) for reference in listed]
-        ask = partial(self._chat, prompt, **options)
-        return elsewhere(call, others, ask) if others else call
+        return elsewhere(call, others, partial(self._chat, prompt, **options))
 
     def _chat(
         self,
@@ -200,15 +231,18 @@ class Composition:
         idempotent: bool = False,
         strict: bool = False,
         metadata: Mapping[str, Any] | None = None,
+        view: View | None = None,
         **options: Any,
     ) -> Call[Event]:
         request = chat_request(target.model, prompt, stream=stream, metadata=metadata, **options)
-        view = self._view_with(target.backend)
+        view = view or self._view_with(target.backend)
         section = view.sections[target.backend]
         request = check_parameters(request, view.provider_of(target.backend))
-        plugin = cast(ChatModel, self._plugin("chat", target.backend))
+        plugin: ChatModel = self._plugin("chat", target.backend, view)  # type: ignore[assignment]
         known = self._known(target)
-        request, clamped = fit_to_model(request, known.max_output_tokens if known else None)
+        clamped: Sequence[Notice] = ()
+        if known is not None:
+            request, clamped = fit_to_model(request, known.max_output_tokens)
         pricing = section.prices.get(target.model, known.pricing if known else None)
         request, wording = worded(request, plugin, section, strict=strict)
         fitting = wording.fitting(request, section, known)
@@ -218,7 +252,7 @@ class Composition:
         return self._call(
             "chat",
             target,
-            lambda: ask(request),
+            partial(ask, request),
             timeout,
             notices=(*clamped, *wording.notices, *fitted, *ignored),
             shorter=fitting.shorter(request, ask),
@@ -230,6 +264,7 @@ class Composition:
             first_byte=STREAM_FIRST_BYTE if stream else WHOLE_CALL,
             deadline=deadline,
             limits=limits,
+            view=view,
             force=force,
             idempotent=idempotent,
             cost=lambda: estimate_tokens(request) + (request.max_tokens or 0),
@@ -358,8 +393,9 @@ class Composition:
 
     # ---- how a call is put together ------------------------------------------------------------
 
-    def _plugin(self, capability: str, backend: str) -> object:
-        return self.registry.build(capability, self._view_with(backend).usable_backend(backend))
+    def _plugin(self, capability: str, backend: str, view: View | None = None) -> object:
+        seen = view or self._view_with(backend)
+        return self.registry.build(capability, seen.usable_backend(backend))
 
     def _call(
         self,
@@ -371,10 +407,11 @@ class Composition:
         first_byte: float = SHORT_CALL_FIRST_BYTE,
         limits: Mapping[str, int] | None = None,
         extensions: Mapping[str, Any] = NOTHING,
+        view: View | None = None,
         **facts: Any,
     ) -> Call[Any]:
         """The call of some work; what the plugin raises while describing it is the plugin's say."""
-        view = self._view_with(target.backend)
+        view = view or self._view_with(target.backend)
         backend, section = view.backend(target.backend), view.sections[target.backend]
         rules = self.traffic.rules(
             section, timeout, limits, first_byte=first_byte, deadline=deadline
@@ -382,12 +419,12 @@ class Composition:
         distribution = view.distributions.get((capability, backend.provider), "")
         subject = Subject(capability, backend, distribution, target.model)
         own: Filters = facts.pop("filters", tuple)
-        added = extended(subject, own, self.registry, **extensions)
+        added = extended(subject, own, view.observers, **extensions)
         call: Call[Any] = Call(
             backend=backend,
             model=target.model,
             distribution=distribution,
-            work=cast("Work[Any]", None),
+            work=None,  # type: ignore[arg-type]  # it is described at once
             noticed=self.observed.note,
             **{**rules, **facts, **added},
         )

@@ -30,6 +30,8 @@ def configured_filters(registry: Registry, plugins: Plugins) -> Sequence[Filter]
         ConfigError: A name that no extension has; with file and line.
         PluginError: One that is broken. The user asked for it, so no call goes on without it.
     """
+    if not plugins.filters:
+        return ()
     try:
         return registry.filters(plugins.filters)
     except ConfigError as error:
@@ -52,7 +54,7 @@ class Subject(NamedTuple):
 def extended(
     subject: Subject,
     own: Filters,
-    registry: Registry,
+    observing: Callable[[], Sequence[Observed]],
     filters: Sequence[Filter] = (),
     *,
     streamed: bool = False,
@@ -62,7 +64,7 @@ def extended(
 
     They are attributes of the ``Call`` that is to be made.
     """
-    observers = _observers(registry)
+    observers = observing()
     held = _between(CONTRACTS.get(subject.capability, ()), own)
     if not observers and not filters:
         return {"filters": held}
@@ -82,14 +84,6 @@ def extended(
 
 def _between(contract: Sequence[EventFilter], own: Filters) -> Filters:
     return lambda: (*contract, *own())
-
-
-def _observers(registry: Registry) -> Sequence[Observed]:
-    if "llm" not in os.environ.get("MULTITAP_DEBUG", "").split(","):
-        return registry.observers()
-    from multitap.runtime.debugging import DEBUGGING
-
-    return (*registry.observers(), DEBUGGING)
 
 
 def _behind(own: Filters, filters: Sequence[Filter], info: CallInfo) -> Filters:

@@ -23,7 +23,7 @@ from multitap.capabilities.tokenize import Tokens
 from multitap.config.routes import Route
 from multitap.engine.call import Call
 from multitap.engine.carrier import Carrier
-from multitap.engine.sync import ChatStream, Stream
+from multitap.engine.sync import ChatStream, Stream, whole
 from multitap.errors import BackendError, MultitapError, PluginError
 from multitap.plan import Prompt
 from multitap.registry import Registry
@@ -133,10 +133,7 @@ class Runtime(Launches):
         call = self._parts.chat(
             prompt, model, stream=False, timeout=timeout, strict=strict, **options
         )
-        with self._open(ChatStream(call, self._carrier)) as stream:
-            for _ in stream.batches():
-                pass
-        return stream.answer
+        return whole(self._open(ChatStream(call, self._carrier)))
 
     def stream(
         self,

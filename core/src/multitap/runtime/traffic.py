@@ -20,6 +20,7 @@ Timeouts = Union[None, float, Mapping[str, float]]
 """Seconds for the whole call; or by the clock's name, the whole call being ``total``."""
 
 WHOLE_CALL = 600.0
+_USUAL = Limits()
 
 
 _all: WeakSet[Traffic] = WeakSet()
@@ -86,9 +87,12 @@ class Traffic:
         """The clocks, limits, retries and queue of one call."""
         until = deadline or self.deadline(section, timeout)
         clocks = Clocks(first_byte=first_byte, deadline=until, now=self.clock)
+        if section.timeouts or isinstance(timeout, Mapping):
+            clocks = clocks.evolved(_but_total(section.timeouts) | _own_clocks(timeout))
+        asked = {**section.limits, **_limits(limits)} if section.limits or limits else {}
         return {
-            "clocks": clocks.evolved(_but_total(section.timeouts) | _own_clocks(timeout)),
-            "limits": Limits().evolved({**section.limits, **_limits(limits)}),
+            "clocks": clocks,
+            "limits": _USUAL.evolved(asked) if asked else _USUAL,
             "retry": self.retry(section),
             "admission": self.admission(section),
         }

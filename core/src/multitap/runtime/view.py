@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
@@ -14,6 +15,9 @@ from multitap.registry import Registry, Row
 
 if TYPE_CHECKING:
     from multitap.config import Config
+    from multitap.config.routes import Route
+    from multitap.registry.extensions import Observed
+    from multitap.resolve import ResolvedModel
     from multitap.work import Backend
 
 __all__ = ("View",)
@@ -26,6 +30,8 @@ class View:
     """One look at the registry; ``generation`` is the registry's number of it.
 
     Backends that were ``launched`` are found by their names, and are never the default.
+    ``resolved`` has what references were found to mean; another catalog is another dict. ``routes``
+    has the ways to backends, by id and endpoint, that nothing outside can change.
     """
 
     def __init__(
@@ -35,13 +41,12 @@ class View:
         self.providers: Mapping[str, ProviderInfo] = {i.name: i for i in registry.providers()}
         self.rows: Sequence[Row] = registry.capabilities()
         self._config = config
+        self._registry = registry
         self.launched = launched
         self._built: dict[str, Backend] = {}
         self._complete: set[str] = set()
-
-    def is_of(self, generation: int, launched: Mapping[str, Section]) -> bool:
-        """Is it what is there now?"""
-        return self.generation == generation and self.launched is launched
+        self.resolved: dict[str | None, ResolvedModel] = {}
+        self.routes: dict[tuple[str, str], Route] = {}
 
     @cached_property
     def configured(self) -> Mapping[str, Section]:
@@ -58,17 +63,29 @@ class View:
         """Where each capability of each provider comes from; the first row of several counts."""
         return {(row.capability, row.provider): row.distribution for row in reversed(self.rows)}
 
+    @cached_property
+    def debugs(self) -> bool:
+        """Does ``MULTITAP_DEBUG`` say that each call is to be shown?"""
+        return "llm" in os.environ.get("MULTITAP_DEBUG", "").split(",")
+
+    def observers(self) -> Sequence[Observed]:
+        """Who is told of each call; a broken one may have gone since."""
+        if not self.debugs:
+            return self._registry.observers()
+        from multitap.runtime.debugging import DEBUGGING
+
+        return (*self._registry.observers(), DEBUGGING)
+
     def provider_of(self, name: str) -> ProviderInfo:
         """The provider of a backend."""
         return self.providers[self.backend(name).provider]
 
     def usable_backend(self, name: str) -> Backend:
         """A backend that has all the settings that it cannot do without."""
-        backend = self.backend(name)
         if name not in self._complete:
-            check_required(backend, self.provider_of(name))
+            check_required(self.backend(name), self.provider_of(name))
             self._complete.add(name)
-        return backend
+        return self._built[name]
 
     def backend(self, name: str) -> Backend:
         """A configured or default backend."""

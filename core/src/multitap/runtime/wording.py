@@ -28,7 +28,7 @@ __all__ = ("Wording", "worded")
 T = TypeVar("T")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True, eq=False)
 class Wording:
     """How a model is asked, and how its answer is to be read.
 
@@ -90,10 +90,16 @@ def worded(
     changed = messages is not request.messages
     request = attrs.evolve(request, messages=messages) if changed else request
     options: Collection[str] | None = getattr(plugin, "options", None)
-    tags = _of_model(section.think_tags, request.model, getattr(plugin, "think_tags", None))
-    words = _of_model(section.tools, request.model, _declared_tools(plugin, options))
+    tags = getattr(plugin, "think_tags", None)
+    if section.think_tags:
+        tags = _of_model(section.think_tags, request.model, tags)
+    words = _declared_tools(plugin, options)
+    if section.tools:
+        words = _of_model(section.tools, request.model, words)
     calls = words is not None and bool(offered_tools(request))
-    notices = [*repaired, *_limits(request, calls=calls, tags=tags is not None, strict=strict)]
+    notices = [*repaired]
+    if calls or tags is not None:
+        notices += _limits(request, calls=calls, strict=strict)
     wording = Wording(
         options=options if options is None or words is None else {*options, "tools", "tool_choice"},
         tags=tags,
@@ -105,14 +111,14 @@ def worded(
     return request, wording
 
 
-def _limits(request: ChatRequest, *, calls: bool, tags: bool, strict: bool) -> Iterator[Notice]:
-    """What words cannot do."""
+def _limits(request: ChatRequest, *, calls: bool, strict: bool) -> Iterator[Notice]:
+    """What words cannot do, of tools or of thinking."""
     if calls and request.tool_choice not in (None, "auto"):
         message = "The model is told in words that it must call a tool; nothing makes it do so."
         if strict:
             raise NotSupported(message, kind="unsupported_option")
         yield Notice("unsupported_option", message, "tool_choice")
-    if request.logprobs is not None and (tags or calls):
+    if request.logprobs is not None:
         message = "Thinking and calls in the text have no logprobs; the text has its own."
         yield Notice("adjusted_option", message, "logprobs")
 

@@ -34,19 +34,24 @@ _OPTIONS = frozenset({*FIELDS, "cache", "think", "tool_choice"})
 _RESPONSE_OPTIONS = frozenset({*RESPONSE_FIELDS, "cache", "think", "tool_choice"})
 
 
+def _options_of(chat: OpenAIChat) -> Collection[str]:
+    return _RESPONSE_OPTIONS if chat.server.responds else _OPTIONS
+
+
 @attrs.frozen
 class OpenAIChat:
-    """Chats with the models of one server."""
+    """Chats with the models of one server.
+
+    ``options`` are what reaches some model; where this one does not take it, a notice says so.
+    """
 
     server: Server
+    options: Collection[str] = attrs.field(
+        default=attrs.Factory(_options_of, takes_self=True), init=False, eq=False, repr=False
+    )
     _models: dict[tuple[str, ThinkLevel | None], ChatCompletions | Responses] = attrs.field(
         factory=dict, init=False, eq=False, repr=False
     )
-
-    @property
-    def options(self) -> Collection[str]:
-        """What reaches some model; where this one does not take it, a notice says so."""
-        return _RESPONSE_OPTIONS if self.server.responds else _OPTIONS
 
     def chat(self, request: ChatRequest, /) -> Exchange[Event]:
         """One request."""

@@ -18,17 +18,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from msgspec import structs
+
 from multitap.dialects.counts import doubts
 from multitap.dialects.openai.choices import ChoiceReader
 from multitap.dialects.openai.chunks import ChatChunk, PlainChunk, UsageFacts, read_usage
 from multitap.dialects.openai.errors import openai_error
 from multitap.dialects.openai.estimates import RULE, estimated_usage
 from multitap.errors import BackendError, TruncatedStream
-from multitap.events import Event, Failed, Notice, Reasoning, Text, ToolCallChunk, UsageReport
+from multitap.events import (
+    Event,
+    Failed,
+    Notice,
+    Reasoning,
+    Text,
+    ToolCallChunk,
+    Usage,
+    UsageReport,
+)
 from multitap.framing import Plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from multitap.dialects.openai.chunks import Choice
 
@@ -48,8 +59,8 @@ class ChatRecords:
 
     Args:
         notices: What could not be asked for as it was meant; said first.
-        prompt: About how many tokens the prompt has, for an estimate where the server reports no
-            usage; ``None``: no estimate.
+        prompt: About how many tokens the prompt has, or what tells it, for an estimate where the
+            server reports no usage; ``None``: no estimate.
         sound: The format of sound that was asked for.
         taken: Ids that calls of the conversation have; a new call gets another.
     """
@@ -63,7 +74,7 @@ class ChatRecords:
         self,
         notices: Iterable[Notice] = (),
         *,
-        prompt: int | None = None,
+        prompt: int | Callable[[], int] | None = None,
         sound: str = "wav",
         taken: Iterable[str] = (),
     ) -> None:
@@ -118,8 +129,8 @@ class ChatRecords:
             return []
         self._over = True
         ending = self._ending()
-        held = [*self._told(), *self._held()]
-        return [*held, *self._reports(whole=not isinstance(ending[0], Failed)), *ending]
+        whole = not isinstance(ending[0], Failed)
+        return [*self._told(), *self._held(), *self._reports(whole=whole), *ending]
 
     def _reader(self, choice: Choice) -> ChoiceReader:
         index = choice.index or 0
@@ -140,34 +151,48 @@ class ChatRecords:
         return [*self._held(), *self._reports(whole=False), Failed(self.failure(chunk))]
 
     def _last_first(self) -> list[ChoiceReader]:
+        if len(self._choices) < 2:
+            return [*self._choices.values()]
         order = sorted(self._choices, key=lambda index: (index == 0, -index))
         return [self._choices[index] for index in order]
 
     def _held(self) -> list[Event]:
-        return [event for choice in self._last_first() for event in choice.held()]
+        held: list[Event] = []
+        for choice in self._last_first():
+            held += choice.held()
+        return held
 
     def _reports(self, *, whole: bool) -> list[Event]:
         """The usage that was reported, with facts beside it; of a whole answer an estimate.
 
         Before it, what is only known at the end: calls that were put right, counts that cannot be.
         """
-        told: list[Event] = [fix for choice in self._last_first() for fix in choice.repairs()]
-        told += doubts(usage=self._usage)
-        usage, facts = read_usage(self._usage or UsageFacts()), self._told_facts
+        told: list[Event] = []
+        for choice in self._last_first():
+            told += choice.repairs()
+        usage, facts = Usage(), self._told_facts
+        if self._usage is not None:
+            told += doubts(**structs.asdict(self._usage))
+            usage = read_usage(self._usage)
         if usage.source == "unknown" and whole and self._prompt is not None:
-            usage = estimated_usage(self._prompt, self._size)
+            asked = self._prompt if isinstance(self._prompt, int) else self._prompt()
+            usage = estimated_usage(asked, self._size)
             facts = {**facts, "estimated_by": RULE}
         if usage.source != "unknown" or facts:
             told.append(UsageReport(usage, facts or None))
         return told
 
     def _ending(self) -> list[Event]:
-        endings = [choice.ending() for choice in self._last_first()]
-        failure = next((end for end in endings if isinstance(end, BackendError)), None)
-        if failure is not None or 0 not in self._choices:  # whose stop is the end of all
+        endings: list[Event] = []
+        for choice in self._last_first():
+            ending = choice.ending()
+            if isinstance(ending, BackendError):
+                return [Failed(ending)]
+            endings.append(ending)
+        if 0 not in self._choices:  # whose stop is the end of all
             missing = "before its first choice" if endings else "before it began"
-            return [Failed(failure or TruncatedStream(f"The answer ended {missing}"))]
-        return [end for end in endings if not isinstance(end, BackendError)]
+            return [Failed(TruncatedStream(f"The answer ended {missing}"))]
+        return endings
 
 
 def _size(event: Event) -> int:

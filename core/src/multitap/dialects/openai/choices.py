@@ -53,11 +53,12 @@ class ChoiceReader:
             self._finish = choice.finish_reason
             if isinstance(choice.stop_reason, str):
                 self._matched = choice.stop_reason
-            events += self._calls.end(cut=stop_reason(self._finish) == "max_tokens")
+            if self._calls.any:
+                events += self._calls.end(cut=stop_reason(self._finish) == "max_tokens")
 
     def held(self) -> list[Event]:
         """What was held back: calls that nothing ended, and tokens without a text."""
-        events = self._calls.end(cut=self._finish is None)
+        events = self._calls.end(cut=self._finish is None) if self._calls.any else []
         if self.waiting:
             events.append(self._text(""))
         return events

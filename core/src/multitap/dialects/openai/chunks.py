@@ -161,14 +161,17 @@ def read_usage(facts: UsageFacts) -> Usage:
     7
     >>> read_usage(UsageFacts(prompt_tokens=3, completion_tokens=-1)).output_tokens
     """
-    prompt = facts.prompt_tokens_details or PromptDetails()
-    completion = facts.completion_tokens_details or CompletionDetails()
-    written = count(prompt.cache_write_tokens)
+    details: dict[str, int | None] = {}
+    prompt, completion = facts.prompt_tokens_details, facts.completion_tokens_details
+    if prompt is not None:
+        written = count(prompt.cache_write_tokens)
+        written = count(prompt.created_cache_tokens) if written is None else written
+        details = {"cached_tokens": count(prompt.cached_tokens), "cache_write_tokens": written}
+    if completion is not None:
+        details["reasoning_tokens"] = count(completion.reasoning_tokens)
     return Usage.reported(
         count(facts.prompt_tokens),
         count(facts.completion_tokens),
         total_tokens=count(facts.total_tokens),
-        cached_tokens=count(prompt.cached_tokens),
-        cache_write_tokens=count(prompt.created_cache_tokens) if written is None else written,
-        reasoning_tokens=count(completion.reasoning_tokens),
+        **details,
     )

@@ -8,6 +8,7 @@ def multitap_chat(backend: Backend) -> ChatCompletions:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -69,11 +70,10 @@ class ChatCompletions:
             idle=self.profile.idle,
         )
 
-        prompt = prompt_tokens(body) if self.profile.estimates else None
-        sound = _sound(body)
+        prompt = partial(prompt_tokens, body) if self.profile.estimates else None
 
         def decoder(head: Head) -> Stage[bytes, Event]:
-            records = self.records(notices, prompt=prompt, sound=sound)
+            records = self.records(notices, prompt=prompt, sound=_sound(body))
             records.asked = request.model
             how = records.shape, records.record
             if is_streamed(head, asked=streamed):
@@ -85,10 +85,14 @@ class ChatCompletions:
 
 def is_streamed(head: Head, *, asked: bool) -> bool:
     """Is the answer a stream? Its type says so; without one, what was asked for."""
-    kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind in ("text/event-stream", "application/json"):
-        return kind == "text/event-stream"
-    return asked
+    told = _says_streamed(head.headers.get("content-type", ""))
+    return asked if told is None else told
+
+
+@lru_cache(maxsize=64)  # asked for every answer
+def _says_streamed(content_type: str) -> bool | None:
+    kind = content_type.partition(";")[0].strip().lower()
+    return {"text/event-stream": True, "application/json": False}.get(kind)
 
 
 def _sound(body: Mapping[str, Any]) -> str:

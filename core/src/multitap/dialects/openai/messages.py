@@ -40,7 +40,9 @@ def encode_messages(
     >>> encode_messages([message], Profile(provider="acme"), [])
     [{'role': 'assistant', 'content': 'Yes.'}]
     """
-    ordered = _with_system(list(messages), profile, notices)
+    ordered = messages
+    if profile.system != "keep":
+        ordered = _with_system(list(messages), profile, notices)
     return [encoded for message in ordered for encoded in _encode_message(message, profile)]
 
 
@@ -50,8 +52,6 @@ def encode_messages(
 def _with_system(
     messages: Sequence[Message], profile: Profile, notices: list[Notice]
 ) -> Sequence[Message]:
-    if profile.system == "keep":
-        return messages
     said = [m for m in messages if m.role == "system" and m.text.strip()]
     others = [m for m in messages if m.role != "system"]
     late = _late(messages)
@@ -79,6 +79,12 @@ def _late(messages: Sequence[Message]) -> bool:
 
 
 def _encode_message(message: Message, profile: Profile) -> Iterator[dict[str, Any]]:
+    if message.role != "system" and len(message.parts) == 1:
+        only = message.parts[0]
+        if isinstance(only, TextPart):  # as nearly every message is
+            if message.role != "tool":
+                yield {"role": message.role, "content": only.text}
+            return
     results = [part for part in message.parts if isinstance(part, ToolResult)]
     for result in results:
         yield _encode_result(result, profile)

@@ -49,6 +49,13 @@ EFFORTS: Mapping[ThinkLevel, Mapping[str, Any]] = {
 """Every level as ``reasoning_effort``."""
 
 
+def _options_of(profile: Profile) -> frozenset[str]:
+    thinking = {"think"} if profile.think else set()
+    choosing = {"tool_choice"} if "tools" in profile.fields else set()
+    caching = {"cache"} if profile.cache else set()
+    return frozenset({*profile.fields, *thinking, *choosing, *caching})
+
+
 @attrs.frozen(kw_only=True)
 class Profile:
     """What a server takes. The defaults are OpenAI's, as most servers copy them.
@@ -81,6 +88,7 @@ class Profile:
         base: Fields that every body has.
         first_byte: Seconds of silence before the answer that mean nothing; ``None``: policy.
         idle: Seconds of silence within the answer that mean nothing; ``None``: policy.
+        options: The fields of ``ChatRequest`` that reach the server, in one way or another.
     """
 
     provider: str
@@ -109,10 +117,6 @@ class Profile:
     first_byte: float | None = None
     idle: float | None = None
 
-    @property
-    def options(self) -> frozenset[str]:
-        """The fields of ``ChatRequest`` that reach the server, in one way or another."""
-        thinking = {"think"} if self.think else set()
-        choosing = {"tool_choice"} if "tools" in self.fields else set()
-        caching = {"cache"} if self.cache else set()
-        return frozenset({*self.fields, *thinking, *choosing, *caching})
+    options: frozenset[str] = attrs.field(
+        default=attrs.Factory(_options_of, takes_self=True), init=False, eq=False, repr=False
+    )

@@ -44,21 +44,28 @@ def encode_chat(request: ChatRequest, profile: Profile) -> tuple[dict[str, Any],
     >>> encode_chat(request, Profile(provider="acme"))
     ({'model': 'm', 'messages': [{'role': 'user', 'content': 'hi'}], 'seed': 0}, [])
     """
-    taken = profile.options
-    notices = [_untaken(name) for name in request.asked() if name not in taken]
+    taken, asked = profile.options, request.asked()
+    notices = [_untaken(name) for name in asked if name not in taken]
     request = _fitted(request, profile, notices)
-    thinking = _thinking(request, profile, notices)
+    thinking = _thinking(request, profile, notices) if "think" in asked else {}
     body: dict[str, Any] = {
         **profile.base,
         "model": request.model,
         "messages": encode_messages(request.messages, profile, notices),
-        **encode_tool_use(request, profile, notices),
-        **_streaming(request, profile),
-        **_options(request, profile),
-        **_format(request, profile, notices),
-        **_caching(request, profile, notices),
     }
-    return _laid_over(body, thinking, request.extra, {*profile.base, *thinking}), notices
+    if request.tools:
+        body.update(encode_tool_use(request, profile, notices))
+    if request.stream:
+        body.update(_streaming(profile))
+    if asked:
+        body.update(_options(request, profile))
+    if "response_schema" in asked:
+        body.update(_format(request, profile, notices))
+    if "cache" in asked:
+        body.update(_caching(request, profile, notices))
+    if thinking or request.extra:
+        _lay_over(body, thinking, request.extra, {*profile.base, *thinking})
+    return body, notices
 
 
 def _untaken(name: str) -> Notice:
@@ -76,9 +83,9 @@ def _fitted(request: ChatRequest, profile: Profile, notices: list[Notice]) -> Ch
     return attrs.evolve(request, logprobs=None)
 
 
-def _laid_over(
+def _lay_over(
     body: dict[str, Any], thinking: Mapping[str, Any], extra: Mapping[str, Any], shared: set[str]
-) -> dict[str, Any]:
+) -> None:
     for layer in (thinking, extra):
         for name, value in layer.items():
             below = body.get(name)
@@ -86,20 +93,20 @@ def _laid_over(
                 body[name] = {**below, **value}
             else:
                 body[name] = value
-    return body
 
 
-def _streaming(request: ChatRequest, profile: Profile) -> dict[str, Any]:
-    if not request.stream:
-        return {}
+def _streaming(profile: Profile) -> dict[str, Any]:
     usage = {"stream_options": {"include_usage": True}} if profile.stream_options else {}
     return {"stream": True, **usage}
 
 
 def _options(request: ChatRequest, profile: Profile) -> dict[str, Any]:
     keys = profile.fields
-    named = [(keys[n], getattr(request, n)) for n in _PLAIN if n in keys]
-    options = {key: value for key, value in named if value is not None}
+    options: dict[str, Any] = {}
+    for name in _PLAIN:
+        value = getattr(request, name)
+        if value is not None and name in keys:
+            options[keys[name]] = value
     if request.stop and "stop" in keys:
         options[keys["stop"]] = list(request.stop)
     if request.n != 1 and "n" in keys:

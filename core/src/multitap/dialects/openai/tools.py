@@ -55,8 +55,9 @@ def encode_tool_use(
     tools, choice = _chosen(request.tools, request.tool_choice, profile, notices)
     if not tools:
         return {}
-    for tool in tools:
-        check_name(tool.name, profile)
+    if profile.tool_names is not None:
+        for tool in tools:
+            check_name(tool.name, profile)
     if profile.clean_schemas:
         tools = [_cleaned(tool, notices) for tool in tools]
     encoded: dict[str, Any] = {profile.fields["tools"]: encode_tools(tools)}

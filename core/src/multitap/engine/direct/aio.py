@@ -57,8 +57,9 @@ class AsyncDirectCarrier:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.way = Way.to(endpoint, proxy)
+        self.where = str(self.way)
         self.trust = Trust(ssl_context, ca_file)
-        self.pool: Pool[StreamConnection] = Pool(str(self.way), max_connections, idle_expiry, now)
+        self.pool: Pool[StreamConnection] = Pool(self.where, max_connections, idle_expiry, now)
         self.buffer = memoryview(bytearray(READ_SIZE))
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -180,7 +181,7 @@ class AsyncDirectTransfer:
             raise faults.aborted("connect")
 
     async def _converse(self, connection: StreamConnection, data: bytes, request: Request) -> Head:
-        response = Response(str(self._way), request.call.method, request.limits)
+        response = Response(self._carrier.where, request.call.method, request.limits)
         self._response = response
         self._sent = False
         self._sent = await self._write(data, connection)
@@ -206,12 +207,14 @@ class AsyncDirectTransfer:
     async def _write(self, data: bytes, connection: StreamConnection) -> bool:
         clocks = self._clocks
         connection.write(data)
-        while connection.writing and not connection.readable:
+        while waiting := connection.writing:
+            if connection.readable:
+                break
             before = connection.unsent()
             woken = await connection.wait(clocks.left(clocks.write))
             if not woken and connection.unsent() >= before:
                 raise faults.expired("stall_timeout", "send", clocks.write, clocks)
-        return not connection.writing
+        return not waiting
 
     async def _write_files(self, body: Pieces, connection: StreamConnection) -> bool:
         with body.blocks() as blocks:

@@ -21,6 +21,7 @@ READ_SIZE = 65536  # a larger buffer makes a small read slower, by its allocatio
 DRAIN_BYTES = 65536
 DRAIN_SECONDS = 0.2
 MAX_INFORMATIONAL = 8
+_ENCODED = frozenset({"content-encoding", "transfer-encoding"})
 
 
 class Response:
@@ -164,7 +165,8 @@ class Response:
         self._until_close = not headers.keys() & {"content-length", "transfer-encoding"}
         self.reusable = self._parser.should_keep_alive() and not self._bodiless
         self.complete = self._bodiless
-        self._open(headers)
+        if not headers.keys().isdisjoint(_ENCODED):
+            self._open(headers)
         if self._broken is None:
             self.head = Head(status, headers)
 

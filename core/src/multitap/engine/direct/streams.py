@@ -47,6 +47,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         self._buffer = buffer
         self._idle = self._secure = self._read_paused = self._write_paused = False
         self.transport: asyncio.Transport | None = None
+        self._poll: select.poll | None = None
         self._chunks: deque[bytes] = deque()
         self._buffered = 0
         self._waiter: asyncio.Future[bool] | None = None
@@ -136,7 +137,6 @@ class StreamConnection(asyncio.BufferedProtocol):
 
     def release(self) -> bool:
         """Be used by nobody; ``False``: it is of no more use."""
-        self._stop_timer()
         self._idle = True
         return not self.readable and not self.writing
 
@@ -144,7 +144,7 @@ class StreamConnection(asyncio.BufferedProtocol):
         """Is it open and silent? The loop may not yet have seen that the server closed it."""
         if self.readable or self.transport is None or self.transport.is_closing():
             return False
-        return not _is_readable(self.transport.get_extra_info("socket"))
+        return self._poll is None or not self._poll.poll(0)
 
     def close(self) -> None:
         """Close it at once and wake whoever waits here."""
@@ -166,7 +166,8 @@ class StreamConnection(asyncio.BufferedProtocol):
         # Be told when all is sent. TLS takes the limit for reached where it is only equal, so that
         # it would pause whoever writes, a TLS within it perhaps, with nothing left to wait for.
         self.transport.set_write_buffer_limits(high=1 if self._secure else 0, low=0)
-        opened = transport.get_extra_info("socket")
+        opened: socket.socket | None = transport.get_extra_info("socket")
+        self._poll = _poll_of(opened)
         if opened is not None and opened.family != getattr(socket, "AF_UNIX", None):
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self.closed:
@@ -219,9 +220,9 @@ class StreamConnection(asyncio.BufferedProtocol):
         self.close()
 
 
-def _is_readable(opened: object) -> bool:
+def _poll_of(opened: socket.socket | None) -> select.poll | None:
     if opened is None or not hasattr(select, "poll"):
-        return False
+        return None
     poll = select.poll()
-    poll.register(opened.fileno(), select.POLLIN)  # type: ignore[attr-defined]
-    return bool(poll.poll(0))
+    poll.register(opened.fileno(), select.POLLIN)
+    return poll

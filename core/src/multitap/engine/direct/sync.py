@@ -53,8 +53,9 @@ class DirectCarrier:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.way = Way.to(endpoint, proxy)
+        self.where = str(self.way)
         self.trust = Trust(ssl_context, ca_file)
-        self.pool: Pool[SocketConnection] = Pool(str(self.way), max_connections, idle_expiry, now)
+        self.pool: Pool[SocketConnection] = Pool(self.where, max_connections, idle_expiry, now)
 
     def transfer(self) -> DirectTransfer:
         """A new transfer; no I/O yet."""
@@ -178,7 +179,7 @@ class DirectTransfer:
 
     def _converse(self, connection: SocketConnection, data: bytes, request: Request) -> Head:
         self._hold(connection)
-        response = Response(str(self._way), request.call.method, request.limits)
+        response = Response(self._carrier.where, request.call.method, request.limits)
         self._response = response
         self._sent = False
         self._sent = self._write(data, connection) and self._write_files(request, connection)

@@ -10,7 +10,7 @@ import attrs
 
 from multitap.config.values import without_credentials
 from multitap.engine import faults
-from multitap.engine.origin import Origin, secure_context, wire
+from multitap.engine.origin import Origin, head_of, secure_context, with_body
 
 if TYPE_CHECKING:
     import ssl
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ("Proxy", "Trust", "Way")
 
 PROXY_WANTS_CREDENTIALS = 407
+MOST_HEADS = 16
 
 
 @attrs.frozen
@@ -56,6 +57,9 @@ class Way:
 
     origin: Origin
     proxy: Proxy | None = None
+    _heads: dict[tuple[object, ...], bytes] = attrs.field(
+        factory=dict, init=False, eq=False, repr=False
+    )
 
     @classmethod
     def to(cls, endpoint: str, proxy: str | None) -> Way:
@@ -82,9 +86,20 @@ class Way:
 
     def wire(self, request: Request) -> bytes:
         """What is sent for a request, once the connection stands."""
+        call = request.call
+        same = (call.method, call.path, *request.headers.items())
+        head = self._heads.get(same)
+        if head is None:
+            head = self._head(request)
+            if len(self._heads) >= MOST_HEADS:
+                self._heads.clear()
+            self._heads[same] = head
+        return with_body(head, request)
+
+    def _head(self, request: Request) -> bytes:
         if self.proxy is None or self.tunnel:
-            return wire(self.origin, request)
-        return wire(self.origin, request, self.origin.url, self.proxy.headers)
+            return head_of(self.origin, request)
+        return head_of(self.origin, request, self.origin.url, self.proxy.headers)
 
     def check(self, head: Head) -> None:
         """Refuse an answer of the proxy itself that wants credentials."""

@@ -53,9 +53,9 @@ class Workshop:
 
     def build(self, capability: str, backend: Backend, claim_of: Callable[[], Claim]) -> object:
         """What the hook of the claim gives for a backend, made once and kept."""
-        kept = self._kept(capability, backend)
-        if kept is not None:
-            return kept
+        built = self._built.get((backend.id, capability))
+        if built is not None and built.backend is backend:
+            return built.plugin
         with self._turns.hold(f"{capability} of {backend.id}"):
             kept = self._kept(capability, backend)
             if kept is None:
