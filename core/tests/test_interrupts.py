@@ -5,12 +5,13 @@ import pytest
 from letters import OverHttp
 from silent_interrupt import silent_interrupt
 
+from multitap.engine.direct.sockets import SocketConnection
 from multitap.engine.local import LocalWork
 from multitap.engine.sync import Stream
 from multitap.events import Text
 from multitap.hookspecs import hookimpl
 from multitap.runtime import Runtime
-from multitap.testing import CEILING, Gate, Server, request, send
+from multitap.testing import CEILING, Gate, Server, client_closed, request, send
 from multitap.work import LocalExchange
 
 LATER = b"HTTP/1.1 429 Too Many\r\nretry-after: %d\r\ncontent-length: 0\r\n\r\n" % CEILING
@@ -18,7 +19,7 @@ LATER = b"HTTP/1.1 429 Too Many\r\nretry-after: %d\r\ncontent-length: 0\r\n\r\n"
 
 @pytest.fixture(autouse=True)
 def short_glances(monkeypatch):
-    for module in ("local", "sync"):
+    for module in ("local", "sync", "direct.sockets"):
         monkeypatch.setattr(f"multitap.engine.{module}.GLANCE", 0.01)
 
 
@@ -61,3 +62,10 @@ def test_while_a_next_try_is_waited_for():
         with pytest.raises(KeyboardInterrupt), silent_interrupt(Stream._rest) as ended:
             rt.chat("hi")
         assert (ended, len(server.requests)) == ([True], 1)
+
+
+def test_while_the_server_is_silent():
+    with Server([request, client_closed]) as server, runtime(OverHttp(), server.url) as rt:
+        with pytest.raises(KeyboardInterrupt), silent_interrupt(SocketConnection.receive) as ended:
+            rt.chat("hi")
+        assert ended == [True]

@@ -16,8 +16,8 @@ from typing import Any
 
 import attrs
 
-from multitap.engine.local import GLANCE
 from multitap.errors import LocalError, NotSupported
+from multitap.policy.clocks import GLANCE
 from multitap.redaction import redact
 
 __all__ = ("Kept", "Outcome", "Plan")

@@ -11,15 +11,12 @@ from contextlib import suppress
 from typing import Any
 
 from multitap.errors import DeadlineExceeded
-from multitap.policy.clocks import Clocks
+from multitap.policy.clocks import GLANCE, Clocks
 from multitap.work import Emit
 
-__all__ = ("GLANCE", "LocalWork", "out_of_time", "seconds_left")
+__all__ = ("LocalWork", "out_of_time", "seconds_left")
 
 LONGEST_QUEUE = 256
-GLANCE = 1.0
-"""The longest that anything blocks at once, in seconds: a Ctrl-C that comes in the moment before
-Python blocks does not wake it, and is heeded only when it next runs."""
 
 
 class _Bell:

@@ -29,11 +29,12 @@ from multitap.engine.commands import (
 )
 from multitap.engine.flow import Flow
 from multitap.engine.heard import heard
-from multitap.engine.local import GLANCE, LocalWork, out_of_time, seconds_left
+from multitap.engine.local import LocalWork, out_of_time, seconds_left
 from multitap.engine.outcome import ChatOutcome, Outcome
 from multitap.engine.request import prepare
 from multitap.errors import BackendError
 from multitap.events import Event
+from multitap.policy.clocks import GLANCE
 from multitap.sinks import StreamSink, deliveries
 from multitap.work import Backend, Out, Sleep
 

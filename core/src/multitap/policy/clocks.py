@@ -29,9 +29,12 @@ import attrs
 if TYPE_CHECKING:
     from multitap.work import HttpCall  # to read the configuration costs nothing of the engine
 
-__all__ = ("Clocks", "Limits")
+__all__ = ("GLANCE", "Clocks", "Limits")
 
 MIB = 1 << 20
+GLANCE = 1.0
+"""The longest that anything blocks at once, in seconds: a Ctrl-C that comes in the moment before
+Python blocks does not wake it, and is heeded only when it next runs."""
 _WISHES = frozenset({"first_byte", "idle"})
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from multitap.engine import faults
 from multitap.engine.direct.http1 import READ_SIZE
+from multitap.policy.clocks import GLANCE
 
 if TYPE_CHECKING:
     import ssl
@@ -102,28 +103,39 @@ class SocketConnection:
     def receive(self, seconds: float) -> bytes:
         """What one read gives; ``b""`` at the end. Raises ``OSError`` and ``TimeoutError``."""
         assert self._stream is not None
-        self._limit(socket.SO_RCVTIMEO, seconds)
-        try:
-            return self._stream.recv(READ_SIZE)
-        except BlockingIOError as error:
-            raise TimeoutError from error
+        while True:
+            glance = self._glance(socket.SO_RCVTIMEO, seconds)
+            try:
+                return self._stream.recv(READ_SIZE)
+            except (BlockingIOError, TimeoutError) as error:
+                if seconds <= glance:
+                    raise TimeoutError from error
+                seconds -= glance
 
     def send(self, data: memoryview, seconds: float) -> int:
         """Send some of the data; how much of it. Raises ``OSError`` and ``TimeoutError``."""
         assert self._stream is not None
-        self._limit(socket.SO_SNDTIMEO, seconds)
-        try:
-            return self._stream.send(data[:_WRITE_SIZE])
-        except BlockingIOError as error:
-            raise TimeoutError from error
+        while True:
+            glance = self._glance(socket.SO_SNDTIMEO, seconds)
+            try:
+                return self._stream.send(data[:_WRITE_SIZE])
+            except (BlockingIOError, TimeoutError) as error:
+                if seconds <= glance:
+                    raise TimeoutError from error
+                seconds -= glance
 
-    def _limit(self, direction: int, seconds: float) -> None:
-        """How long to wait; up to a hundredth more, for each change is a call into the kernel."""
-        assert self._socket is not None
-        if seconds <= self._limits.get(direction, 0.0) <= seconds * 1.01:
-            return
+    def _glance(self, direction: int, seconds: float) -> float:
+        """How long to wait at once. That it rarely changes saves calls into the kernel."""
         if seconds <= 0:
             raise TimeoutError
+        # TLS within TLS cannot be taken up again where a write was left half done.
+        glance = min(seconds, GLANCE) if self._stream is self._socket else seconds
+        if glance != self._limits.get(direction):
+            self._limit(direction, glance)
+        return glance
+
+    def _limit(self, direction: int, seconds: float) -> None:
+        assert self._socket is not None
         if self._counts:
             self._socket.setsockopt(socket.SOL_SOCKET, direction, _timeval(seconds))
         else:
