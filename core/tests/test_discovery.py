@@ -605,5 +605,16 @@ def test_what_is_kept_is_bounded(home):
     assert len(list(home.glob("**/*.json"))) == cache._FILES
 
 
+def test_whether_a_group_is_declared_is_known_without_the_table(site, home, monkeypatch):
+    assert not Installed().declares("multitap.command")
+    install(site, groups={"command": {"greet": "acme_plugin"}})
+    assert not home.exists()
+    assert Installed().declares("multitap.command")
+    assert not Installed().declares("multitap.chat_acme")
+    monkeypatch.setattr(snapshot, "_has_foreign_finders", lambda: True)
+    assert Installed().declares("multitap.command")
+    assert not Installed().declares("multitap.chat_acme")
+
+
 def test_the_process_has_one_table_for_all_registries():
     assert snapshot.installed.look() is snapshot.installed.look()
