@@ -17,6 +17,7 @@ from multitap.config import (
     backends,
     build_backend,
     canonical,
+    files,
     layers,
     load_config,
     not_installed,
@@ -71,8 +72,8 @@ def places(tmp_path, monkeypatch):
     )
     for folder in (found.system.parent, found.user.parent, found.directory):
         folder.mkdir(parents=True)
-    monkeypatch.setattr(layers, "SYSTEM_FILE", found.system)
-    monkeypatch.setattr(layers, "_user_file", lambda: found.user)
+    monkeypatch.setattr(files, "SYSTEM_FILE", found.system)
+    monkeypatch.setattr(files, "_user_file", lambda: found.user)
     found.load = lambda environ=None, overrides=(): load_config(
         environ=environ or {}, directory=found.directory, overrides=overrides
     )
@@ -154,7 +155,7 @@ def test_an_empty_section_is_a_backend():
 
 
 def test_the_users_file_lies_in_the_platforms_own_folder():
-    assert layers._user_file().parts[-2:] == ("multitap", "llm.toml")
+    assert files._user_file().parts[-2:] == ("multitap", "llm.toml")
 
 
 def test_nothing_at_all_is_a_configuration(places):
