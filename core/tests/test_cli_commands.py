@@ -120,7 +120,7 @@ def test_help_and_version_import_nothing_heavy(tmp_path):
         "import sys; from multitap.cli import main; main(sys.argv[1:2]); "
         "print(*(m for m in sys.modules "
         "if m.partition('.')[0] in ('attr', 'httpx', 'rich', 'stage') "
-        "or m.startswith(('multitap.runtime', 'multitap.config', *sys.argv[2:]))), 'end')"
+        "or m.startswith(('multitap.runtime', 'multitap.config.layers', *sys.argv[2:]))), 'end')"
     )
     # the help names the commands of plugins, for which it looks whether any is installed
     for words in (("--help", "multitap.registry.plugins"), ("--version", "multitap.registry")):

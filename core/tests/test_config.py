@@ -180,6 +180,33 @@ def test_variables_reach_sections_with_hyphens_lists_and_chosen_distributions(pl
     assert str(config.plugins.sources["allow"]) == "MULTITAP_PLUGINS__ALLOW"
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "configured"),
+    [
+        ("MULTITAP_ACME__MODEL", "m", True),
+        ("MULTITAP_ACME", "m", False),
+        ("MULTITAP_PLUGINS", "none", False),
+        ("MULTITAP_CONFIG", os.devnull, False),
+        ("MULTITAP_CONFIG", "not-there.toml", True),
+    ],
+)
+def test_a_variable_configures_something(variable, value, configured, places, monkeypatch):
+    monkeypatch.chdir(places.directory)
+    for name in [name for name in os.environ if name.startswith("MULTITAP_")]:
+        monkeypatch.delenv(name)
+    assert not files.is_anything_configured()
+    monkeypatch.setenv(variable, value)
+    assert files.is_anything_configured() is configured
+
+
+@pytest.mark.parametrize("layer", ["system", "user", "project"])
+def test_a_file_configures_something(layer, places, monkeypatch):
+    monkeypatch.chdir(places.directory)
+    monkeypatch.delenv("MULTITAP_CONFIG", raising=False)
+    getattr(places, layer).write_text("")
+    assert files.is_anything_configured()
+
+
 def test_chosen_distributions_of_two_layers_are_joined(places):
     places.user.write_text("[plugins.choose]\nOllama = 'a'\nvllm = 'b'")
     places.project.write_text("[plugins]\nfilters = ['f']\nchoose = {vllm = 'c'}")
