@@ -592,6 +592,7 @@ DAMAGE = {
     "cut": lambda home: kept_file(home).write_bytes(lie(home).read_bytes()[:-9]),
     "another format": lambda home: edited(home, lambda d: d.update(format=99)),
     "other paths": lambda home: edited(home, lambda d: d.update(paths=["/"])),
+    "no rules": lambda home: edited(home, lambda d: d.update(rules=[])),
     "a list": lambda home: kept_file(home).write_text("[1, 2]"),
     "wrong rows": lambda home: edited(
         home, lambda d: [f[1].append(3) for f in d["folders"].values()]

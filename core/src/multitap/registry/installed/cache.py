@@ -55,7 +55,7 @@ def load(paths: tuple[str, ...]) -> Contents:
         document = json.loads(_read(_file(paths)))
         if document["format"] != _FORMAT or document["paths"] != list(paths):
             return Contents({}, {})
-        if not all(map(_same, _rules(), document["rules"])):
+        if not all(_same(*each) for each in zip(_rules(), document["rules"], strict=True)):
             return Contents({}, {})
         folders = {path: _folder(row) for path, row in document["folders"].items()}
         tables = {path: _judged(row) for path, row in document["tables"].items()}
