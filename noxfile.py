@@ -18,6 +18,7 @@ TEST_TOOLS = [
     "jsonschema",
     "numpy",
     "ollama",
+    "pysimdjson",
     "pytest-timeout",
     "pytest-xdist",
     "socksio",

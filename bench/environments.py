@@ -33,10 +33,12 @@ OURS = {
     "core": ["./core[cli]"],
     "llamacpp": ["./core", "./plugins/llamacpp", "gguf", "numpy"],
     "multitap": ["./core", "./plugins/ollama", "./plugins/openai", "numpy"],
+    "simdjson": ["./core[simdjson]", "./plugins/ollama"],
 }
 SHARED = {
     "multitap_llamacpp": "llamacpp",
     "multitap_ollama": "multitap",
+    "multitap_ollama_simdjson": "simdjson",
     "xllamacpp": "llamacpp",
 }
 """Clients that live in the environment of another."""

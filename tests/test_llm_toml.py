@@ -70,7 +70,7 @@ def house(tmp_path, monkeypatch):
         monkeypatch.setenv(name, environment[name])
     for name in ("VLLM_API_KEY", "STANDIN_API_KEY", "MULTITAP_CONFIG"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("multitap.config.layers.SYSTEM_FILE", tmp_path / "no.toml")
+    monkeypatch.setattr("multitap.config.files.SYSTEM_FILE", tmp_path / "no.toml")
     models = ("llama3.2:3b", "phi3:8b", "tiny")
     with StandInServer(models=models) as standin, StandInServer(models=models) as vllm:
         found = House(tmp_path, standin, vllm)

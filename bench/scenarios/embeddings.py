@@ -35,9 +35,16 @@ SCENARIO = Scenario(
     title=f"{TEXTS:,} vectors of {answers.WIDTH} to one float32 array",
     note=(
         "Base64, which is openai's default too, over OpenAI's API, and numbers over Ollama's; the "
-        "raw socket only receives the base64."
+        "raw socket only receives the base64. `simdjson` is an extra of the core."
     ),
-    clients=("raw", "openai", "multitap", "ollama", "multitap_ollama"),
+    clients=(
+        "raw",
+        "openai",
+        "multitap",
+        "ollama",
+        "multitap_ollama",
+        "multitap_ollama_simdjson",
+    ),
     columns=(
         Column("cpu", "ms of CPU", digits=1),
         Column("wall", "ms", digits=1),
@@ -46,6 +53,11 @@ SCENARIO = Scenario(
     targets=(
         Target("of openai's CPU (base64)", 1 / 10, ratio("cpu", "multitap", "openai")),
         Target("of ollama's CPU (numbers)", 1 / 3, ratio("cpu", "multitap_ollama", "ollama")),
+        Target(
+            "of ollama's CPU (numbers, simdjson)",
+            1 / 5,
+            ratio("cpu", "multitap_ollama_simdjson", "ollama"),
+        ),
     ),
     measure=measure,
 )

@@ -11,6 +11,7 @@ import time
 from array import array
 
 import letters
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -170,6 +171,27 @@ def test_the_result_is_one_block_and_one_part_is_not_copied():
     assert Vectors.joined([two]) is two
     with pytest.raises(ProtocolError, match="of 1 and of 2 numbers"):
         Vectors.joined([one, Vectors.from_rows([[1.0]])])
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[1.0, 0.5], [2.0, 3.0]],
+        np.array([[1.0, 0.5], [2.0, 3.0]], "d"),
+        [array("f", [1.0, 0.5]), array("d", [2.0, 3.0])],
+        [struct.pack("2f", 1.0, 0.5), (2, 3)],
+    ],
+)
+def test_a_row_may_be_any_sequence_or_the_bytes_of_float32(rows):
+    vectors = Vectors.from_rows(rows)
+    assert [list(row) for row in vectors] == [[1.0, 0.5], [2.0, 3.0]]
+    assert np.asarray(vectors).flags.writeable
+
+
+@pytest.mark.parametrize("short", [struct.pack("f", 1.0), [1.0], array("f", [1.0])])
+def test_rows_of_another_length_are_named(short):
+    with pytest.raises(ProtocolError, match="Embedding 1 has 1 numbers, the first has 2"):
+        Vectors.from_rows([struct.pack("2f", 1.0, 0.5), short])
 
 
 @given(st.lists(st.integers(0, 0xFFFFFFFF), min_size=1, max_size=8))

@@ -118,11 +118,12 @@ def test_schemas_are_sound_and_printed():
 def test_help_and_version_import_nothing_heavy(tmp_path):
     code = (
         "import sys; from multitap.cli import main; main(sys.argv[1:2]); "
-        "print(*(m for m in sys.modules if m.partition('.')[0] in ('rich', 'stage', 'httpx') "
-        "or m.startswith(('multitap.runtime', *sys.argv[2:]))), 'end')"
+        "print(*(m for m in sys.modules "
+        "if m.partition('.')[0] in ('attr', 'httpx', 'rich', 'stage') "
+        "or m.startswith(('multitap.runtime', 'multitap.config.layers', *sys.argv[2:]))), 'end')"
     )
-    # the help names the commands of plugins, for which it looks at what is installed
-    for words in (("--help",), ("--version", "multitap.config", "multitap.registry")):
+    # the help names the commands of plugins, for which it looks whether any is installed
+    for words in (("--help", "multitap.registry.plugins"), ("--version", "multitap.registry")):
         done = subprocess.run(
             [sys.executable, "-c", code, *words], env=home(tmp_path), capture_output=True, text=True
         )

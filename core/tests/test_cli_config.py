@@ -69,8 +69,8 @@ def places(tmp_path, monkeypatch):
     for folder in (project, user.parent):
         folder.mkdir(parents=True)
     monkeypatch.chdir(project)
-    monkeypatch.setattr("multitap.config.layers.SYSTEM_FILE", tmp_path / "etc.toml")
-    monkeypatch.setattr("multitap.config.layers._user_file", lambda: user)
+    monkeypatch.setattr("multitap.config.files.SYSTEM_FILE", tmp_path / "etc.toml")
+    monkeypatch.setattr("multitap.config.files._user_file", lambda: user)
     return {"user": user, "project": project / "llm.toml", "system": tmp_path / "etc.toml"}
 
 

@@ -17,6 +17,7 @@ from multitap.config import (
     backends,
     build_backend,
     canonical,
+    files,
     layers,
     load_config,
     not_installed,
@@ -71,8 +72,8 @@ def places(tmp_path, monkeypatch):
     )
     for folder in (found.system.parent, found.user.parent, found.directory):
         folder.mkdir(parents=True)
-    monkeypatch.setattr(layers, "SYSTEM_FILE", found.system)
-    monkeypatch.setattr(layers, "_user_file", lambda: found.user)
+    monkeypatch.setattr(files, "SYSTEM_FILE", found.system)
+    monkeypatch.setattr(files, "_user_file", lambda: found.user)
     found.load = lambda environ=None, overrides=(): load_config(
         environ=environ or {}, directory=found.directory, overrides=overrides
     )
@@ -154,7 +155,7 @@ def test_an_empty_section_is_a_backend():
 
 
 def test_the_users_file_lies_in_the_platforms_own_folder():
-    assert layers._user_file().parts[-2:] == ("multitap", "llm.toml")
+    assert files._user_file().parts[-2:] == ("multitap", "llm.toml")
 
 
 def test_nothing_at_all_is_a_configuration(places):
@@ -177,6 +178,33 @@ def test_variables_reach_sections_with_hyphens_lists_and_chosen_distributions(pl
     assert config.plugins.allow == ("one", "two")
     assert config.plugins.choose == {"ollama": "acme-ollama"}
     assert str(config.plugins.sources["allow"]) == "MULTITAP_PLUGINS__ALLOW"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "configured"),
+    [
+        ("MULTITAP_ACME__MODEL", "m", True),
+        ("MULTITAP_ACME", "m", False),
+        ("MULTITAP_PLUGINS", "none", False),
+        ("MULTITAP_CONFIG", os.devnull, False),
+        ("MULTITAP_CONFIG", "not-there.toml", True),
+    ],
+)
+def test_a_variable_configures_something(variable, value, configured, places, monkeypatch):
+    monkeypatch.chdir(places.directory)
+    for name in [name for name in os.environ if name.startswith("MULTITAP_")]:
+        monkeypatch.delenv(name)
+    assert not files.is_anything_configured()
+    monkeypatch.setenv(variable, value)
+    assert files.is_anything_configured() is configured
+
+
+@pytest.mark.parametrize("layer", ["system", "user", "project"])
+def test_a_file_configures_something(layer, places, monkeypatch):
+    monkeypatch.chdir(places.directory)
+    monkeypatch.delenv("MULTITAP_CONFIG", raising=False)
+    getattr(places, layer).write_text("")
+    assert files.is_anything_configured()
 
 
 def test_chosen_distributions_of_two_layers_are_joined(places):

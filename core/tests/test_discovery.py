@@ -126,6 +126,32 @@ def test_twenty_plugins_are_listed_and_none_is_imported(tmp_path):
         assert list(folder.rglob("*.ran")) == []
 
 
+LISTED = """
+import json, sys
+import multitap
+from multitap.registry.installed import disk
+disk.time = type("Later", (), {"time": staticmethod(lambda: 1e11)})  # all has long been settled
+rows = [[r.provider, r.state] for r in multitap.capabilities() if r.provider.startswith("acme")]
+heavy = ("attr", "cattrs", "click", "httpx", "importlib_metadata", "msgspec", "pluggy", "tomllib")
+print(json.dumps({"rows": sorted(rows), "heavy": [n for n in heavy if n in sys.modules]}))
+"""
+
+
+def test_with_nothing_configured_what_is_kept_needs_no_library(tmp_path):
+    folder, home = tmp_path / "site", tmp_path / "home"
+    folder.mkdir()
+    home.mkdir()
+    twenty(folder)
+
+    assert run(LISTED, folder, home)["heavy"] != []
+    seen = run(LISTED, folder, home)
+    assert seen["heavy"] == []
+    assert seen["rows"] == sorted([f"acme-{n}", "declared"] for n in range(COUNT))
+
+    (home / "llm.toml").write_text("[plugins]\ndeny = ['multitap-acme-7']\n")
+    assert ["acme-7", "denied"] in run(LISTED, folder, home)["rows"]
+
+
 def test_what_pip_has_installed_is_found_and_loaded(tmp_path):
     folder, home = tmp_path / "site", tmp_path / "home"
     home.mkdir()
@@ -481,6 +507,36 @@ def test_the_next_process_reads_nothing_again(site, home, monkeypatch):
     assert first.manifests["acme_plugin"].tables == {"acme": {"title": "Kept"}}
 
 
+WRONG = "[acme]\ntitle = 1\n"
+NEWER = "[acme]\napi = 99\n"
+
+
+@pytest.mark.parametrize(("text", "state"), [(WRONG, "quarantined"), (NEWER, "incompatible")])
+def test_the_next_process_judges_nothing_again(text, state, site, home, monkeypatch):
+    files = {"acme_plugin/__init__.py": CHAT, "acme_plugin/provider.toml": text}
+    install(site, files=files)
+    judged = []
+    for _ in ("read", "from the cache"):
+        snapshot.installed.forget()
+        registry = Registry(environ={})
+        assert rows_of(registry) == [("1.0", state)]
+        judged.append(registry.failures)
+        monkeypatch.setattr("multitap.manifest.provider_from_table", None)
+    assert judged[0] == judged[1]
+
+
+def test_other_rules_judge_again(site, home, monkeypatch):
+    install(site, files={"acme_plugin/__init__.py": CHAT, "acme_plugin/provider.toml": NEWER})
+    paths = snapshot._paths()
+    Installed().look()
+    assert cache.load(paths).tables
+    for stamps in ([(1, 2), (3, 4)], [None, None], [(), ()]):
+        with monkeypatch.context() as other:
+            other.setattr(cache, "_rules", lambda stamps=stamps: stamps)
+            assert cache.load(paths) == cache.Contents({}, {})
+    assert all(cache._rules())
+
+
 def test_only_the_user_can_read_what_is_kept(site, home):
     install(site)
     Installed().look()
@@ -536,12 +592,16 @@ DAMAGE = {
     "cut": lambda home: kept_file(home).write_bytes(lie(home).read_bytes()[:-9]),
     "another format": lambda home: edited(home, lambda d: d.update(format=99)),
     "other paths": lambda home: edited(home, lambda d: d.update(paths=["/"])),
+    "no rules": lambda home: edited(home, lambda d: d.update(rules=[])),
     "a list": lambda home: kept_file(home).write_text("[1, 2]"),
     "wrong rows": lambda home: edited(
         home, lambda d: [f[1].append(3) for f in d["folders"].values()]
     ),
     "wrong types": lambda home: edited(home, numbered),
-    "wrong tables": lambda home: edited(home, lambda d: d["tables"].update(x=[[1], "y"])),
+    "wrong tables": lambda home: edited(home, lambda d: d["tables"].update(x=[[1], "y", {}])),
+    "no verdicts": lambda home: edited(
+        home, lambda d: d["tables"].update(x=[[1], {}, {"acme": [1]}])
+    ),
     "a link": linked,
     "a folder": as_folder,
     "others may write it": lambda home: lie(home).chmod(0o622),
@@ -603,6 +663,17 @@ def test_what_is_kept_is_bounded(home):
         cache.save((f"/{number}",), cache.Contents({}, {}))
 
     assert len(list(home.glob("**/*.json"))) == cache._FILES
+
+
+def test_whether_a_group_is_declared_is_known_without_the_table(site, home, monkeypatch):
+    assert not Installed().declares("multitap.command")
+    install(site, groups={"command": {"greet": "acme_plugin"}})
+    assert not home.exists()
+    assert Installed().declares("multitap.command")
+    assert not Installed().declares("multitap.chat_acme")
+    monkeypatch.setattr(snapshot, "_has_foreign_finders", lambda: True)
+    assert Installed().declares("multitap.command")
+    assert not Installed().declares("multitap.chat_acme")
 
 
 def test_the_process_has_one_table_for_all_registries():

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multitap.config import Secret, Section, build_backend, check_required, layers, load_config
+from multitap.config import Secret, Section, build_backend, check_required, files, load_config
 from multitap.config.sections import SECTION_KEYS
 from multitap.errors import AuthenticationError, BackendError, ConfigError, PluginError
 from multitap.manifest import RESERVED, Setting, provider_from_table
@@ -86,8 +86,8 @@ def test_an_unknown_setting_is_an_error_that_offers_the_nearest():
 
 
 def test_texts_of_the_environment_keep_the_rules_too(monkeypatch, tmp_path):
-    monkeypatch.setattr(layers, "SYSTEM_FILE", tmp_path / "none")
-    monkeypatch.setattr(layers, "_user_file", lambda: tmp_path / "none")
+    monkeypatch.setattr(files, "SYSTEM_FILE", tmp_path / "none")
+    monkeypatch.setattr(files, "_user_file", lambda: tmp_path / "none")
     config = load_config(environ={"MULTITAP_ACME__IT": "11"}, directory=tmp_path)
     rule = {"type": "integer", "maximum": 10}
     with pytest.raises(
@@ -277,8 +277,8 @@ def places(tmp_path, monkeypatch):
     """The user's file and the project's, and what they load as."""
     user, project = tmp_path / "user.toml", tmp_path / "project" / "llm.toml"
     project.parent.mkdir()
-    monkeypatch.setattr(layers, "SYSTEM_FILE", tmp_path / "none")
-    monkeypatch.setattr(layers, "_user_file", lambda: user)
+    monkeypatch.setattr(files, "SYSTEM_FILE", tmp_path / "none")
+    monkeypatch.setattr(files, "_user_file", lambda: user)
 
     def load(mine, theirs, environ=None):
         user.write_text(mine)

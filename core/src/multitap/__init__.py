@@ -80,8 +80,12 @@ def capabilities() -> Sequence[Row]:
     """
     if _default is not None:
         return _default.capabilities()
-    from multitap.config import load_config
+    from multitap.config import is_anything_configured
     from multitap.registry import Registry
+
+    if not is_anything_configured():
+        return Registry().capabilities()
+    from multitap.config import load_config
 
     return Registry.of(load_config().plugins).capabilities()
 

@@ -340,5 +340,6 @@ def texts_of(texts: str | Iterable[str], what: str) -> tuple[str, ...]:
     for place, row in enumerate(rows):
         if not row or type(row) is not str:
             raise ConfigError(f"Number {place} of the {what} is {row!r}, not a text")
-        check_text(row, f"Number {place} of the {what}")
+        if not row.isascii():
+            check_text(row, f"Number {place} of the {what}")
     return rows

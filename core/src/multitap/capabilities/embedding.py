@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from struct import error as StructError  # noqa: N812
 from struct import pack
-from typing import Any, Literal, Protocol, overload
+from typing import Any, Literal, Optional, Protocol, Union, overload
 
 import attrs
 
@@ -24,11 +24,15 @@ __all__ = (
     "EmbeddingRequest",
     "Embeddings",
     "InputType",
+    "Row",
     "Vectors",
     "check_width",
 )
 
 InputType = Literal["document", "query"]
+
+Row = Union[Sequence[Optional[float]], bytes]
+"""A vector: numbers, of which one may be missing, or float32 in the native byte order."""
 
 LENGTH_TOLERANCE = 1e-3
 
@@ -56,24 +60,24 @@ class Vectors(Sequence[Sequence[float]]):
             raise ValueError(f"{len(self._numbers)} numbers are not rows of {width}")
 
     @classmethod
-    def from_rows(cls, rows: Iterable[Sequence[float | None] | None]) -> Vectors:
-        """From lists of numbers; unequal length, NaN, infinity and null are a ``ProtocolError``."""
+    def from_rows(cls, rows: Iterable[Row | None]) -> Vectors:
+        """From lists of numbers, or ``bytes`` that are float32 in the native byte order.
+
+        Unequal length, NaN, infinity and null are a ``ProtocolError``.
+        """
         known = list(rows)
-        width = next((len(row) for row in known if row is not None and len(row)), 1)
-        numbers = array("f")
+        width = next((_length(row) for row in known if row is not None and len(row)), 1)
         for index, row in enumerate(known):
-            if row is not None and len(row) not in (0, width):
+            if row is not None and _length(row) not in (0, width):
                 raise ProtocolError(
-                    f"Embedding {index} has {len(row)} numbers, the first has {width}",
+                    f"Embedding {index} has {_length(row)} numbers, the first has {width}",
                     kind="embedding_invalid",
                 )
-            numbers.extend(_float32(row) or [math.nan] * width)
-        return cls(numbers, width).checked()
+        missing = pack("f", math.nan) * width
+        return cls(bytearray().join(_float32(row) or missing for row in known), width).checked()
 
     @classmethod
-    def from_numbered(
-        cls, rows: Sequence[tuple[int | None, Sequence[float | None] | None]], count: int
-    ) -> Vectors:
+    def from_numbered(cls, rows: Sequence[tuple[int | None, Row | None]], count: int) -> Vectors:
         """From what a server sends for ``count`` texts: each with its index, in any order.
 
         Where it numbers none of them they are in the order of the texts. Another number of them
@@ -108,7 +112,10 @@ class Vectors(Sequence[Sequence[float]]):
 
     def checked(self) -> Vectors:
         """Itself, or a ``ProtocolError`` that names the first row with NaN or infinity."""
-        highest = bytes(self._numbers)[_HIGHEST_BYTE::4]
+        whole = self._numbers.obj
+        if not isinstance(whole, bytearray) or len(whole) != self._numbers.nbytes:
+            whole = bytes(self._numbers)
+        highest = whole[_HIGHEST_BYTE::4]
         if 0x7F not in highest and 0xFF not in highest:  # below 1.7e38: two passes in C
             return self
         rows = {i: row if all(map(math.isfinite, row)) else None for i, row in enumerate(self)}
@@ -231,23 +238,26 @@ class DeclaresMostTexts(Protocol):
         ...
 
 
-def _float32(row: Sequence[float | None] | None) -> array[float] | None:
+def _length(row: Row) -> int:
+    return len(row) // 4 if isinstance(row, bytes) else len(row)
+
+
+def _float32(row: Row | None) -> bytes | None:
     """The row as it is kept; ``None`` where it is missing, or a number in it."""
-    if row is None or (isinstance(row, array) and row.typecode == "f"):
+    if row is None or isinstance(row, bytes):
         return row
     try:
-        return array("f", pack(f"{len(row)}f", *row))  # half the time of array("f", row)
+        return pack(f"{len(row)}f", *row)
     except StructError:
         return None
 
 
-def _certain(
-    rows: Sequence[tuple[int | None, Sequence[float | None] | None]],
-) -> Mapping[int, Sequence[float] | None]:
+def _certain(rows: Sequence[tuple[int | None, Row | None]]) -> Mapping[int, Sequence[float] | None]:
     """Those whose text is known: the server says its index, and says it once."""
     times = Counter(index for index, _ in rows)
     named = {index: _float32(row) for index, row in rows if index is not None and times[index] < 2}
-    return {i: row if row and all(map(math.isfinite, row)) else None for i, row in named.items()}
+    vectors = {i: memoryview(row or b"").cast("f") for i, row in named.items()}
+    return {i: row if row and all(map(math.isfinite, row)) else None for i, row in vectors.items()}
 
 
 def _unsound(message: str, rows: Mapping[int, Sequence[float] | None]) -> ProtocolError:

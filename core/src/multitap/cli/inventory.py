@@ -107,10 +107,10 @@ def capabilities(invocation: Invocation, /, llm: Sequence[str], config: str | No
     with invocation.runtime(config, llm) as runtime:
         rows = runtime.capabilities()
     if invocation.form == "json":
-        invocation.output.json([attrs.asdict(row) for row in rows])
+        invocation.output.json([row._asdict() for row in rows])
     elif rows:
         headings = ("CAPABILITY", "PROVIDER", "DISTRIBUTION", "VERSION", "STATE")
-        print_table(invocation.output, headings, [attrs.astuple(row) for row in rows])
+        print_table(invocation.output, headings, rows)
     else:
         _tell_no_plugin(invocation)
 

@@ -7,7 +7,6 @@ import sys
 import traceback
 from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from multitap.cli.failures import INTERRUPTED, as_known, error_events, error_object, exit_code
@@ -81,6 +80,16 @@ class Invocation:
 
         return self._plugins(read_config()[0])
 
+    def added_commands(self) -> list[tuple[str, str]]:
+        """The commands of plugins, and whose each is; nothing of a plugin is imported for it."""
+        from multitap.registry.installed.snapshot import installed
+
+        if self._registry is None and not installed.declares("multitap.command"):
+            return []  # without all that reads the configuration, and judges plugins by it
+        usable = set(self.registry.commands())
+        rows = [row for row in self.registry.entries() if row.capability == "command"]
+        return [(row.provider, row.distribution) for row in rows if row.provider in usable]
+
     def _plugins(self, config: Config) -> Registry:
         from multitap.registry import Registry
 
@@ -88,6 +97,8 @@ class Invocation:
 
     def installation(self, file: str | None, words: Sequence[str]) -> Installation:
         """What those who look at an installation see of it, whatever is wrong with it."""
+        from pathlib import Path
+
         from multitap.cli.doctor.installation import Installation
         from multitap.config import config_files, read_config
 

@@ -95,13 +95,10 @@ class LazyGroup(click.Group):
 
 
 def _added(context: click.Context) -> list[tuple[str, str]]:
-    """The commands of plugins, and whose each is; nothing is imported for it."""
-    if context.obj is None:  # no command line is being run
-        return []
-    registry = context.obj.registry
-    usable = {name for name in registry.commands() if name not in _BUILT_IN}
-    rows = [row for row in registry.entries() if row.capability == "command"]
-    return [(row.provider, row.distribution) for row in rows if row.provider in usable]
+    """The commands of plugins, and whose each is; none where no command line is being run."""
+    invocation: Invocation | None = context.obj
+    added = invocation.added_commands() if invocation else []
+    return [(name, owner) for name, owner in added if name not in _BUILT_IN]
 
 
 @click.group(

@@ -12,17 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from multitap.config.files import PREFIX, config_files, is_there
 from multitap.config.packages import did_you_mean
 from multitap.config.sections import Config, config_of
 from multitap.config.sources import Entry, Problems, Source, SourceKind, lines_of
 from multitap.config.values import parse_toml
 from multitap.errors import ConfigError
 
-__all__ = ("config_files", "load_config", "read_config")
-
-SYSTEM_FILE = Path("/etc/multitap/llm.toml")
-_FILE = "llm.toml"
-_PREFIX = "MULTITAP_"
+__all__ = ("load_config", "read_config")
 
 
 def load_config(
@@ -92,49 +89,12 @@ def _load(
     return config_of(entries, environ, problems)
 
 
-def config_files(
-    environ: Mapping[str, str] | None = None, directory: str | os.PathLike[str] | None = None
-) -> Mapping[Path, SourceKind]:
-    """The files that are looked for, whether they are there or not, from weak to strong."""
-    environ = _variables_of(environ)
-    if environ.get("MULTITAP_CONFIG"):
-        return {Path(environ["MULTITAP_CONFIG"]): "file"}
-    own: dict[Path, SourceKind] = {SYSTEM_FILE: "system", _user_file(): "user"}
-    project = _project_file(directory)
-    # below the user's own folder the nearest file is the user's: it is read once, and trusted
-    if project and project.resolve() not in {path.resolve() for path in own}:
-        own[project] = "project"
-    return own
-
-
 def _files(
     environ: Mapping[str, str], directory: str | os.PathLike[str] | None, problems: Problems
 ) -> Iterator[Entry]:
     for path, kind in config_files(environ, directory).items():
-        if kind == "file" or _is_there(path):
+        if kind == "file" or is_there(path):
             yield from _file(path, kind, problems)
-
-
-def _user_file() -> Path:
-    from platformdirs import user_config_path
-
-    return user_config_path("multitap", appauthor=False) / _FILE
-
-
-def _project_file(directory: str | os.PathLike[str] | None) -> Path | None:
-    try:
-        start = Path(directory or Path.cwd()).absolute()
-    except FileNotFoundError:  # the working directory was removed
-        return None
-    places = (folder / _FILE for folder in (start, *start.parents))
-    return next((place for place in places if _is_there(place)), None)
-
-
-def _is_there(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # a folder above it may not be searched
-        return False
 
 
 def _file(path: Path, kind: SourceKind, problems: Problems) -> Iterator[Entry]:
@@ -228,15 +188,15 @@ def _variables(
     spelt = {name.replace("-", "_"): name for name in sections}
     spelt |= {name: name for name in sections}
     for variable in sorted(environ):
-        section, found, key = variable.removeprefix(_PREFIX).lower().partition("__")
-        if not (variable.startswith(_PREFIX) and found and environ[variable]):
+        section, found, key = variable.removeprefix(PREFIX).lower().partition("__")
+        if not (variable.startswith(PREFIX) and found and environ[variable]):
             continue
         path = (spelt.get(section, section), *key.split("__"))
         source = Source("environment", variable=variable)
         if all(path) and _is_path(path):
             yield Entry(path, environ[variable], source)
         else:
-            hint = f"Write {_PREFIX}<SECTION>__<KEY>."
+            hint = f"Write {PREFIX}<SECTION>__<KEY>."
             problems.add("names no section and key", source, key=variable, hint=hint)
 
 

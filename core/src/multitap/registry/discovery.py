@@ -10,20 +10,29 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import attrs
-
 from multitap.capabilities import API, CAPABILITIES, EXTENSIONS
 from multitap.config.packages import canonical
-from multitap.manifest import ProviderInfo, provider_from_table
 from multitap.registry.installed.distribution import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from multitap.manifest import ProviderInfo
     from multitap.registry.installed.manifests import Manifest
     from multitap.registry.installed.snapshot import Declaration
 
-__all__ = ("KINDS", "Claim", "Failure", "Policy", "Row", "State", "Table", "claims_of", "survey")
+__all__ = (
+    "KINDS",
+    "Added",
+    "Claim",
+    "Failure",
+    "Policy",
+    "Row",
+    "State",
+    "Table",
+    "claims_of",
+    "survey",
+)
 
 State = Literal["declared", "loaded", "quarantined", "conflict", "denied", "incompatible"]
 
@@ -31,9 +40,8 @@ KINDS = {f"multitap.{name}": name for name in (*CAPABILITIES, *EXTENSIONS)}
 """What a row is about, by its group of entry points."""
 
 
-@attrs.frozen
-class Row:
-    """One line of the table of who offers what; ``attrs.asdict`` is its JSON form.
+class Row(NamedTuple):
+    """One line of the table of who offers what; ``_asdict()`` is its JSON form.
 
     Attributes:
         capability: Its name, or ``extension`` or ``command``.
@@ -50,11 +58,20 @@ class Row:
     state: State
 
 
-@attrs.frozen
-class Claim:
-    """One entry point; of an extension or a command ``provider`` is its name.
+class Added:
+    """An object that an application registered itself, and what is known of its provider."""
 
-    ``plugin`` and ``info`` are set where an application registered an object itself.
+    __slots__ = ("info", "plugin")
+
+    def __init__(self, plugin: object, info: ProviderInfo) -> None:
+        self.plugin = plugin
+        self.info = info
+
+
+class Claim(NamedTuple):
+    """One entry point, or one capability of an object that was added.
+
+    Of an extension or a command ``provider`` is its name.
     """
 
     capability: str
@@ -62,8 +79,7 @@ class Claim:
     distribution: str
     version: str
     module: str
-    plugin: object = attrs.field(default=None, eq=False, repr=False)
-    info: ProviderInfo | None = attrs.field(default=None, eq=False, repr=False)
+    added: Added | None = None
 
     @property
     def place(self) -> tuple[str, str]:
@@ -76,13 +92,12 @@ class Claim:
         return self.module.partition(".")[0]
 
 
-@attrs.frozen
-class Failure:
+class Failure(NamedTuple):
     """Why a row is quarantined. ``traceback`` is text, empty where nothing was run."""
 
     distribution: str
     reason: str
-    traceback: str = attrs.field(default="", repr=False)
+    traceback: str = ""
 
 
 def claims_of(declarations: Iterable[Declaration]) -> tuple[Claim, ...]:
@@ -140,38 +155,45 @@ class Table(NamedTuple):
     """Every claim with its state before loading; what is known of those that may be used."""
 
     states: Mapping[Claim, State]
-    infos: Mapping[Claim, ProviderInfo]
     failures: Mapping[Claim, Failure]
     usable: Mapping[tuple[str, str], Claim]
+    manifests: Mapping[str, Manifest]
 
     @property
     def of_capabilities(self) -> tuple[Claim, ...]:
         """The claims of providers; extensions and commands are none."""
         return tuple(claim for claim in self.states if claim.capability in CAPABILITIES)
 
+    def info(self, claim: Claim) -> ProviderInfo:
+        """What is known of the provider of a claim that may be used."""
+        if claim.added is not None:
+            return claim.added.info
+        if claim in self.failures:
+            from multitap.manifest import ProviderInfo  # the table itself needs none
 
-def survey(
-    claims: Iterable[Claim], policy: Policy, manifests: Mapping[str, Manifest] | None = None
-) -> Table:
+            return ProviderInfo(name=claim.provider, title=claim.provider)
+        return self.manifests[claim.package].info(claim.provider)
+
+
+def survey(claims: Iterable[Claim], policy: Policy, manifests: Mapping[str, Manifest]) -> Table:
     """Judge the claims; what an application registered itself comes before what is installed."""
     states = _settled(claims, policy)
     usable = {claim.place: claim for claim, state in states.items() if state == "declared"}
-    infos: dict[Claim, ProviderInfo] = {}
     failures: dict[Claim, Failure] = {}
-    read: dict[tuple[str, str], ProviderInfo] = {}  # many claims of a provider, one table
     for claim in usable.values():
-        place = claim.package, claim.provider
-        try:
-            if claim.info is None and place not in read:
-                read[place] = _info(claim, manifests or {})
-            infos[claim] = claim.info or read[place]
-        except Exception as error:
-            infos[claim] = ProviderInfo(name=claim.provider, title=claim.provider)
-            failures[claim] = Failure(claim.distribution, f"its provider.toml is wrong: {error}")
+        verdict = claim.added.info.api if claim.added else _verdict(claim, manifests)
+        if isinstance(verdict, str):
+            failures[claim] = Failure(claim.distribution, f"its provider.toml is wrong: {verdict}")
             states[claim] = "quarantined"
-        if infos[claim].api != API:
+        elif verdict != API:
             states[claim] = "incompatible"
-    return Table(states, infos, failures, usable)
+    return Table(states, failures, usable, manifests)
+
+
+def _verdict(claim: Claim, manifests: Mapping[str, Manifest]) -> int | str:
+    """The version of the hooks that its provider is written for, or what is wrong with it."""
+    manifest = manifests[claim.package]
+    return manifest.problem or manifest.verdicts.get(claim.provider, 1)
 
 
 def _settled(claims: Iterable[Claim], policy: Policy) -> dict[Claim, State]:
@@ -179,7 +201,7 @@ def _settled(claims: Iterable[Claim], policy: Policy) -> dict[Claim, State]:
     rivals: defaultdict[tuple[str, str], list[Claim]] = defaultdict(list)
     for claim in claims:
         states[claim] = "denied"
-        if claim.plugin is not None or policy.permits(claim.distribution):
+        if claim.added is not None or policy.permits(claim.distribution):
             rivals[claim.place].append(claim)
     for (_, provider), several in rivals.items():
         kept = _preferred(several, policy.chosen.get(provider))
@@ -189,14 +211,6 @@ def _settled(claims: Iterable[Claim], policy: Policy) -> dict[Claim, State]:
 
 
 def _preferred(rivals: list[Claim], chosen: str | None) -> list[Claim]:
-    added = [claim for claim in rivals if claim.plugin is not None]
+    added = [claim for claim in rivals if claim.added is not None]
     named = [claim for claim in rivals if key_of(claim.distribution) == chosen]
     return added or named or rivals
-
-
-def _info(claim: Claim, manifests: Mapping[str, Manifest]) -> ProviderInfo:
-    manifest = manifests[claim.package]
-    if manifest.problem:
-        raise ValueError(manifest.problem)
-    tables = {canonical(name): table for name, table in manifest.tables.items()}
-    return provider_from_table(claim.provider, tables.get(claim.provider, {}))

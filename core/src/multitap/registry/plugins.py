@@ -15,13 +15,11 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import attrs
-
 from multitap.capabilities import CAPABILITIES, EXTENSIONS
 from multitap.errors import ConfigError, PluginError
-from multitap.manifest import ProviderInfo
 from multitap.registry.discovery import (
     KINDS,
+    Added,
     Claim,
     Failure,
     Policy,
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
     import click
 
     from multitap.config import Plugins
+    from multitap.manifest import ProviderInfo
     from multitap.registry.extensions import Extensions, Filter, Observed
     from multitap.work import Backend
 
@@ -112,12 +111,14 @@ class Registry:
 
         Of one whose file is wrong only the name is known; its rows are quarantined.
         """
+        import attrs  # the table of capabilities needs none
+
         found: dict[tuple[str, str], ProviderInfo] = {}
         table = self._table()
         for claim in table.usable.values():
             if claim.capability not in CAPABILITIES:
                 continue
-            info = table.infos[claim]
+            info = table.info(claim)
             known = found.get((claim.provider, claim.distribution), info)
             names = {*known.capabilities, claim.capability}
             found[claim.provider, claim.distribution] = attrs.evolve(
@@ -248,12 +249,12 @@ class Registry:
 
         For tests and applications; ``allow``, ``deny`` and ``MULTITAP_PLUGINS`` do not apply.
         """
-        known = info or ProviderInfo(name=provider, title=provider)
+        from multitap.manifest import ProviderInfo
+
+        own = Added(plugin, info or ProviderInfo(name=provider, title=provider))
         module = getattr(plugin, "__name__", None) or type(plugin).__name__
         names = [name if name in EXTENSIONS else _known_capability(name) for name in capabilities]
-        claims = [
-            Claim(name, provider, distribution, version, module, plugin, known) for name in names
-        ]
+        claims = [Claim(name, provider, distribution, version, module, own) for name in names]
         with self._lock:
             taken = {claim.place for claim in self._added}
             if any(claim.place in taken for claim in claims):

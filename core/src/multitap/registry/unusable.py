@@ -71,7 +71,7 @@ def refuse_unusable(table: Table, claim: Claim) -> None:
     if claim in table.failures:
         raise blame(claim, table.failures[claim].reason)
     if table.states[claim] == "incompatible":
-        raise _incompatible(claim, table.infos[claim].api)
+        raise _incompatible(claim, table.info(claim).api)
 
 
 def _incompatible(claim: Claim, api: int) -> PluginError:
@@ -105,7 +105,8 @@ def absence(table: Table, capability: str, backend: Backend) -> MultitapError:
         )
     have = sorted({name for kind, name in table.usable if kind == capability})
     who = f"Installed providers that have it: {', '.join(have)}" if have else "No installed one has"
-    infos = (info for claim, info in table.infos.items() if claim.provider == provider)
+    usable = [claim for claim in table.usable.values() if claim.provider == provider]
+    infos = map(table.info, usable)
     reasons = (info.absent.get(capability) for info in infos)
     return NotSupported(
         next(filter(None, reasons), f"{provider} has no {capability}"),

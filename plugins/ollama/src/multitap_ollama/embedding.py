@@ -9,15 +9,21 @@ when they are read again.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import attrs
 import msgspec
 
-from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vectors, check_width
+from multitap.capabilities.embedding import (
+    EmbeddingRequest,
+    Embeddings,
+    Row,
+    Vectors,
+    check_width,
+)
+from multitap.dialects.numbers import VectorsDecoder
 from multitap.errors import BadRequest
 from multitap.events import Usage
-from multitap.framing import JsonDecoder
 from multitap.hookspecs import Backend, hookimpl
 from multitap.work import Exchange, HttpCall, Json
 from multitap_ollama.errors import explain_ollama
@@ -25,11 +31,13 @@ from multitap_ollama.requests import SILENCE, LoadSettings
 
 __all__ = ("OllamaEmbedding", "multitap_embedding")
 
+Vector = TypeVar("Vector")
 
-class Reply(msgspec.Struct, gc=False):
+
+class Reply(msgspec.Struct, Generic[Vector], gc=False):
     """What the server answers."""
 
-    embeddings: list[list[float | None] | None] | None = None
+    embeddings: list[Vector] | None = None
     prompt_eval_count: int | None = None
 
 
@@ -53,7 +61,9 @@ class OllamaEmbedding:
         )
         return Exchange(
             call=call,
-            decoder=lambda head: JsonDecoder(Reply, lambda reply: [_embeddings(request, reply)]),
+            decoder=lambda head: VectorsDecoder(
+                Reply, "embeddings", lambda reply: [_embeddings(request, reply)]
+            ),
             explain=partial(explain_ollama, backend=self.backend),
         )
 
@@ -68,7 +78,7 @@ class OllamaEmbedding:
         return {**body, "truncate": False, **loading}
 
 
-def _embeddings(request: EmbeddingRequest, reply: Reply) -> Embeddings:
+def _embeddings(request: EmbeddingRequest, reply: Reply[Row]) -> Embeddings:
     rows = [(None, row) for row in reply.embeddings or []]
     vectors = Vectors.from_numbered(rows, len(request.texts))
     check_width(vectors, request.dimensions)

@@ -6,20 +6,26 @@ numbers; a server that sends numbers all the same is read as well.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import json
 import re
 import sys
 from array import array
-from collections.abc import Mapping, Sequence
+from base64 import b64decode
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import attrs
 import msgspec
 
-from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vectors, check_width
+from multitap.capabilities.embedding import (
+    EmbeddingRequest,
+    Embeddings,
+    Row,
+    Vectors,
+    check_width,
+)
 from multitap.dialects.counts import doubts
 from multitap.dialects.openai.asking import json_exchange
 from multitap.dialects.openai.chunks import UsageFacts, read_usage
@@ -40,7 +46,7 @@ _NO_NUMBER = re.compile(
 )
 
 
-class Row(msgspec.Struct, Generic[Shown], gc=False):
+class Item(msgspec.Struct, Generic[Shown], gc=False):
     """One vector: numbers, or base64."""
 
     index: int | None = None
@@ -50,7 +56,7 @@ class Row(msgspec.Struct, Generic[Shown], gc=False):
 class Reply(msgspec.Struct, Generic[Shown], gc=False):
     """What the server answers; ``Shown``: base64 as ``bytes``, read already, or as ``str``."""
 
-    data: list[Row[Shown]] | None = None
+    data: list[Item[Shown]] | None = None
     model: str | None = None
     usage: UsageFacts | None = None
     error: Any = None
@@ -131,19 +137,27 @@ def _embeddings(request: EmbeddingRequest, reply: Reply[Any]) -> Embeddings:
     return Embeddings(vectors=vectors, usage=usage, model=model, warnings=warnings)
 
 
-def _numbers(embedding: list[float | None] | bytes | str | None) -> Sequence[float | None] | None:
+def _numbers(embedding: list[float | None] | bytes | str | None) -> Row | None:
     if embedding is None or isinstance(embedding, list):
         return embedding
     try:
-        if isinstance(embedding, str):
-            embedding = base64.b64decode(embedding, validate=True)
-        numbers = array("f", embedding)
+        data = embedding if isinstance(embedding, bytes) else b64decode(embedding, validate=True)
     except (binascii.Error, ValueError) as error:
-        message = "The server sent a vector that is no base64 of float32"
-        raise ProtocolError(message, kind="embedding_invalid") from error
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
+        raise _no_vector() from error
+    if len(data) % 4:
+        raise _no_vector()
+    return data if sys.byteorder == "little" else _swapped(data)
+
+
+def _no_vector() -> ProtocolError:
+    message = "The server sent a vector that is no base64 of float32"
+    return ProtocolError(message, kind="embedding_invalid")
+
+
+def _swapped(data: bytes) -> bytes:
+    numbers = array("f", data)
+    numbers.byteswap()
+    return numbers.tobytes()
 
 
 class _Numbers(JsonDecoder[V, T]):

@@ -12,17 +12,19 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from multitap.registry.installed.disk import stamp, unchanged
 from multitap.registry.installed.distribution import Folder, Found
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from multitap.registry.installed.manifests import Kept, Manifest
+    from multitap.registry.installed.disk import Stamp
+    from multitap.registry.installed.manifests import Kept, Manifest, Verdicts
 
 __all__ = ("Contents", "contents", "load", "save")
 
-_FORMAT = 1
+_FORMAT = 2
 _LIMIT = 16 << 20
 _FILES = 32
 
@@ -38,7 +40,7 @@ def contents(folders: Mapping[str, Folder], manifests: Mapping[str, Manifest]) -
     """What of this is worth keeping: what is settled, and is data that JSON can hold."""
     settled = {path: folder for path, folder in folders.items() if folder.stamp is not None}
     tables = {
-        found.places[0]: (found.stamps[0], found.tables)
+        found.places[0]: (found.stamps[0], found.tables, found.verdicts)
         for found in manifests.values()
         if len(found.places) == 1 and found.stamps[0] and not found.problem and _plain(found.tables)
     }
@@ -53,8 +55,10 @@ def load(paths: tuple[str, ...]) -> Contents:
         document = json.loads(_read(_file(paths)))
         if document["format"] != _FORMAT or document["paths"] != list(paths):
             return Contents({}, {})
+        if not all(_same(*each) for each in zip(_rules(), document["rules"], strict=True)):
+            return Contents({}, {})
         folders = {path: _folder(row) for path, row in document["folders"].items()}
-        tables = {path: (_stamp(s), _table(t)) for path, (s, t) in document["tables"].items()}
+        tables = {path: _judged(row) for path, row in document["tables"].items()}
     except Exception:  # whatever it is, it is no cache of ours
         return Contents({}, {})
     return Contents(folders, tables)
@@ -64,7 +68,7 @@ def save(paths: tuple[str, ...], found: Contents) -> None:
     """Leave it to the next process; where that cannot be, nothing happens."""
     import json
 
-    document = {"format": _FORMAT, "paths": paths, **found._asdict()}
+    document = {"format": _FORMAT, "paths": paths, "rules": _rules(), **found._asdict()}
     try:
         _write(_file(paths), json.dumps(document).encode())
     except (OSError, TypeError, ValueError, RuntimeError):
@@ -100,10 +104,25 @@ def _stamp(row: Any) -> tuple[int, ...] | None:
     return None if row is None else tuple(map(int, row))
 
 
-def _table(value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
+def _judged(row: Any) -> tuple[Stamp, Mapping[str, Any], Verdicts]:
+    kept, tables, verdicts = row
+    if not (isinstance(tables, dict) and isinstance(verdicts, dict)):
         raise TypeError("not a table")
-    return value
+    if not all(isinstance(verdict, (int, str)) for verdict in verdicts.values()):
+        raise TypeError("not a verdict")
+    return _stamp(kept), tables, verdicts
+
+
+def _rules() -> list[Stamp]:
+    """The stamps of what judges manifests: its verdicts are kept while it is the same."""
+    from pathlib import Path
+
+    core = Path(__file__).parents[2]
+    return [stamp(str(core / name)) for name in ("manifest.py", "rules.py")]
+
+
+def _same(now: Stamp, before: Any) -> bool:
+    return bool(now) and unchanged(now, _stamp(before))
 
 
 # ---- the file ------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
 """What is known of one installed distribution, before anybody judges it."""
 
+# ruff: noqa: PTH119
+# a Path for each of some hundred folders costs more than its name
 from __future__ import annotations
 
+import os
 import re
-from pathlib import PurePath
 from typing import NamedTuple
 
 from multitap.registry.installed.disk import Stamp
@@ -54,5 +56,5 @@ def stem_of(path: str) -> tuple[str, str]:
     >>> stem_of("lib/multitap_acme-1.0.dist-info")
     ('multitap_acme', '1.0')
     """
-    name, _, version = PurePath(path).name.rpartition(".")[0].partition("-")
+    name, _, version = os.path.basename(path).rpartition(".")[0].partition("-")
     return name, version

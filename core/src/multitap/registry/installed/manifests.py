@@ -5,28 +5,43 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
+from multitap.config.packages import canonical
 from multitap.registry.installed.disk import Stamp, read, stamp, unchanged
+
+if TYPE_CHECKING:
+    from multitap.manifest import ProviderInfo
 
 __all__ = ("Kept", "Manifest", "read_manifest")
 
 _LIMIT = 1 << 20
 
-Kept = Mapping[str, tuple[Stamp, Mapping[str, Any]]]
-"""Tables by path, with the file's stamp when it was read."""
+Verdicts = Mapping[str, Union[int, str]]
+
+Kept = Mapping[str, tuple[Stamp, Mapping[str, Any], Verdicts]]
+"""Tables by path, with the file's stamp when it was read, and what they were found to be."""
 
 
 class Manifest(NamedTuple):
     """The tables of one package's file, or what is wrong with it.
 
-    ``places`` are where it may lie, ``stamps`` what was there.
+    ``places`` are where it may lie, ``stamps`` what was there. ``verdicts``: by provider the
+    version of the hooks that it is written for, or what is wrong with its table.
     """
 
     tables: Mapping[str, Any]
     problem: str = ""
     places: tuple[str, ...] = ()
     stamps: tuple[Stamp, ...] = ()
+    verdicts: Mapping[str, int | str] = {}
+
+    def info(self, provider: str) -> ProviderInfo:
+        """What the table of a provider says; ``ValueError`` where it is wrong."""
+        from multitap.manifest import provider_from_table
+
+        tables = {canonical(name): table for name, table in self.tables.items()}
+        return provider_from_table(provider, tables.get(provider, {}))
 
 
 def read_manifest(package: str, known: Manifest | None, kept: Kept) -> Manifest:
@@ -45,7 +60,8 @@ def read_manifest(package: str, known: Manifest | None, kept: Kept) -> Manifest:
         if known and all(map(unchanged, stamps, known.stamps)):
             return known
         loader = loader or _places(package)[1]
-        return Manifest(_tables(places, stamps, loader, kept), "", places, stamps)
+        tables, verdicts = _tables(places, stamps, loader, kept)
+        return Manifest(tables, "", places, stamps, verdicts)
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
         return Manifest({}, problem, () if known is None else known.places)
@@ -59,17 +75,29 @@ def _places(package: str) -> tuple[tuple[str, ...], Any]:
 
 def _tables(
     places: tuple[str, ...], stamps: tuple[Stamp, ...], loader: Any, kept: Kept
-) -> Mapping[str, Any]:
+) -> tuple[Mapping[str, Any], Verdicts]:
     for place, now in zip(places, stamps, strict=True):
-        before, tables = kept.get(place, (None, {}))
+        before, tables, verdicts = kept.get(place, (None, {}, {}))
         if now and unchanged(now, before):
-            return tables
+            return tables, verdicts
         data = read(place, _LIMIT)
         if data is None and hasattr(loader, "archive"):
             data = _in_archive(loader, place)
         if data is not None:
-            return _parsed(data)
-    return {}
+            tables = _parsed(data)
+            return tables, _judged(tables)
+    return {}, {}
+
+
+def _judged(tables: Mapping[str, Any]) -> Verdicts:
+    manifest = Manifest(tables)
+    verdicts: dict[str, int | str] = {}
+    for provider in map(canonical, tables):
+        try:
+            verdicts[provider] = manifest.info(provider).api
+        except Exception as error:
+            verdicts[provider] = str(error)
+    return verdicts
 
 
 def _in_archive(loader: Any, place: str) -> bytes | None:

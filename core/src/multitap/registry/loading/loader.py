@@ -49,7 +49,7 @@ class Loader:
         """Import the claim's module, register it once, and find its hooks; or leave no trace."""
         if claim in self._hooks:
             return self._hooks[claim]
-        plugin = claim.plugin if claim.plugin is not None else _imported(claim)
+        plugin = _imported(claim) if claim.added is None else claim.added.plugin
         with self._lock:
             self._check_hooks(plugin, claim)
             if not self._manager.is_registered(plugin):

@@ -100,7 +100,7 @@ class Workshop:
         from multitap.registry.loading.modules import disown, drop_bytecode
 
         claims = {*self.claims, *self._failures}
-        packages = {claim.package for claim in claims if claim.plugin is None}
+        packages = {claim.package for claim in claims if claim.added is None}
         disown(packages)
         drop_bytecode(packages)
 
