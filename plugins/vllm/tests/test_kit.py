@@ -25,11 +25,6 @@ from multitap.testing.kit import (
 )
 from multitap.testing.kit.transcription import silence
 
-CHATS = (
-    *("chat", "chat_stream", "chat_length", "chat_stream_length", "chat_stop", "chat_seed"),
-    *("chat_stream_usage", "chat_stream_split_utf8", "chat_n2", "reasoning_stream"),
-    *("tool_required", "tool_required_stream"),
-)
 REFUSALS = {
     "error_context_overflow": "ContextOverflow",
     "error_context_overflow_stream": "ContextOverflow",
@@ -189,7 +184,7 @@ class TestVllm(
     model = "tiny"
     examples: ClassVar = {"lora": {"style": 1}}  # one adapter, in full
     vectors = (
-        *map(chat_vector, (*CHATS, *REFUSALS)),
+        *map(chat_vector, (*vllm_reader.CHATS, *REFUSALS)),
         *(*TRANSCRIPTS, *ORDERS, PROVED),
         *load_vectors(vllm_reader.RECORDINGS),  # those that say themselves what they are
     )

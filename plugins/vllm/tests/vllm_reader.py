@@ -14,6 +14,13 @@ RECORDINGS = Path(__file__).parent / "recordings"
 CHAT = "/v1/chat/completions"
 MODELS = ("models", "embed_models", "rerank_models", "version", "error_wrong_method")
 
+CHATS = (
+    *("chat", "chat_stream", "chat_length", "chat_stream_length", "chat_stop", "chat_seed"),
+    *("chat_stream_usage", "chat_stream_split_utf8", "chat_n2", "reasoning_stream"),
+    *("tool_required", "tool_required_stream"),
+)
+"""The answers of chat that the kit is shown, `test_kit`; where bytes are cut is left to it."""
+
 CLAIMED = {
     # every refusal is a vector of `explain_vllm`
     "test_errors": lambda r: r.status >= 400,
