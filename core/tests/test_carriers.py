@@ -21,6 +21,7 @@ from multitap.engine.carrier import Request
 from multitap.engine.direct.aio import AsyncDirectCarrier
 from multitap.engine.direct.http1 import Response
 from multitap.engine.direct.sync import DirectCarrier
+from multitap.engine.direct.way import Way
 from multitap.engine.httpx_carrier import AsyncHttpxCarrier, HttpxCarrier
 from multitap.policy.clocks import Clocks, Limits
 from multitap.testing import (
@@ -542,6 +543,44 @@ def test_connection_is_kept(driver):
         carrier = driver.carrier(server.url)
         assert [driver.exchange(carrier)[1] for _ in range(3)] == [b"hello"] * 3
         assert (len(server.connections), len(server.requests)) == (1, 3)
+
+
+def test_each_request_has_its_own_head_and_length(driver):
+    calls = [
+        (HttpCall(method="POST", path="/a"), b"{}"),
+        (HttpCall(method="POST", path="/a"), b"[1, 2, 3]"),
+        (HttpCall(method="POST", path="/b"), b""),
+        (HttpCall(method="GET", path="/b"), b""),
+        (HttpCall(method="POST", path="/a"), b"{}"),
+    ]
+    with Server([step for _ in calls for step in (request, send(OK))]) as server:
+        carrier = driver.carrier(server.url)
+        for call, body in calls:
+            driver.exchange(carrier, call=call, body=body)
+        found = [(sent.method, sent.target, sent.body) for sent in server.requests]
+        lengths = [b"content-length" in sent.raw.lower() for sent in server.requests]
+    assert found == [(call.method, call.path, body) for call, body in calls]
+    assert lengths == [True, True, True, False, True]
+
+
+def test_another_key_is_sent_as_soon_as_there_is_one():
+    way = Way.to("http://gpu", None)
+    call = HttpCall(method="GET", path="/")
+    keys = [f"key-{number % 20}" for number in range(60)]  # more than are kept
+    sent = [way.wire(Request(call=call, headers={"x-key": key})) for key in keys]
+    assert [f"x-key: {key}\r\n".encode() in data for data, key in zip(sent, keys, strict=True)] == [
+        True
+    ] * 60
+
+
+def test_silence_is_timed_afresh_for_each_request_of_a_connection(direct):
+    """What was left of the patience of the first one says nothing of the second."""
+    patient, hasty = Clocks(idle=CEILING), Clocks(idle=TINY)
+    with Server([request, send(OK), request, send(OK[:-1]), client_closed]) as server:
+        carrier = direct.carrier(server.url)
+        assert direct.exchange(carrier, clocks=patient)[1] == b"hello"
+        assert failure(direct, carrier, clocks=hasty).kind == "stall_timeout"
+        assert len(server.connections) == 1
 
 
 @pytest.mark.parametrize(

@@ -824,6 +824,19 @@ def test_usage_is_not_estimated_where_it_is_reported_or_the_answer_is_not_whole(
     assert estimated(delta("stop", content="a"), prompt=None) == []
 
 
+def test_the_prompt_is_measured_only_for_an_estimate():
+    asked = []
+    reported = {"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}
+
+    def prompt():
+        asked.append(True)
+        return 7
+
+    assert estimated(delta("stop", content="a"), reported, prompt=prompt)[0].usage.input_tokens == 1
+    assert asked == []
+    assert estimated(delta("stop", content="a"), prompt=prompt)[0].usage.input_tokens == 7
+
+
 def test_notices_come_first_also_before_an_error():
     notice = events.Notice("unsupported_option", "No seed.", "seed")
     for chunks in ([delta("stop", content="a")], [{"error": {"message": "no"}}], []):

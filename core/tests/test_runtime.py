@@ -12,6 +12,7 @@ import letters
 import pytest
 from letters import OverHttp, Poller, Typist
 
+from multitap.capabilities.catalog import Model
 from multitap.errors import (
     ConfigError,
     DeadlineExceeded,
@@ -24,6 +25,7 @@ from multitap.errors import (
 from multitap.events import Stop, Text
 from multitap.registry import Registry
 from multitap.runtime import AsyncRuntime, Runtime
+from multitap.runtime.composition import Composition
 from multitap.testing import CEILING, WORLDS, Server, client_closed, close, hold, request, send
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -75,6 +77,32 @@ def test_a_stream_gives_events_and_the_answer(world):
     assert (text(events), events[-1]) == ("Hello", Stop("complete"))
     assert stream.answer.text == "Hello"
     assert server.requests[0].json()["stream"] is True
+
+
+def test_what_a_reference_means_is_found_anew_when_a_catalog_comes():
+    parts = Composition(
+        {"one": {"provider": "acme"}, "two": {"provider": "acme"}},
+        letters.registry(acme=OverHttp()),
+    )
+    with pytest.raises(ConfigError):
+        parts.resolve("tiny")
+    parts.remember("one", [Model(id="tiny", backend="one")])
+    assert [parts.resolve("tiny").ref for _ in range(2)] == ["one:tiny"] * 2
+    parts.remember("one", [])
+    parts.remember("two", [Model(id="tiny", backend="two")])
+    assert parts.resolve("tiny").ref == "two:tiny"
+
+
+def test_a_file_is_looked_for_by_each_call(tmp_path):
+    parts, file = (
+        Composition({"llamacpp": {}}, letters.registry(llamacpp=OverHttp())),
+        tmp_path / "a",
+    )
+    file.touch()
+    assert [parts.resolve(f"path:{file}").model for _ in range(2)] == [str(file)] * 2
+    file.unlink()
+    with pytest.raises(ConfigError):
+        parts.resolve(f"path:{file}")
 
 
 def test_a_deadline_is_not_needed_for_a_kept_connection(world):
