@@ -25,11 +25,20 @@ from multitap.errors import (
     Timeout,
     TruncatedStream,
 )
-from multitap.events import Failed, Stop, ToolCallChunk, ToolCallEnd, ToolCallStart
+from multitap.events import (
+    Failed,
+    ImageData,
+    Permission,
+    Stop,
+    ToolCallChunk,
+    ToolCallEnd,
+    ToolCallStart,
+    UsageReport,
+)
 from multitap.framing import JsonDecoder
 from multitap.headers import allowances, request_id
+from multitap.policy.kept import KeptLimits
 from multitap.policy.retry import Attempt
-from multitap.policy.tools import ToolLimits
 from multitap.work import (
     Digest,
     Exchange,
@@ -52,7 +61,9 @@ T = TypeVar("T")
 LONGEST_REPLY = 64 * 1024 * 1024
 
 _READ, _TAKE, _DONE, _DROP = Read(), Take(), Done(), Drop()
-_OF_TOOLS = frozenset({ToolCallStart, ToolCallChunk, ToolCallEnd})
+_MEASURED = frozenset(
+    {ToolCallStart, ToolCallChunk, ToolCallEnd, ImageData, Permission, UsageReport, Stop}
+)
 
 
 class Flow(Generic[T]):
@@ -66,7 +77,7 @@ class Flow(Generic[T]):
         self._watch = call.watch
         self._filters: Sequence[EventFilter] = ()
         self._tries: Attempts[T] = Attempts(call, _loaded)
-        self._tools = ToolLimits(call.limits)
+        self._kept = KeptLimits(call.limits)
         self._quiet_since: float | None = None
         self._ending: Done | Drop | BackendError | None = None
         self._complete = call.last is None
@@ -265,8 +276,8 @@ class Flow(Generic[T]):
             items = stage.feed(items)
         kinds = set(map(type, items))
         self._complete = self._complete or self._call.last in kinds
-        if not kinds.isdisjoint(_OF_TOOLS):
-            items = self._tools.checked(items)
+        if not kinds.isdisjoint(_MEASURED):
+            items = self._kept.checked(items)
             kinds = set(map(type, items))
         error = None
         if Failed in kinds or Stop in kinds:

@@ -138,6 +138,7 @@ class ChatOutcome(Outcome[Event]):
             stopped=self.stopped,
             pricing=self.call.pricing,
             schema=self.call.schema,
+            limits=self.call.limits,
             request_id=self.request_id,
             latency=self.latency,
             time_to_first_token=self.first_result,

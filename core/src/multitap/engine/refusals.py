@@ -12,6 +12,7 @@ from multitap.engine.call import Call
 from multitap.errors import BackendError, ProtocolError, QuotaExceeded
 from multitap.excerpt import excerpt
 from multitap.headers import request_id, retry_after, should_retry
+from multitap.nesting import within
 from multitap.work import Explain, Head, HttpReply
 
 __all__ = ("explained", "is_web_page", "redirected", "web_page")
@@ -20,7 +21,12 @@ __all__ = ("explained", "is_web_page", "redirected", "web_page")
 def explained(call: Call[Any], head: Head, body: bytes, explain: Explain) -> BackendError:
     """The error that a plugin makes of a refusal, with what the headers tell besides."""
     reply = call.shown(HttpReply(head.status, head.headers, body))
-    error = explain(attrs.evolve(reply, body=reply.body[: call.limits.error_bytes]))
+    shown = within(
+        reply.body[: call.limits.error_bytes],
+        depth=call.limits.json_depth,
+        digits=call.limits.json_digits,
+    )
+    error = explain(attrs.evolve(reply, body=shown))
     if not isinstance(error, BackendError):
         raise TypeError(f"explain returned {error!r}, which is no BackendError")
     error.status = error.status or head.status

@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from multitap.nesting import DEPTH, DIGITS
+
 if TYPE_CHECKING:
     from multitap.work import HttpCall  # to read the configuration costs nothing of the engine
 
@@ -88,6 +90,8 @@ class Limits:
         ratio: Decoded to encoded bytes, after the first MiB.
         arguments_bytes: One tool call's arguments.
         tool_calls: Calls in one answer.
+        json_depth: Objects and lists within each other, in what is kept as the server wrote it.
+        json_digits: Digits of a whole number there.
     """
 
     head_bytes: int = 64 * 1024
@@ -98,6 +102,8 @@ class Limits:
     ratio: int = 200
     arguments_bytes: int = MIB
     tool_calls: int = 128
+    json_depth: int = DEPTH
+    json_digits: int = DIGITS
 
     def evolved(self, changes: Mapping[str, Any]) -> Limits:
         """The same with some of them set otherwise."""
