@@ -125,8 +125,8 @@ stalled_whole = attrs.evolve(stalled, attempts=1)  # it may have run
 stalled_midway = fails(Timeout, "stall_timeout", "stream", text=HALF)
 slow = fails(Timeout, "slow_peer", "wait")
 late = fails(DeadlineExceeded, "deadline_exceeded")
-cut = fails(TruncatedStream, attempts=3)
-cut_midway = fails(TruncatedStream, text=HALF)
+cut = fails(TruncatedStream, "truncated_stream", attempts=3)
+cut_midway = fails(TruncatedStream, "truncated_stream", text=HALF)
 reset_midway = fails(TruncatedStream, "connection_lost", "stream", text=HALF)
 
 CONNECTING = (

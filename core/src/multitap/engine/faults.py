@@ -132,7 +132,7 @@ def connection_lost(where: str, phase: str) -> ProviderDown:
 
 def truncated(where: str, *, reset: bool) -> TruncatedStream:
     """The connection went away inside an answer: with a reset, or as if all were well."""
-    kind = "connection_lost" if reset else "stream_truncated"
+    kind = "connection_lost" if reset else None
     return TruncatedStream(
         f"{where} broke off in the middle of an answer", kind=kind, phase="stream"
     )
