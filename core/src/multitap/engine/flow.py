@@ -15,11 +15,13 @@ from multitap.engine.attempts import Attempts
 from multitap.engine.blocks import sha256_of
 from multitap.engine.call import Call, EventFilter
 from multitap.engine.commands import Done, Drop, Pour, Read, Send, Start, Steps, Switch, Take
+from multitap.engine.faults import slow_consumer
 from multitap.engine.refusals import explained, is_web_page, redirected, web_page
 from multitap.engine.trace import shown_headers
 from multitap.errors import (
     BackendError,
     ContextOverflow,
+    DeadlineExceeded,
     MultitapError,
     ProtocolError,
     Timeout,
@@ -101,6 +103,11 @@ class Flow(Generic[T]):
                 yield Switch(other)
                 self._call = other
                 self._tries.begin(other)
+        except DeadlineExceeded as error:
+            slow = slow_consumer(self._call.clocks) if self._tries.committed else None
+            if slow is None:
+                raise
+            raise slow from error
         except MultitapError:
             raise
         except Exception as error:

@@ -87,12 +87,12 @@ class Outcome(Generic[T]):
         """The call ends with this error: note on it every attempt, and what had come before."""
         scrub(error, cleaner(self.call.backend))
         self.stopped = stop_reason_of(error)
-        if isinstance(error, (BackendError, PluginError)):
+        if isinstance(error, (BackendError, LocalError, PluginError)):
             error.attempts = tuple(self.attempts)
             error.partial = self._partial(error)
         self._tell(error)
 
-    def _partial(self, error: BackendError | PluginError) -> Any:
+    def _partial(self, error: BackendError | LocalError | PluginError) -> Any:
         """What the plugin itself has put there."""
         return error.partial
 
@@ -118,7 +118,7 @@ class ChatOutcome(Outcome[Event]):
         super().add(items)
         self._events.extend(items)
 
-    def _partial(self, error: BackendError | PluginError) -> Answer:
+    def _partial(self, error: BackendError | LocalError | PluginError) -> Answer:
         return self.answer()
 
     def _end(self) -> tuple[Usage | None, StopReason | None]:
