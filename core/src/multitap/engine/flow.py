@@ -16,7 +16,14 @@ from multitap.engine.blocks import sha256_of
 from multitap.engine.call import Call, EventFilter
 from multitap.engine.commands import Done, Drop, Pour, Read, Send, Start, Steps, Switch, Take
 from multitap.engine.faults import slow_consumer
-from multitap.engine.refusals import explained, is_web_page, redirected, web_page
+from multitap.engine.refusals import (
+    explained,
+    is_web_page,
+    media_type,
+    misnamed,
+    redirected,
+    web_page,
+)
 from multitap.engine.trace import shown_headers
 from multitap.errors import (
     BackendError,
@@ -27,19 +34,10 @@ from multitap.errors import (
     Timeout,
     TruncatedStream,
 )
-from multitap.events import (
-    Failed,
-    ImageData,
-    Permission,
-    Stop,
-    ToolCallChunk,
-    ToolCallEnd,
-    ToolCallStart,
-    UsageReport,
-)
+from multitap.events import Failed, Stop
 from multitap.framing import JsonDecoder
 from multitap.headers import allowances, request_id
-from multitap.policy.kept import KeptLimits
+from multitap.policy.kept import MEASURED, KeptLimits
 from multitap.policy.retry import Attempt
 from multitap.work import (
     Digest,
@@ -63,9 +61,6 @@ T = TypeVar("T")
 LONGEST_REPLY = 64 * 1024 * 1024
 
 _READ, _TAKE, _DONE, _DROP = Read(), Take(), Done(), Drop()
-_MEASURED = frozenset(
-    {ToolCallStart, ToolCallChunk, ToolCallEnd, ImageData, Permission, UsageReport, Stop}
-)
 
 
 class Flow(Generic[T]):
@@ -168,9 +163,12 @@ class Flow(Generic[T]):
         self.request_id = request_id(head.headers)
         if head.status >= 300:
             raise (yield from self._refusal(head, work.explain))
-        if is_web_page(head):
+        media = media_type(head)
+        if is_web_page(media):
             raise web_page(bytes((yield from self._body(self._call.limits.error_bytes))))
         decoder = self._call.bounded(work.decoder(head))
+        if notices := misnamed(self._call, media, decoder):
+            yield Out(notices)
         yield from self._input(self._pouring(decoder))
         ending = self._ending or (yield from self._deliver(decoder.finish()))
         if ending is None:
@@ -283,7 +281,7 @@ class Flow(Generic[T]):
             items = stage.feed(items)
         kinds = set(map(type, items))
         self._complete = self._complete or self._call.last in kinds
-        if not kinds.isdisjoint(_MEASURED):
+        if not kinds.isdisjoint(MEASURED):
             items = self._kept.checked(items)
             kinds = set(map(type, items))
         error = None

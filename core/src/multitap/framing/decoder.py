@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Generic, TypeVar, Union
+from typing import ClassVar, Generic, TypeVar, Union
 
 import msgspec
 
@@ -33,6 +33,9 @@ _SURROGATE = re.compile(
 
 class Decoder(Generic[V, T]):
     """A ``Stage[bytes, T]`` whose subclasses cut the bytes: ``_read`` and ``_read_rest``."""
+
+    media_types: ClassVar[frozenset[str]] = frozenset()
+    """What servers call such bytes; empty: anything."""
 
     _first = True  # a byte order mark may still come
 

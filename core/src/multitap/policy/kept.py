@@ -6,12 +6,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from multitap.errors import ProtocolError
-from multitap.events import Failed, Permission, ToolCallChunk, ToolCallEnd, ToolCallStart
+from multitap.events import (
+    Failed,
+    ImageData,
+    Permission,
+    Stop,
+    ToolCallChunk,
+    ToolCallEnd,
+    ToolCallStart,
+    UsageReport,
+)
 from multitap.messages import parse_arguments
 from multitap.nesting import is_beyond
 from multitap.policy.clocks import Limits
 
-__all__ = ("KeptLimits",)
+__all__ = ("MEASURED", "KeptLimits")
+
+MEASURED = frozenset(
+    {ToolCallStart, ToolCallChunk, ToolCallEnd, ImageData, Permission, UsageReport, Stop}
+)
+"""The classes of events that are looked at; of texts and thoughts there are too many."""
 
 
 class KeptLimits:

@@ -45,6 +45,7 @@ class Traffic:
         """Begin anew, as a forked child does: its parent's calls are none of its own."""
         self._retries: dict[str, Retry] = {}
         self._admissions: dict[str, Admission] = {}
+        self._told: dict[str, set[str]] = {}
 
     def admission(self, section: Section) -> Admission:
         """Who may go to a backend, who waits and who is refused."""
@@ -66,6 +67,7 @@ class Traffic:
     def forget(self, backend: str) -> None:
         """A backend that is there no more."""
         self._retries.pop(backend, None)
+        self._told.pop(backend, None)
         admission = self._admissions.pop(backend, None)
         if admission is not None:
             admission.close()
@@ -91,6 +93,7 @@ class Traffic:
             "limits": Limits().evolved({**section.limits, **_limits(limits)}),
             "retry": self.retry(section),
             "admission": self.admission(section),
+            "told": self._told.setdefault(section.name, set()),
         }
 
 
