@@ -38,7 +38,7 @@ from multitap.fitting import estimate_tokens
 from multitap.manifest import ProviderInfo
 from multitap.parameters import check_parameters
 from multitap.plan import Prompt, chat_request, fit_to_model, honoured, texts_of, unheard
-from multitap.policy.batches import BatchLimits
+from multitap.policy.batches import BatchLimits, Widths
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel, backend_of, default_backend, resolve
 from multitap.runtime.batches import Batches
@@ -77,6 +77,7 @@ class Composition:
         self.traffic = Traffic(clock)
         self._catalogs: dict[str, Sequence[Model]] = {}
         self._limits = BatchLimits(clock)
+        self._widths = Widths()
         self.observed = Observed()
 
     # ---- what there is -------------------------------------------------------------------------
@@ -135,6 +136,7 @@ class Composition:
     def reload(self) -> None:
         """Look at what is installed afresh, and import what is used anew."""
         self.registry.reload()
+        self._widths.forget()
         self._view = None
 
     def name_of(self, backend: str) -> str:
@@ -277,7 +279,7 @@ class Composition:
             return self._call("embedding", target, work, timeout, **rules)
 
         declared = getattr(plugin, "most_texts", None)
-        return Batches(request, call, self._limits, target.backend, declared)
+        return Batches(request, call, self._limits, target.backend, declared, self._widths)
 
     def rerank(
         self,
