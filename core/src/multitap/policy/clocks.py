@@ -85,7 +85,7 @@ class Limits:
         record_bytes: One event of SSE, or one line of NDJSON; ``None``: as the plugin says, which
             mostly is 16 MiB.
         body_bytes: An answer that is read whole, decoded; ``None``: as the plugin says, mostly
-            64 MiB.
+            64 MiB. For vectors the runtime sets 256 MiB.
         error_bytes: A refusal's body.
         ratio: Decoded to encoded bytes, after the first MiB.
         arguments_bytes: One tool call's arguments.

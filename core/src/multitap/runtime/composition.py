@@ -379,7 +379,12 @@ class Composition:
         view = self._view_with(target.backend)
         backend, section = view.backend(target.backend), view.sections[target.backend]
         rules = self.traffic.rules(
-            section, timeout, limits, first_byte=first_byte, deadline=deadline
+            section,
+            timeout,
+            limits,
+            first_byte=first_byte,
+            deadline=deadline,
+            vectors=capability == "embedding",
         )
         distribution = view.distributions.get((capability, backend.provider), "")
         subject = Subject(capability, backend, distribution, target.model)

@@ -22,6 +22,9 @@ Timeouts = Union[None, float, Mapping[str, float]]
 WHOLE_CALL = 600.0
 
 
+_USUAL = Limits()
+_OF_VECTORS = Limits(body_bytes=256 * 1024 * 1024)
+
 _all: WeakSet[Traffic] = WeakSet()
 
 
@@ -84,13 +87,15 @@ class Traffic:
         *,
         first_byte: float,
         deadline: float | None,
+        vectors: bool = False,
     ) -> dict[str, Any]:
-        """The clocks, limits, retries and queue of one call."""
+        """The clocks, limits, retries and queue of one call; ``vectors`` take more room."""
         until = deadline or self.deadline(section, timeout)
         clocks = Clocks(first_byte=first_byte, deadline=until, now=self.clock)
+        usual = _OF_VECTORS if vectors else _USUAL
         return {
             "clocks": clocks.evolved(_but_total(section.timeouts) | _own_clocks(timeout)),
-            "limits": Limits().evolved({**section.limits, **_limits(limits)}),
+            "limits": usual.evolved({**section.limits, **_limits(limits)}),
             "retry": self.retry(section),
             "admission": self.admission(section),
             "told": self._told.setdefault(section.name, set()),
