@@ -17,7 +17,7 @@ CORE = HERE / "core/src"
 PLUGINS = sorted(HERE.glob("plugins/*/src/*/"))
 
 LAYERS = (
-    {"errors", "redaction"},
+    {"errors", "nesting", "redaction"},
     {"messages", "media", "surrogates", "signatures", "events", "usage", "prices", "sinks"},
     {"work", "headers", "excerpt", "framing"},
     {"capabilities", "extensions"},

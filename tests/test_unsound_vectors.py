@@ -247,3 +247,31 @@ def test_a_later_batch_of_another_width_is_an_error_that_names_its_texts(ask, pl
     assert (error.kind, len(asked), len(error.attempts)) == ("embedding_invalid", 2, 2)
     assert "vectors of 2 and of 3 numbers" in error.message
     assert error.message.startswith("texts[")
+
+
+@pytest.mark.fault("E13")
+@pytest.mark.parametrize("again", [None, "reload", "delete"])
+@pytest.mark.parametrize("world", WORLDS, ids=["sync", "async"])
+def test_another_width_than_before_is_an_error_until_the_model_may_be_another(world, again):
+    widths = iter([2, 3, 3])
+
+    def answer(connection):
+        if connection.request.method == "DELETE":
+            return json({})
+        texts, width = connection.request.json()["input"], next(widths)
+        return rows("ollama", [(place, [1.0] * width) for place in range(len(texts))])
+
+    with Server(repeat(request_, answer)) as server:
+        config = {"defaults": {"model": "ollama:m"}, "ollama": {"endpoint": server.url}}
+        with world(config) as here:
+            assert here.call("embed", TEXTS).dimensions == 2
+            if again is not None:
+                here.rt.reload() if again == "reload" else here.call("delete", "ollama:m")
+                assert here.call("embed", TEXTS).dimensions == 3
+                return
+            with pytest.raises(ProtocolError) as caught:
+                here.call("embed", TEXTS)
+            assert here.call("embed", TEXTS, model="ollama:other").dimensions == 3
+    error = caught.value
+    assert (error.kind, error.texts, len(error.attempts)) == ("embedding_invalid", range(6), 1)
+    assert "vectors of 2 numbers until now, and gives some of 3" in error.message

@@ -30,7 +30,7 @@ from multitap.errors import (
 )
 from multitap.events import Usage
 from multitap.hookspecs import hookimpl
-from multitap.policy.batches import LEARNED_FOR, MOST_LEARNED, BatchLimits, fewer_inputs
+from multitap.policy.batches import LEARNED_FOR, MOST_LEARNED, BatchLimits, Widths, fewer_inputs
 from multitap.policy.batches import wants_fewer_inputs as wants_fewer
 from multitap.runtime import AsyncRuntime
 from multitap.runtime.batches import Batches
@@ -507,3 +507,17 @@ def test_a_backend_that_does_not_embed_says_who_can(world):
 def test_dimensions_and_length(row, normalized):
     found = Embeddings(vectors=Vectors.from_rows([[1.0, 0.0], row]))
     assert (found.dimensions, found.normalized) == (2, normalized)
+
+
+def test_widths_are_known_by_model_and_by_what_was_asked_of_the_last_ones():
+    widths = Widths()
+    for model, asked, width in (("a", None, 3), ("b", None, 4), ("a", 2, 2), ("a", None, 3)):
+        widths.check("acme", model, asked, width)
+    with pytest.raises(ProtocolError, match="vectors of 4 numbers until now"):
+        widths.check("acme", "b", None, 3)
+    widths.forget("other")
+    with pytest.raises(ProtocolError):
+        widths.check("acme", "b", None, 3)
+    for number in range(256):
+        widths.check("acme", str(number), None, 9)
+    widths.check("acme", "b", None, 3)

@@ -317,7 +317,7 @@ def test_damaged_and_cut_compression(driver):
     with Server(damaged, cut) as server:
         carrier = driver.carrier(server.url)
         assert type(failure(driver, carrier)) is errors.ProtocolError
-        assert facts(failure(driver, carrier))[:2] == (errors.TruncatedStream, "stream_truncated")
+        assert facts(failure(driver, carrier))[:2] == (errors.TruncatedStream, "truncated_stream")
 
 
 TEXT = b"".join(b"line %d\n" % number for number in range(300))
@@ -384,7 +384,7 @@ def test_damaged_compression_over_sockets(driver):
 def test_answer_that_breaks_off(driver, answer):
     with Server([request, send(answer), close]) as server:
         error = failure(driver, driver.carrier(server.url))
-    assert facts(error) == (errors.TruncatedStream, "stream_truncated", "stream")
+    assert facts(error) == (errors.TruncatedStream, "truncated_stream", "stream")
 
 
 def test_reset_inside_an_answer(driver):

@@ -7,7 +7,7 @@ from fake_clock import FakeClock
 from multitap.errors import ProtocolError
 from multitap.events import Failed, Text, ToolCallChunk, ToolCallStart
 from multitap.policy.clocks import Clocks, Limits
-from multitap.policy.tools import ToolLimits
+from multitap.policy.kept import KeptLimits
 from multitap.work import HttpCall
 
 WISHES = HttpCall(method="GET", path="/", first_byte=7, idle=8)
@@ -49,7 +49,7 @@ def test_a_clock_never_goes_beyond_the_deadline():
 
 
 def test_what_comes_before_one_tool_too_many_is_kept():
-    tools = ToolLimits(Limits(tool_calls=1))
+    tools = KeptLimits(Limits(tool_calls=1))
     first, second = ToolCallStart("a", "weather"), ToolCallStart("b", "weather")
     events = [Text("x"), first]
     assert tools.checked(events) is events
@@ -62,7 +62,7 @@ def test_what_comes_before_one_tool_too_many_is_kept():
 
 
 def test_arguments_are_measured_call_by_call():
-    tools = ToolLimits(Limits(arguments_bytes=10))
+    tools = KeptLimits(Limits(arguments_bytes=10))
     for name in ("a", "b"):
         for _ in range(2):
             assert len(tools.checked([ToolCallChunk(name, "x" * 5)])) == 1

@@ -157,6 +157,14 @@ def test_data_behind_a_bare_error_does_not_hide_it():
     assert failed.error.kind == "stream_error"
 
 
+def test_a_bare_object_in_which_nothing_is_called_an_error_is_no_event():
+    (failed,) = read(SseDecoder, b'{"text": "a", "id": 1}')
+    message = 'The server sent JSON where events were to be: {"text": "a", "id": 1}'
+    assert facts(failed) == (ProtocolError, "bad_payload", "parse", message)
+    (failed,) = read(SseDecoder, b'event: error\ndata: {"text": "a"}\n\n')
+    assert facts(failed)[:2] == (EngineError, "stream_error")
+
+
 def test_a_bare_error_at_the_end_needs_no_line_end():
     _, failed = read(SseDecoder, b'{"message": "gone"}')
     assert failed.error.kind == "stream_error"

@@ -11,6 +11,7 @@ import pytest
 from fake_clock import FakeClock
 from letters import OverHttp
 
+from multitap.capabilities.embedding import Embeddings, Vectors
 from multitap.errors import (
     BadRequest,
     ConfigError,
@@ -20,8 +21,8 @@ from multitap.errors import (
     QuotaExceeded,
     Timeout,
 )
-from multitap.events import Loading, RateLimit, Text
-from multitap.framing import SseDecoder
+from multitap.events import Loading, RateLimit, Stop, Text
+from multitap.framing import JsonDecoder, SseDecoder
 from multitap.hookspecs import hookimpl
 from multitap.runtime import AsyncRuntime, Runtime
 from multitap.testing import (
@@ -31,6 +32,7 @@ from multitap.testing import (
     Server,
     client_closed,
     hold,
+    repeat,
     request,
     respond,
     send,
@@ -341,3 +343,47 @@ def test_a_forked_child_waits_for_none_of_its_parents_calls():
             if not child:
                 os._exit(rt.chat("two", model="acme:tiny", timeout=CEILING).text != "hi")
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+class Measured(JsonDecoder):
+    """Notes how long a body it is told to take; the usual one is its own affair."""
+
+    told = ()
+
+    def bound(self, *, record, body):
+        super().bound(record=record, body=body)
+        Measured.told = (*Measured.told, body)
+
+
+class Bodies(OverHttp):
+    @hookimpl
+    def multitap_chat(self, backend):
+        return self
+
+    @hookimpl
+    def multitap_embedding(self, backend):
+        return self
+
+    def chat(self, asked):
+        return self._asks(lambda value: [Text(value), Stop("complete")])
+
+    def embed(self, asked):
+        return self._asks(lambda value: [Embeddings(vectors=Vectors.from_rows([[1.0]]))])
+
+    def _asks(self, read):
+        call = HttpCall(method="POST", path="/chat", body=Json({}))
+        return Exchange(call=call, decoder=lambda _: Measured(str, read), explain=letters.explain)
+
+
+def test_vectors_may_be_longer_than_other_answers_unless_a_limit_is_set(world):
+    Measured.told = ()
+    with Server(repeat(request, respond(body=b'"x"'))) as server:
+        here = world(server.url, plugin=Bodies())
+        here.call("chat", "hi")
+        here.call("embed", ["hi"])
+        here.call("embed", ["hi"], limits={"body_bytes": 3})
+        strict = world(server.url, plugin=Bodies(), limits={"body_bytes": 2})
+        with pytest.raises(ProtocolError) as caught:
+            strict.call("embed", ["hi"])
+    assert Measured.told == (256 << 20, 3, 2)
+    assert caught.value.kind == "limit_exceeded"

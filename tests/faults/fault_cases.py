@@ -125,8 +125,8 @@ stalled_whole = attrs.evolve(stalled, attempts=1)  # it may have run
 stalled_midway = fails(Timeout, "stall_timeout", "stream", text=HALF)
 slow = fails(Timeout, "slow_peer", "wait")
 late = fails(DeadlineExceeded, "deadline_exceeded")
-cut = fails(TruncatedStream, attempts=3)
-cut_midway = fails(TruncatedStream, text=HALF)
+cut = fails(TruncatedStream, "truncated_stream", attempts=3)
+cut_midway = fails(TruncatedStream, "truncated_stream", text=HALF)
 reset_midway = fails(TruncatedStream, "connection_lost", "stream", text=HALF)
 
 CONNECTING = (
@@ -191,6 +191,14 @@ FRAMING = (
     case(faults.endless_headers, violation),
     case(faults.endless_informational, violation),
     case(faults.other_type, answers()),
+    case(
+        faults.other_type,
+        answers(),
+        unreadable,
+        name="events",
+        kind="text/event-stream",
+        others={"ollama": (answers(), answers())},
+    ),
     case(faults.html_page, unreadable),
     case(faults.html_refusal, fails(ProviderDown, attempts=3, kept=True)),
     case(faults.html_refusal, fails(BadRequest, kept=True), name="400", status=400),

@@ -11,13 +11,13 @@ import tracemalloc
 from contextlib import ExitStack, contextmanager, suppress
 
 import pytest
-from fault_answers import REFERENCE, TEXT, good_answer, registry
+from fault_answers import REFERENCE, TEXT, good_answer, half_of, registry
 from fault_asking import ask, config, ended, threads_freed, works
 
-from multitap.errors import LocalError, Overloaded, Timeout
+from multitap.errors import DeadlineExceeded, LocalError, MultitapError, Overloaded, Timeout
 from multitap.runtime import AsyncRuntime
 from multitap.testing import CEILING, WORLDS, Gate, Server, hold, repeat, request, send
-from multitap.testing.faults import FaultyServer
+from multitap.testing.faults import FaultyServer, never_ends, silent
 
 fault = pytest.mark.fault
 
@@ -125,6 +125,46 @@ def test_a_slow_consumer_stops_the_server_and_memory_is_bounded(world):
         tracemalloc.stop()
     assert not done.is_set()
     assert peak < 32 * MIB
+
+
+@fault("F14")
+@pytest.mark.parametrize(
+    ("late", "expected"),
+    [(0.5, (DeadlineExceeded, "deadline_exceeded")), (1.5, (LocalError, "slow_consumer"))],
+)
+def test_a_reader_that_comes_back_after_the_deadline(world, plugin, late, expected):
+    """It was away when the time ran out: that is no fault of the backend."""
+    now = [1000.0]
+
+    def pauses(seen, stream):
+        now[0] = 1060.0 + late
+        return True
+
+    with (
+        FaultyServer(good_answer(plugin, True)) as server,
+        world(config(plugin, server.url), registry(plugin), clock=lambda: now[0]) as here,
+    ):
+        server.breaks(silent)
+        with pytest.raises(MultitapError) as caught:
+            here.stream("hi", timeout=60, after=pauses)
+        server.wait_until(lambda: not server.held)
+        server.heals()
+        assert works(here, True)
+    error = caught.value
+    assert (type(error), error.kind, len(error.attempts)) == (*expected, 1)
+    assert error.partial.text == half_of(good_answer(plugin, True))
+
+
+@fault("F14")
+def test_a_flood_that_is_read_ends_with_the_deadline(world):
+    """However late that is seen: it is seen by who reads."""
+    with (
+        FaultyServer(good_answer(REFERENCE, True)) as server,
+        world(config(REFERENCE, server.url), registry(REFERENCE)) as here,
+    ):
+        server.breaks(never_ends)
+        error, _ = ended(here, True, timeout=0.3)
+    assert (type(error), error.kind) == (DeadlineExceeded, "deadline_exceeded")
 
 
 # ---- F15 -----------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from matrix_wires import choice, events, whole
 from multitap.errors import TruncatedStream
 from multitap.testing import Server, repeat, send, when
 from multitap.testing import json as json_answer
-from multitap.testing.faults import FaultyServer, GoodAnswer
+from multitap.testing.faults import FaultyServer, GoodAnswer, other_type
 
 fault = pytest.mark.fault
 USAGE = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
@@ -250,3 +250,25 @@ def test_a_model_that_was_unloaded_is_loaded_once_and_asked_again(world, streame
     ):
         error, answer = ended(here, streamed)
     assert (error, answer.text, states) == (None, TEXT, ["loaded"])
+
+
+# ---- C7 ------------------------------------------------------------------------------------------
+
+
+@fault("C7")
+def test_an_answer_by_another_name_is_told_of_once(world, plugin, streamed):
+    with (
+        FaultyServer(good_answer(plugin, streamed)) as server,
+        world(config(plugin, server.url), registry(plugin)) as here,
+    ):
+
+        def told(**how):
+            server.breaks(other_type, **how)
+            error, answer = ended(here, streamed)
+            assert (error, answer.text) == (None, TEXT)
+            return [notice.code for notice in answer.warnings]
+
+        first, second, third = told(), told(), told(kind="Image/PNG; q=1")
+        server.heals()
+        assert [notice.code for notice in ended(here, streamed)[1].warnings] == []
+    assert (first, second, third) == (["other_content_type"], [], ["other_content_type"])

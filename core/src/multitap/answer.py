@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -29,7 +29,8 @@ from multitap.events import (
     Usage,
     UsageReport,
 )
-from multitap.messages import Image, Message, Part, TextPart, Thought, ToolCall, parse_arguments
+from multitap.messages import Image, Message, Part, TextPart, Thought, ToolCall, is_object
+from multitap.policy.clocks import Limits
 from multitap.policy.retry import Attempt
 from multitap.prices import Price, Pricing
 from multitap.structured import breach
@@ -259,11 +260,13 @@ class _Draft:
             number += 1
         return f"call_{number}"
 
-    def choice(self, stopped: StopReason | None, provider: str) -> Choice:
-        calls = [
-            ToolCall(call_id, name, "".join(text), meta, call_id not in self.whole)
-            for call_id, (name, text, meta) in self.calls.items()
-        ]
+    def call(self, call_id: str, limits: Limits) -> ToolCall:
+        name, pieces, meta = self.calls[call_id]
+        incomplete = call_id not in self.whole
+        bounds = {"depth": limits.json_depth, "digits": limits.json_digits}
+        return ToolCall(call_id, name, "".join(pieces), meta, incomplete, **bounds)
+
+    def choice(self, stopped: StopReason | None, provider: str, limits: Limits) -> Choice:
         thoughts = [
             Thought("".join(pieces), {provider: dict(meta)} if meta else {})
             for pieces, meta in self.thoughts
@@ -273,7 +276,7 @@ class _Draft:
             text="".join(self.text),
             reasoning="".join([thought.text for thought in thoughts]),
             thoughts=tuple(thoughts),
-            tool_calls=tuple(calls),
+            tool_calls=tuple([self.call(call_id, limits) for call_id in self.calls]),
             images=tuple(i for i in media if isinstance(i, ImageData)) if media else (),
             audio=_sounds(i for i in media if isinstance(i, AudioData)) if media else (),
             stop_reason=self.stop_reason or stopped,
@@ -301,13 +304,15 @@ def fold(
     stopped: StopReason | None = None,
     pricing: Pricing | None = None,
     schema: Mapping[str, Any] | None = None,
+    limits: Limits | None = None,
     **facts: Any,
 ) -> Answer:
     """The answer so far; ``stopped`` says why it ended where no ``Stop`` came.
 
-    At its end it has a warning if it breaks ``schema``, which it was to keep to. ``facts`` are
-    further attributes of the answer.
+    At its end it has a warning if it breaks ``schema``, which it was to keep to. ``limits`` say
+    which arguments of calls are read. ``facts`` are further attributes of the answer.
     """
+    limits = limits or Limits()
     drafts: dict[int, _Draft] = {0: _Draft()}
     usage = Usage()
     warnings: list[Notice] = []
@@ -325,10 +330,10 @@ def fold(
                 draft = drafts[place] = _Draft()
             draft.add(event, provider)
             if isinstance(event, ToolCallEnd) and event.incomplete:
-                warnings.append(_unfinished(draft.calls, draft.id_of(event)))
+                warnings.append(_unfinished(draft.call(draft.id_of(event), limits)))
             elif isinstance(event, Stop) and place == 0:  # the end of the whole answer
                 meta.update(event.provider_options or {})
-    choices = tuple([drafts[place].choice(stopped, provider) for place in sorted(drafts)])
+    choices = tuple([drafts[place].choice(stopped, provider, limits) for place in sorted(drafts)])
     if schema is not None:
         warnings += _schema_warnings(schema, choices, warnings)
     return Answer(
@@ -358,12 +363,15 @@ def stop_reason_of(error: BaseException | None) -> StopReason:
     return "content_filter" if isinstance(error, ContentFiltered) else "error"
 
 
-def _unfinished(calls: Mapping[str, tuple[str, Sequence[str], Any]], call_id: str) -> Notice:
-    name, pieces, _ = calls[call_id]
-    text = "".join(pieces)
-    message = f"The arguments of the call of {name!r} are no JSON object to read; the text is kept."
-    if not text.strip() or parse_arguments(text) is not None:
+def _unfinished(call: ToolCall) -> Notice:
+    name, text = call.name, call.arguments_text
+    if not text.strip() or call.arguments is not None:
         message = f"The answer ended within the call of {name!r}; it may not be whole."
+    elif is_object(text):
+        what = f"nested deeper than {call.depth} levels, or have a number of over {call.digits}"
+        message = f"The arguments of the call of {name!r} are {what} digits; the text is kept."
+    else:
+        message = f"The arguments of the call of {name!r} are no JSON object; the text is kept."
     return Notice("invalid_tool_arguments", message)
 
 

@@ -3,7 +3,7 @@
 MultitapError
 ├── ConfigError              yours: ``llm.toml``, a reference, an argument   .file .line .key
 ├── PluginError              a plugin's: import, contract, a stage that raised   .distribution
-├── LocalError               this machine's: disk, memory, a lost lease
+├── LocalError               this machine's: disk, memory, a lost lease, a reader that does not read
 └── BackendError             the backend's                .backend .model .status .kind .phase
     │                                                    .partial .attempts .request_id .retry_after
     ├── ProviderDown         not reachable, or it broke (5xx)                    retryable
@@ -149,10 +149,12 @@ class PluginError(MultitapError):
 
 
 class LocalError(MultitapError):
-    """This machine could not: no space, no memory, no permission.
+    """This machine could not: no space, no memory, no permission; or its program did not.
 
     Attributes:
         kind: A finer name in snake case, such as ``descriptors``, or ``None``.
+        partial: The answer so far, where the call had begun, or ``None``.
+        attempts: Every attempt of the call.
     """
 
     default_hint = "Free the resource that the message names and try again."
@@ -160,6 +162,8 @@ class LocalError(MultitapError):
     def __init__(self, message: str, *, hint: str | None = None, kind: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.kind = kind
+        self.partial: Any = None
+        self.attempts: tuple[Any, ...] = ()
 
 
 class BackendError(MultitapError):

@@ -167,7 +167,8 @@ class ToolCallChunk(_Event):
 class ToolCallEnd(_Event):
     """A call is whole: the arguments' text is that of its chunks, joined.
 
-    ``incomplete``: the text is no JSON object, or the answer was cut before the call's end.
+    ``incomplete``: the text is no JSON object, or one beyond the limits of JSON; or the answer was
+    cut before the call's end.
     """
 
     type: ClassVar[str] = "tool_call_end"

@@ -21,6 +21,7 @@ from typing import Any, Literal, Union, cast
 import attrs
 
 from multitap.errors import ConfigError
+from multitap.nesting import DEPTH, DIGITS, is_beyond
 
 __all__ = (
     "Audio",
@@ -34,6 +35,7 @@ __all__ = (
     "Tool",
     "ToolCall",
     "ToolResult",
+    "is_object",
     "parse_arguments",
 )
 
@@ -41,37 +43,38 @@ Role = Literal["system", "user", "assistant", "tool"]
 ROLES: tuple[Role, ...] = ("system", "user", "assistant", "tool")
 
 
-DEEPEST = 64
-"""Levels of the arguments of a call that are read; what is deeper stays a text."""
-
-
-def parse_arguments(text: str) -> dict[str, Any] | None:
+def parse_arguments(
+    text: str, *, depth: int = DEPTH, digits: int = DIGITS
+) -> dict[str, Any] | None:
     """A call's arguments, or ``None`` where the text is not a JSON object; no text is no arguments.
 
-    What Python alone takes for JSON (``NaN``, ``Infinity``) is none, nor is what is nested deeper
-    than ``DEEPEST`` levels.
+    What Python alone takes for JSON (``NaN``, ``Infinity``) is none, nor is what is nested deeper,
+    or has a whole number of more digits, than these.
 
     >>> parse_arguments('{"city": "Oslo"}'), parse_arguments(""), parse_arguments("[1]")
     ({'city': 'Oslo'}, {}, None)
     """
+    value = _object(text)
+    return None if value is None or is_beyond(value, depth=depth, digits=digits) else value
+
+
+def is_object(text: str) -> bool:
+    """Is a call's text what it has to be: a JSON object, however deep, or nothing at all?"""
+    return _object(text) is not None
+
+
+def _object(text: str) -> dict[str, Any] | None:
     if not text.strip():
         return {}
     try:
         value = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) and not _deeper(value, DEEPEST) else None
+    return value if isinstance(value, dict) else None
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
-
-
-def _deeper(value: Any, levels: int) -> bool:
-    if not isinstance(value, (dict, list)):
-        return False
-    inner = value.values() if isinstance(value, dict) else value
-    return levels == 0 or any(_deeper(each, levels - 1) for each in inner)
 
 
 @attrs.frozen
@@ -130,6 +133,9 @@ class ToolCall:
     ``arguments`` is read from ``arguments_text`` on demand: ``None`` where that is no JSON object.
     ``incomplete``: the answer ended before the call did, so do not run it. Then no text is not "no
     arguments", which is what some servers mean by it, and ``arguments`` is ``None`` too.
+
+    Of arguments that are nested deeper than ``depth``, or have a whole number of more than
+    ``digits`` digits, only the text is there.
     """
 
     id: str
@@ -137,12 +143,15 @@ class ToolCall:
     arguments_text: str = "{}"
     provider_meta: Mapping[str, Any] = attrs.field(factory=dict)
     incomplete: bool = False
+    depth: int = attrs.field(default=DEPTH, kw_only=True, eq=False, repr=False)
+    digits: int = attrs.field(default=DIGITS, kw_only=True, eq=False, repr=False)
 
     @property
     def arguments(self) -> dict[str, Any] | None:
         """The arguments as a new dict."""
-        cut_off = self.incomplete and not self.arguments_text.strip()
-        return None if cut_off else parse_arguments(self.arguments_text)
+        if self.incomplete and not self.arguments_text.strip():
+            return None
+        return parse_arguments(self.arguments_text, depth=self.depth, digits=self.digits)
 
     def to_dict(self) -> dict[str, Any]:
         """OpenAI's shape, with ``provider_meta`` and ``incomplete`` where there is any."""

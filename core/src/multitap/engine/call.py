@@ -50,6 +50,7 @@ class Call(Generic[T]):
         watch: Tells the observers; ``None``: there are none.
         pricing: What the model's tokens cost, where it is known.
         schema: The JSON Schema that the answer is to keep to.
+        told: The media types that a call of this backend was warned of.
     """
 
     backend: Backend
@@ -65,6 +66,7 @@ class Call(Generic[T]):
     schema: Mapping[str, Any] | None = None
     clocks: Clocks = attrs.field(factory=Clocks)
     limits: Limits = attrs.field(factory=Limits)
+    told: set[str] = attrs.field(factory=set)
     admission: Admission | None = None
     force: bool = False
     idempotent: bool = False

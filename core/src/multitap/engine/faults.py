@@ -40,11 +40,15 @@ __all__ = (
     "pool_full",
     "proxy_refused",
     "proxy_unreachable",
+    "slow_consumer",
     "tls_failed",
     "tls_reason",
     "truncated",
     "violation",
 )
+
+AWAY = 1.0
+"""Seconds past a deadline in which a program that does read has long seen it."""
 
 _WAITED_FOR = {
     "connect_timeout": "No connection",
@@ -59,6 +63,21 @@ def expired(kind: str, phase: str, limit: float, clocks: Clocks) -> Timeout:
     if clocks.deadline is not None and clocks.now() >= clocks.deadline - 0.001:
         return DeadlineExceeded("The time for the whole call is over", phase=phase)
     return Timeout(f"{_WAITED_FOR[kind]} for {limit:g} s", kind=kind, phase=phase)
+
+
+def slow_consumer(clocks: Clocks) -> LocalError | None:
+    """The error of a reader that was away when the time of the whole call ran out, if it was.
+
+    Who waits for bytes sees the deadline as it comes; only a reader sees it so late.
+    """
+    late = 0.0 if clocks.deadline is None else clocks.now() - clocks.deadline
+    if late < AWAY:
+        return None
+    return LocalError(
+        f"The answer was not read on until {late:.0f} s after the time for the whole call was over",
+        hint="Read the stream faster, or pass a longer timeout=.",
+        kind="slow_consumer",
+    )
 
 
 def connect_failed(where: str, reason: str, phase: str = "connect") -> ProviderDown:
@@ -132,7 +151,7 @@ def connection_lost(where: str, phase: str) -> ProviderDown:
 
 def truncated(where: str, *, reset: bool) -> TruncatedStream:
     """The connection went away inside an answer: with a reset, or as if all were well."""
-    kind = "connection_lost" if reset else "stream_truncated"
+    kind = "connection_lost" if reset else None
     return TruncatedStream(
         f"{where} broke off in the middle of an answer", kind=kind, phase="stream"
     )

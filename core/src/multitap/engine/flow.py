@@ -15,21 +15,30 @@ from multitap.engine.attempts import Attempts
 from multitap.engine.blocks import sha256_of
 from multitap.engine.call import Call, EventFilter
 from multitap.engine.commands import Done, Drop, Pour, Read, Send, Start, Steps, Switch, Take
-from multitap.engine.refusals import explained, is_web_page, redirected, web_page
+from multitap.engine.faults import slow_consumer
+from multitap.engine.refusals import (
+    explained,
+    is_web_page,
+    media_type,
+    misnamed,
+    redirected,
+    web_page,
+)
 from multitap.engine.trace import shown_headers
 from multitap.errors import (
     BackendError,
     ContextOverflow,
+    DeadlineExceeded,
     MultitapError,
     ProtocolError,
     Timeout,
     TruncatedStream,
 )
-from multitap.events import Failed, Stop, ToolCallChunk, ToolCallEnd, ToolCallStart
+from multitap.events import Failed, Stop
 from multitap.framing import JsonDecoder
 from multitap.headers import allowances, request_id
+from multitap.policy.kept import MEASURED, KeptLimits
 from multitap.policy.retry import Attempt
-from multitap.policy.tools import ToolLimits
 from multitap.work import (
     Digest,
     Exchange,
@@ -52,7 +61,6 @@ T = TypeVar("T")
 LONGEST_REPLY = 64 * 1024 * 1024
 
 _READ, _TAKE, _DONE, _DROP = Read(), Take(), Done(), Drop()
-_OF_TOOLS = frozenset({ToolCallStart, ToolCallChunk, ToolCallEnd})
 
 
 class Flow(Generic[T]):
@@ -66,7 +74,7 @@ class Flow(Generic[T]):
         self._watch = call.watch
         self._filters: Sequence[EventFilter] = ()
         self._tries: Attempts[T] = Attempts(call, _loaded)
-        self._tools = ToolLimits(call.limits)
+        self._kept = KeptLimits(call.limits)
         self._quiet_since: float | None = None
         self._ending: Done | Drop | BackendError | None = None
         self._complete = call.last is None
@@ -90,6 +98,11 @@ class Flow(Generic[T]):
                 yield Switch(other)
                 self._call = other
                 self._tries.begin(other)
+        except DeadlineExceeded as error:
+            slow = slow_consumer(self._call.clocks) if self._tries.committed else None
+            if slow is None:
+                raise
+            raise slow from error
         except MultitapError:
             raise
         except Exception as error:
@@ -149,9 +162,12 @@ class Flow(Generic[T]):
         self.request_id = request_id(head.headers)
         if head.status >= 300:
             raise (yield from self._refusal(head, work.explain))
-        if is_web_page(head):
+        media = media_type(head)
+        if is_web_page(media):
             raise web_page(bytes((yield from self._body(self._call.limits.error_bytes))))
         decoder = self._call.bounded(work.decoder(head))
+        if notices := misnamed(self._call, media, decoder):
+            yield Out(notices)
         yield from self._input(self._pouring(decoder))
         ending = self._ending or (yield from self._deliver(decoder.finish()))
         if ending is None:
@@ -264,8 +280,8 @@ class Flow(Generic[T]):
             items = stage.feed(items)
         kinds = set(map(type, items))
         self._complete = self._complete or self._call.last in kinds
-        if not kinds.isdisjoint(_OF_TOOLS):
-            items = self._tools.checked(items)
+        if not kinds.isdisjoint(MEASURED):
+            items = self._kept.checked(items)
             kinds = set(map(type, items))
         if Failed not in kinds and Stop not in kinds:
             return items, None

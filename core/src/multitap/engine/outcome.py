@@ -94,12 +94,12 @@ class Outcome(Generic[T]):
         """The call ends with this error: note on it every attempt, and what had come before."""
         scrub(error, cleaner(self.call.backend))
         self.stopped = stop_reason_of(error)
-        if isinstance(error, (BackendError, PluginError)):
+        if isinstance(error, (BackendError, LocalError, PluginError)):
             error.attempts = tuple(self.attempts)
             error.partial = self._partial(error)
         self._tell(error)
 
-    def _partial(self, error: BackendError | PluginError) -> Any:
+    def _partial(self, error: BackendError | LocalError | PluginError) -> Any:
         """What the plugin itself has put there."""
         return error.partial
 
@@ -130,7 +130,7 @@ class ChatOutcome(Outcome[Event]):
             self._events = []
         self._events += items
 
-    def _partial(self, error: BackendError | PluginError) -> Answer:
+    def _partial(self, error: BackendError | LocalError | PluginError) -> Answer:
         return self.answer()
 
     def _end(self) -> tuple[Usage | None, StopReason | None]:
@@ -151,6 +151,7 @@ class ChatOutcome(Outcome[Event]):
             stopped=self.stopped,
             pricing=self.call.pricing,
             schema=self.call.schema,
+            limits=self.call.limits,
             request_id=self.request_id,
             latency=self.latency,
             time_to_first_token=self.first_result,

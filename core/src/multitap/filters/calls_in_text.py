@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from multitap.filters.repair import read_json
-from multitap.messages import parse_arguments
+from multitap.messages import is_object
 
 __all__ = ("CLOSE", "OPEN", "RECORD", "WrittenCall", "read_calls")
 
@@ -75,7 +75,7 @@ def _is_call(value: Mapping[str, Any]) -> bool:
 
 def _written(call: Mapping[str, Any]) -> WrittenCall:
     text = _arguments_text(call["arguments"])
-    return WrittenCall(call["name"].strip(), text, parse_arguments(text) is None)
+    return WrittenCall(call["name"].strip(), text, not is_object(text))
 
 
 def _arguments_text(arguments: Any) -> str:
@@ -83,7 +83,7 @@ def _arguments_text(arguments: Any) -> str:
         return json.dumps(arguments, ensure_ascii=False)
     if not arguments.strip():
         return "{}"
-    if parse_arguments(arguments) is not None:
+    if is_object(arguments):
         return arguments
     try:
         value, whole = read_json(arguments)
@@ -96,4 +96,4 @@ def _cut_off(name: str, text: str) -> WrittenCall:
     """The last call with its arguments just as they came: what is missing is not made up."""
     *_, last = _ARGUMENTS.finditer(text)
     arguments = text[last.end() :].strip()
-    return WrittenCall(name, arguments, parse_arguments(arguments) is None)
+    return WrittenCall(name, arguments, not is_object(arguments))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, Generic, TypeVar, Union
+from typing import Any, ClassVar, Generic, TypeVar, Union
 
 import attrs
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from multitap.errors import BackendError, ProtocolError, TruncatedStream
 from multitap.events import Failed
 from multitap.excerpt import excerpt
+from multitap.nesting import DEPTH, DIGITS, is_beyond
 
 __all__ = ("BOM", "MIB", "Decoder", "Outputs", "Plain", "T", "V", "without_lone_surrogates")
 
@@ -22,6 +23,7 @@ Outputs = Iterable[Union[T, Failed]]
 
 MIB = 1 << 20
 BOM = b"\xef\xbb\xbf"
+_LONG_NUMBER = re.compile(rb"\d{%d}" % (DIGITS + 1))
 _SURROGATE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair, kept
     rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
@@ -51,6 +53,9 @@ class Plain(Generic[V, T]):
 
 class Decoder(Generic[V, T]):
     """A ``Stage[bytes, T]`` whose subclasses cut the bytes: ``_read`` and ``_read_rest``."""
+
+    media_types: ClassVar[frozenset[str]] = frozenset()
+    """What servers call such bytes; empty: anything."""
 
     _first = True  # a byte order mark may still come
 
@@ -124,13 +129,18 @@ class Decoder(Generic[V, T]):
                 return
 
     def _put_all(self, values: Iterable[V], out: list[T | Failed]) -> None:
-        record = self._record
-        for value in values:
-            for item in record(value):
-                out.append(item)
-                if item.__class__ is Failed:
-                    self._over = True
-                    return
+        record, value = self._record, None
+        try:
+            for value in values:
+                for item in record(value):
+                    out.append(item)
+                    if item.__class__ is Failed:
+                        self._over = True
+                        return
+        except RecursionError:
+            if _is_deep(value):
+                raise _too_deep() from None
+            raise
 
     # ---- many records at once --------------------------------------------------------------------
 
@@ -210,11 +220,27 @@ def _ends_too_early(cause: Exception, data: bytes) -> bool:
     return "truncated" in str(cause) or str(cause).endswith(f"(byte {len(data)})")
 
 
+def _is_deep(value: object) -> bool:
+    """Is it the value that goes on and on, and not what its reader does with it?"""
+    try:
+        return is_beyond(msgspec.to_builtins(value), depth=DEPTH, digits=DIGITS)
+    except RecursionError:
+        return True
+
+
+def _too_deep() -> ProtocolError:
+    return _over_limit("JSON that is nested too deeply")
+
+
+def _over_limit(what: str) -> ProtocolError:
+    return ProtocolError(f"The server sent {what}", kind="limit_exceeded", phase="parse")
+
+
 def _problem(cause: Exception, data: bytes, *, last: bool) -> BackendError:
     if isinstance(cause, RecursionError):
-        return ProtocolError(
-            "The server sent JSON that is nested too deeply", kind="limit_exceeded", phase="parse"
-        )
+        return _too_deep()
+    if "out of range" in str(cause) and _LONG_NUMBER.search(data):  # as above: msgspec's words
+        return _over_limit("a number that is far too long")
     if last and _ends_too_early(cause, data):
         return TruncatedStream(f"The answer ended within a record: {excerpt(data)}", phase="parse")
     reason = "invalid UTF-8" if isinstance(cause, UnicodeDecodeError) else excerpt(str(cause))

@@ -32,6 +32,8 @@ class JsonDecoder(Decoder[V, T]):
     ([], [], ['one', 'two'])
     """
 
+    media_types = frozenset({"application/json"})
+
     def __init__(
         self,
         shape: type[V],

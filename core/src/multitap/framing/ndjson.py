@@ -37,6 +37,10 @@ class NdjsonDecoder(Decoder[V, T]):
     (['one'], [], ['two'])
     """
 
+    media_types = frozenset(
+        {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json"}
+    )
+
     def _read(self, data: bytes, out: list[T | Failed]) -> None:
         end = data.rfind(b"\n") + 1
         if end:

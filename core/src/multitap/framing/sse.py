@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from multitap.errors import EngineError
+from multitap.errors import EngineError, ProtocolError
 from multitap.excerpt import excerpt
 from multitap.framing.decoder import (
     BOM,
@@ -31,6 +31,7 @@ __all__ = ("SseDecoder",)
 _DONE = b"[DONE]"
 _DONE_EVENT = b"data: [DONE]\n\n"
 _BETWEEN, _GLUE = b"}\n\ndata: {", b"}\n{"
+_OF_ERRORS = frozenset({"code", "detail", "error", "error_type", "errors", "message", "msg"})
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -39,7 +40,8 @@ class SseDecoder(Decoder[V, T]):
 
     ``data: [DONE]`` ends the stream: nothing after it is read. What a server says outside of its
     records (``event: error``, an ``error:`` field, a bare JSON line) is handed to ``record`` as
-    ``{"error": …}``; if that puts out no failure, the decoder does.
+    ``{"error": …}``; if that puts out no failure, the decoder does. A JSON object in which nothing
+    is called an error is no event, and a ``ProtocolError``.
 
     Args:
         shape: The struct of one event's data.
@@ -58,6 +60,8 @@ class SseDecoder(Decoder[V, T]):
     >>> decoder.feed(b'data: [DONE]\n\n'), decoder.finish()
     (['end'], [])
     """
+
+    media_types = frozenset({"text/event-stream"})
 
     def __init__(
         self,
@@ -192,19 +196,28 @@ class SseDecoder(Decoder[V, T]):
         elif data.strip() and not (last and _DONE.startswith(data)):
             self._put_all([self._named(self._value(data, last=last), name)], out)
         if bare:
-            self._hand_on(bare, out)
+            self._hand_on(bare, out, bare=True)
 
     def _named(self, value: V, name: bytes) -> V:
         if name and self._event_field is not None:
             setattr(value, self._event_field, name.decode("utf-8", "replace"))
         return value
 
-    def _hand_on(self, data: bytes, out: list[T | Failed]) -> None:
+    def _hand_on(self, data: bytes, out: list[T | Failed], *, bare: bool = False) -> None:
         """Give what is no record to ``record``, as an error; it is one in any case."""
         if self._over:
             return
+        found = _found(data)
+        facts = found if isinstance(found, dict) else {}
+        if bare and facts and _OF_ERRORS.isdisjoint(facts):
+            raise ProtocolError(
+                f"The server sent JSON where events were to be: {excerpt(data)}",
+                kind="bad_payload",
+                phase="parse",
+            )
         with suppress(msgspec.ValidationError):
-            value = msgspec.convert(_as_error(data), self._shape)
+            error = {**facts, "error": facts.get("error") or found}
+            value = msgspec.convert(error, self._shape)
             self._put_all([value], out)
         if not self._over:
             raise EngineError(
@@ -214,10 +227,9 @@ class SseDecoder(Decoder[V, T]):
             )
 
 
-def _as_error(data: bytes) -> dict[str, Any]:
+def _found(data: bytes) -> Any:
+    """The JSON value; of what is none, the text."""
     try:
-        found = msgspec.json.decode(without_lone_surrogates(data))
+        return msgspec.json.decode(without_lone_surrogates(data))
     except (ValueError, RecursionError):
-        found = data.decode("utf-8", "replace")
-    facts = found if isinstance(found, dict) else {}
-    return {**facts, "error": facts.get("error") or found}
+        return data.decode("utf-8", "replace")

@@ -26,11 +26,11 @@ from multitap.headers import Allowance
 from multitap.policy.circuit import FAILURES, Circuit, is_down
 from multitap.policy.limiter import Limiter
 from multitap.policy.rates import Rates
+from multitap.policy.retry import LONGEST_HINT
 
 __all__ = ("LONGEST_QUEUE", "Admission", "Ticket")
 
 LONGEST_QUEUE = 512
-LONGEST_PAUSE = 60.0
 SPENT_FOR = 300.0
 MOST_MODELS = 256
 SHORTEST_LOOK = 0.001
@@ -327,7 +327,7 @@ class Admission:
 
     def _throttle(self, lane: Lane, hint: float) -> None:
         lane.limiter.throttled()
-        if hint <= LONGEST_PAUSE:
+        if hint <= LONGEST_HINT:
             lane.paused_until = max(lane.paused_until, self._clock() + hint)
 
     def _configure(self, slots: int | None, per_second: float | None) -> None:

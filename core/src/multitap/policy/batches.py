@@ -1,4 +1,4 @@
-"""How many inputs one request may have: declared, or learned from what a server refuses."""
+"""How many inputs one request may have, and how wide vectors are: declared, or learned."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from multitap.errors import BackendError, BadRequest
+from multitap.errors import BackendError, BadRequest, ProtocolError
 
-__all__ = ("BatchLimits", "fewer_inputs", "wants_fewer_inputs")
+__all__ = ("BatchLimits", "Widths", "fewer_inputs", "wants_fewer_inputs")
 
 LEARNED_FOR = 3600.0
 MOST_LEARNED = 256
@@ -75,3 +75,42 @@ class BatchLimits:
             self._learned[backend, model] = limit, self._clock() + LEARNED_FOR
             while len(self._learned) > MOST_LEARNED:
                 del self._learned[next(iter(self._learned))]
+
+
+class Widths:
+    """How wide the vectors of each model are, of the last 256: what was seen first is right.
+
+    Vectors of two widths have no distance, and a store of one takes none of the other.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, int | None], int] = {}
+        self._changing = threading.Lock()
+
+    def check(self, backend: str, model: str, asked: int | None, width: int) -> None:
+        """The first call says it; ``asked``: the width that was asked for, if one was.
+
+        Raises:
+            ProtocolError: The width is not that of earlier vectors.
+        """
+        known = self._known.get((backend, model, asked))
+        if known is None:
+            self._learn((backend, model, asked), width)
+        elif known != width:
+            raise ProtocolError(
+                f"The model gave vectors of {known} numbers until now, and gives some of {width}",
+                hint="Was the model replaced? Then reload() the runtime and embed everything anew.",
+                kind="embedding_invalid",
+            )
+
+    def forget(self, backend: str | None = None) -> None:
+        """The models of a backend, or of all, may be others now."""
+        with self._changing:
+            for key in [key for key in self._known if backend in (None, key[0])]:
+                del self._known[key]
+
+    def _learn(self, key: tuple[str, str, int | None], width: int) -> None:
+        with self._changing:
+            self._known[key] = width
+            while len(self._known) > MOST_LEARNED:
+                del self._known[next(iter(self._known))]

@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from multitap.nesting import DEPTH, DIGITS
+
 if TYPE_CHECKING:
     from multitap.work import HttpCall  # to read the configuration costs nothing of the engine
 
@@ -86,11 +88,13 @@ class Limits:
         record_bytes: One event of SSE, or one line of NDJSON; ``None``: as the plugin says, which
             mostly is 16 MiB.
         body_bytes: An answer that is read whole, decoded; ``None``: as the plugin says, mostly
-            64 MiB.
+            64 MiB. For vectors the runtime sets 256 MiB.
         error_bytes: A refusal's body.
         ratio: Decoded to encoded bytes, after the first MiB.
         arguments_bytes: One tool call's arguments.
         tool_calls: Calls in one answer.
+        json_depth: Objects and lists within each other, in what is kept as the server wrote it.
+        json_digits: Digits of a whole number there.
     """
 
     head_bytes: int = 64 * 1024
@@ -101,6 +105,8 @@ class Limits:
     ratio: int = 200
     arguments_bytes: int = MIB
     tool_calls: int = 128
+    json_depth: int = DEPTH
+    json_digits: int = DIGITS
 
     def evolved(self, changes: Mapping[str, Any]) -> Limits:
         """The same with some of them set otherwise."""

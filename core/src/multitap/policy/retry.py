@@ -20,8 +20,11 @@ import attrs
 
 from multitap.errors import BackendError, Overloaded, RateLimited, Timeout
 
-__all__ = ("Attempt", "Loading", "Retries", "Retry", "RetryBudget", "RetryPolicy")
+__all__ = ("LONGEST_HINT", "Attempt", "Loading", "Retries", "Retry", "RetryBudget", "RetryPolicy")
 
+
+LONGEST_HINT = 60.0
+"""Seconds that a server may ask to wait; whoever would wait for longer is told instead."""
 
 _ONCE = frozenset({"first_byte_timeout", "stall_timeout", "slow_peer"})
 
@@ -43,7 +46,7 @@ class RetryPolicy:
     base: float = 0.5
     throttle_base: float = 1.0
     cap: float = 8.0
-    longest_hint: float = 60.0
+    longest_hint: float = LONGEST_HINT
 
     def delay(self, error: BackendError, number: int, draw: float) -> float | None:
         """The wait after attempt ``number``; ``None``: give up. ``draw`` is from 0 to 1.

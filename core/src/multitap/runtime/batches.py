@@ -11,7 +11,7 @@ import attrs
 from multitap.capabilities.embedding import EmbeddingRequest, Embeddings, Vectors, check_width
 from multitap.engine.call import Call
 from multitap.errors import BackendError, ContextOverflow, PluginError, ProtocolError
-from multitap.policy.batches import BatchLimits, fewer_inputs, wants_fewer_inputs
+from multitap.policy.batches import BatchLimits, Widths, fewer_inputs, wants_fewer_inputs
 from multitap.policy.retry import Attempt
 
 __all__ = ("Batches",)
@@ -35,6 +35,7 @@ class Batches:
         limits: What was learned of the backend.
         backend: Its id.
         declared: What the plugin says that one request may have.
+        widths: How wide the vectors of earlier calls were.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class Batches:
         limits: BatchLimits,
         backend: str,
         declared: int | None = None,
+        widths: Widths | None = None,
     ) -> None:
         self._request = request
         self._call = call
         self._limits = limits
         self._backend = backend
+        self._widths = widths or Widths()
         self._declared = declared or USUAL_BATCH
         self._waiting = deque([range(len(request.texts))])
         self._found: dict[int, Embeddings] = {}
@@ -89,6 +92,8 @@ class Batches:
         check_width(found.vectors, self._request.dimensions)
         if not self._fits(found.dimensions):
             Vectors.joined([*(known.vectors for known in self._found.values()), found.vectors])
+        model, asked = self._request.model, self._request.dimensions
+        self._widths.check(self._backend, model, asked, found.dimensions)
         self._found[part.start] = found
 
     def _fits(self, width: int) -> bool:

@@ -39,7 +39,7 @@ from multitap.fitting import estimate_tokens
 from multitap.manifest import ProviderInfo
 from multitap.parameters import check_parameters
 from multitap.plan import Prompt, chat_request, fit_to_model, honoured, texts_of, unheard
-from multitap.policy.batches import BatchLimits
+from multitap.policy.batches import BatchLimits, Widths
 from multitap.registry import Registry, Row
 from multitap.resolve import ResolvedModel, backend_of, default_backend, resolve
 from multitap.runtime.batches import Batches
@@ -79,6 +79,7 @@ class Composition:
         self.traffic = Traffic(clock)
         self._catalogs: dict[str, Sequence[Model]] = {}
         self._limits = BatchLimits(clock)
+        self._widths = Widths()
         self.observed = Observed()
 
     # ---- what there is -------------------------------------------------------------------------
@@ -150,6 +151,7 @@ class Composition:
     def reload(self) -> None:
         """Look at what is installed afresh, and import what is used anew."""
         self.registry.reload()
+        self._widths.forget()
         self._view = None
 
     def name_of(self, backend: str) -> str:
@@ -312,7 +314,7 @@ class Composition:
             return self._call("embedding", target, work, timeout, **rules)
 
         declared = getattr(plugin, "most_texts", None)
-        return Batches(request, call, self._limits, target.backend, declared)
+        return Batches(request, call, self._limits, target.backend, declared, self._widths)
 
     def rerank(
         self,
@@ -414,7 +416,12 @@ class Composition:
         view = view or self._view_with(target.backend)
         backend, section = view.backend(target.backend), view.sections[target.backend]
         rules = self.traffic.rules(
-            section, timeout, limits, first_byte=first_byte, deadline=deadline
+            section,
+            timeout,
+            limits,
+            first_byte=first_byte,
+            deadline=deadline,
+            vectors=capability == "embedding",
         )
         distribution = view.distributions.get((capability, backend.provider), "")
         subject = Subject(capability, backend, distribution, target.model)

@@ -31,6 +31,10 @@ __all__ = ("Files", "Management", "the_model")
 Files = Mapping[str, Union[str, "os.PathLike[str]"]]
 
 
+_REPLACING = frozenset({"copy", "delete", "pull"})
+"""After these a name may stand for another model."""
+
+
 class Management(Composition):
     """A composition, with the calls that manage models."""
 
@@ -74,6 +78,7 @@ class Management(Composition):
         target = self.resolve(model)
         plugin = cast(CreatesModels, self._plugin("lifecycle", target.backend))
         self._require("create", target.backend)
+        self._widths.forget(target.backend)
         request = CreateRequest(
             model=target.model,
             source=None if source is None else self._bare(source, target.backend),
@@ -132,6 +137,8 @@ class Management(Composition):
         **rules: Any,
     ) -> Call[Any]:
         self._require(verb, target.backend)
+        if verb in _REPLACING:
+            self._widths.forget(target.backend)
         method = getattr(self._plugin("lifecycle", target.backend), verb)
         return self._call(
             "lifecycle",

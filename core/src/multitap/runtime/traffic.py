@@ -20,8 +20,9 @@ Timeouts = Union[None, float, Mapping[str, float]]
 """Seconds for the whole call; or by the clock's name, the whole call being ``total``."""
 
 WHOLE_CALL = 600.0
-_USUAL = Limits()
 
+_USUAL = Limits()
+_OF_VECTORS = Limits(body_bytes=256 * 1024 * 1024)
 
 _all: WeakSet[Traffic] = WeakSet()
 
@@ -46,6 +47,7 @@ class Traffic:
         """Begin anew, as a forked child does: its parent's calls are none of its own."""
         self._retries: dict[str, Retry] = {}
         self._admissions: dict[str, Admission] = {}
+        self._told: dict[str, set[str]] = {}
 
     def admission(self, section: Section) -> Admission:
         """Who may go to a backend, who waits and who is refused."""
@@ -67,6 +69,7 @@ class Traffic:
     def forget(self, backend: str) -> None:
         """A backend that is there no more."""
         self._retries.pop(backend, None)
+        self._told.pop(backend, None)
         admission = self._admissions.pop(backend, None)
         if admission is not None:
             admission.close()
@@ -83,18 +86,21 @@ class Traffic:
         *,
         first_byte: float,
         deadline: float | None,
+        vectors: bool = False,
     ) -> dict[str, Any]:
-        """The clocks, limits, retries and queue of one call."""
+        """The clocks, limits, retries and queue of one call; ``vectors`` take more room."""
         until = deadline or self.deadline(section, timeout)
         clocks = Clocks(first_byte=first_byte, deadline=until, now=self.clock)
         if section.timeouts or isinstance(timeout, Mapping):
             clocks = clocks.evolved(_but_total(section.timeouts) | _own_clocks(timeout))
+        usual = _OF_VECTORS if vectors else _USUAL
         asked = {**section.limits, **_limits(limits)} if section.limits or limits else {}
         return {
             "clocks": clocks,
-            "limits": _USUAL.evolved(asked) if asked else _USUAL,
+            "limits": usual.evolved(asked) if asked else usual,
             "retry": self.retry(section),
             "admission": self.admission(section),
+            "told": self._told.setdefault(section.name, set()),
         }
 
 

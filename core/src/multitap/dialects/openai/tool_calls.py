@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from multitap.events import Notice, ToolCallChunk, ToolCallEnd, ToolCallStart
-from multitap.messages import parse_arguments
+from multitap.messages import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +131,7 @@ class Calls:
         if call.name is None:
             self._start(call, "", None, events)
         text = "".join(call.pieces)
-        incomplete = cut or not call.name or parse_arguments(text) is None
+        incomplete = cut or not call.name or not is_object(text)
         events.append(ToolCallEnd(call.id, text, incomplete or None, self._choice))
         return events
 
@@ -144,7 +144,7 @@ def _is_repeated(call: _Call, wire_id: str | None, name: str | None, text: str) 
     """Is it the whole call once more? Two JSON objects in a row would be none."""
     if not wire_id or (wire_id, name) != (call.wire_id, call.name) or text.strip()[:1] != "{":
         return False
-    return text == "".join(call.pieces) and parse_arguments(text) is not None
+    return text == "".join(call.pieces) and is_object(text)
 
 
 def _repaired(call: _Call) -> Notice:
