@@ -22,6 +22,17 @@ T = TypeVar("T")
 
 KEPT_APART = 32
 
+_process = object()  # another one in a child: to ask for its number is a call into the kernel
+
+
+def _renew() -> None:
+    global _process
+    _process = object()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+
 
 class Outcome(Generic[T]):
     """Results, attempts and the end of one call."""
@@ -35,7 +46,7 @@ class Outcome(Generic[T]):
         self._began: float | None = None
         self._first: float | None = None
         self._over: float | None = None
-        self._process = 0
+        self._process = _process
 
     def begin(self) -> None:
         """A step of the call is taken, perhaps the first.
@@ -44,8 +55,8 @@ class Outcome(Generic[T]):
             LocalError: The call was begun in the process that this one was forked from.
         """
         if self._began is None:
-            self._began, self._process = time.monotonic(), os.getpid()
-        elif self._process != os.getpid():
+            self._began, self._process = time.monotonic(), _process
+        elif self._process is not _process:
             raise LocalError(
                 "The stream was opened before a fork, in the parent process",
                 hint="Read it there; ask anew here.",
