@@ -9,6 +9,7 @@ import threading
 import letters
 import pytest
 from fake_clock import FakeClock
+from fault_bounds import no_waits
 from letters import OverHttp
 
 from multitap.capabilities.embedding import Embeddings, Vectors
@@ -39,6 +40,8 @@ from multitap.testing import (
     tell,
 )
 from multitap.work import Exchange, HttpCall, Json
+
+__all__ = ("no_waits",)
 
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 HI = send(HEAD + b"3\r\nhi.\r\n0\r\n\r\n")
