@@ -38,7 +38,7 @@ from multitap.extensions import (
     WireRequest,
 )
 from multitap.hookspecs import CAPABILITIES, Specs, methods_of, protocol_of
-from multitap.plan import chat_request
+from multitap.plan import OPTIONS, chat_request
 from multitap.policy.clocks import Clocks, Limits
 from multitap.registry import State
 from multitap.runtime.composition import Composition
@@ -460,12 +460,13 @@ def test_every_argument_of_a_chat_is_in_the_table() -> None:
     }
     named = {
         *inspect.signature(chat_request).parameters,
+        *OPTIONS,
         *inspect.signature(multitap.Runtime.chat).parameters,
         *inspect.signature(Composition.chat).parameters,
         *inspect.signature(Composition._chat).parameters,
     }
     fields = {field.name for field in attrs.fields(ChatRequest)}
-    inner = {"self", "options", "response_schema", "stream", "target", "deadline"}
+    inner = {"self", "options", "response_schema", "stream", "target", "deadline", "view"}
     taken = {*named, *fields} - inner
     assert shown == taken
 

@@ -25,6 +25,7 @@ from multitap.redaction import conceal_named
 from multitap.surrogates import check_messages, check_text
 
 __all__ = (
+    "OPTIONS",
     "Prompt",
     "chat_request",
     "fit_to_model",
@@ -56,7 +57,7 @@ def chat_request(
         system: A text.
         tools: Those that may be called.
         tool_choice: Among them.
-        options: Those that are ``None`` are left out; what each may be stands in ``_OPTIONS``.
+        options: Those that are ``None`` are left out; what each may be stands in ``OPTIONS``.
 
     >>> chat_request("tiny", "hi", system=" ").messages
     (Message(role='user', parts=(TextPart(text='hi'),)),)
@@ -230,7 +231,7 @@ def _switch(name: str, value: Any) -> bool:
     return value
 
 
-_OPTIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+OPTIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
     "response_format": ("response_schema", _schema),
     "stop": ("stop", _stops),
     "think": ("think", think_level),
@@ -252,7 +253,7 @@ _OPTIONS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of what is given, checked by type and range."""
-    unknown = options.keys() - _OPTIONS
+    unknown = options.keys() - OPTIONS
     if unknown:
         raise ConfigError(
             f"Unknown option {min(unknown)!r}", hint="Pass a backend's own options with extra={…}."
@@ -260,7 +261,7 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     fields = {}
     for name, value in options.items():
         if value is not None:
-            field, read = _OPTIONS[name]
+            field, read = OPTIONS[name]
             fields[field] = read(value)
     return fields
 

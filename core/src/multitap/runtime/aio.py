@@ -236,7 +236,7 @@ class AsyncRuntime(AsyncLaunches):
         if carriers is None:
             carriers = self._carriers[loop] = {}
             self._ends[loop] = at_the_end_of_the_loop(partial(self._close_loop, loop))
-        route = self._parts.route(backend, self._http)
+        route = self._parts.view.route(backend, self._http)
         way = (backend.id, route)
         carrier = carriers.get(way)
         if carrier is None:

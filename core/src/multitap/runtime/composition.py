@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, Union, cast
 
@@ -31,10 +30,9 @@ from multitap.capabilities.tokenize import (
     TokenText,
 )
 from multitap.config import Config, Section, load_config
-from multitap.config.routes import Route, client_route, is_fixed, route_of
 from multitap.engine.call import Call
 from multitap.errors import ConfigError, NotSupported
-from multitap.events import Event, Notice
+from multitap.events import Event
 from multitap.fitting import estimate_tokens
 from multitap.manifest import ProviderInfo
 from multitap.parameters import check_parameters
@@ -119,35 +117,6 @@ class Composition:
             view = self.view
         return view
 
-    def route(self, backend: Backend, client: object | None) -> Route:
-        """The carrier and the proxy of a backend, where an application may bring its own client.
-
-        Raises:
-            ConfigError: Its plugin sends requests, and nothing says where to.
-        """
-        kept, place = self.view.routes, (backend.id, backend.endpoint)
-        route = kept.get(place) if client is None else None
-        if route is None:
-            route = self._route(backend, client)
-            if client is None and is_fixed(self._section_of(backend), backend.endpoint):
-                kept[place] = route
-        return route
-
-    def _route(self, backend: Backend, client: object | None) -> Route:
-        if not backend.endpoint:
-            raise ConfigError(
-                f"[{backend.id}] has no endpoint to send a request to",
-                hint=f'Set endpoint = "http://host:port" in [{backend.id}] of llm.toml.',
-                key=f"{backend.id}.endpoint",
-            )
-        section = self._section_of(backend)
-        if client is None or section.carrier == "direct":
-            return route_of(section, backend.endpoint)
-        return client_route(section)
-
-    def _section_of(self, backend: Backend) -> Section:
-        return self.sections.get(backend.id) or Section(name=backend.id, provider="")
-
     def reload(self) -> None:
         """Look at what is installed afresh, and import what is used anew."""
         self.registry.reload()
@@ -169,12 +138,11 @@ class Composition:
         """The backend and the model that a reference means; no network."""
         if not isinstance(reference, (str, type(None))):
             raise ConfigError(f"model is {reference!r}", hint="Write a text: backend:model.")
-        kept = self.view.resolved
+        view, kept = self.view, self.view.resolved
         found = kept.get(reference)
         if found is None:
             found = self._resolved(reference)
-            is_file = Path(found.model).is_absolute()  # which may come and go
-            if not is_file and len(kept) < MOST_KEPT:
+            if view.settles(reference, found) and len(kept) < MOST_KEPT:
                 kept[reference] = found
         return found
 
@@ -195,9 +163,7 @@ class Composition:
         self.view.resolved = {}
 
     def _known(self, target: ResolvedModel) -> Model | None:
-        models = self._catalogs.get(target.backend)
-        if not models:
-            return None
+        models = self._catalogs.get(target.backend, ())
         return next((model for model in models if model.id == target.model), None)
 
     # ---- calls ---------------------------------------------------------------------------------
@@ -242,9 +208,7 @@ class Composition:
         request = check_parameters(request, view.provider_of(target.backend))
         plugin: ChatModel = self._plugin("chat", target.backend, view)  # type: ignore[assignment]
         known = self._known(target)
-        clamped: Sequence[Notice] = ()
-        if known is not None:
-            request, clamped = fit_to_model(request, known.max_output_tokens)
+        request, clamped = fit_to_model(request, known.max_output_tokens if known else None)
         pricing = section.prices.get(target.model, known.pricing if known else None)
         request, wording = worded(request, plugin, section, strict=strict)
         fitting = wording.fitting(request, section, known)

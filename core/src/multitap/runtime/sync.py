@@ -271,7 +271,7 @@ class Runtime(Launches):
         return stream
 
     def _carrier(self, backend: Backend) -> Carrier:
-        route = self._parts.route(backend, self._http)
+        route = self._parts.view.route(backend, self._http)
         way = (backend.id, route)
         found = self._carriers.get(way)
         if found is None:  # of two threads' first calls, both use the one that is kept

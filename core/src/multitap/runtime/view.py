@@ -5,23 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from multitap.config import Section, backends, build_backend, check_required, not_installed
+from multitap.config.routes import Route, client_route, is_fixed, route_of
 from multitap.errors import ConfigError
 from multitap.manifest import ProviderInfo
 from multitap.registry import Registry, Row
 
 if TYPE_CHECKING:
     from multitap.config import Config
-    from multitap.config.routes import Route
     from multitap.registry.extensions import Observed
     from multitap.resolve import ResolvedModel
     from multitap.work import Backend
 
 __all__ = ("View",)
-
 
 _NONE: Mapping[str, Section] = MappingProxyType({})
 
@@ -30,8 +30,7 @@ class View:
     """One look at the registry; ``generation`` is the registry's number of it.
 
     Backends that were ``launched`` are found by their names, and are never the default.
-    ``resolved`` has what references were found to mean; another catalog is another dict. ``routes``
-    has the ways to backends, by id and endpoint, that nothing outside can change.
+    ``resolved`` has what references were found to mean, with the catalogs that are known.
     """
 
     def __init__(
@@ -46,7 +45,7 @@ class View:
         self._built: dict[str, Backend] = {}
         self._complete: set[str] = set()
         self.resolved: dict[str | None, ResolvedModel] = {}
-        self.routes: dict[tuple[str, str], Route] = {}
+        self._routes: dict[tuple[str, str], Route] = {}
 
     @cached_property
     def configured(self) -> Mapping[str, Section]:
@@ -102,3 +101,38 @@ class View:
                 raise not_installed(section.provider, list(self.providers))
             self._built[name] = build_backend(section, info)
         return self._built[name]
+
+    # ---- what stays as long as it is current ---------------------------------------------------
+
+    def settles(self, reference: str | None, found: ResolvedModel) -> bool:
+        """Can it mean nothing else with this configuration, and these catalogs?"""
+        backend, colon, _ = (reference or "").partition(":")
+        named = not colon or backend in self.sections  # else it may be a plugin that is to come
+        return named and not Path(found.model).is_absolute()  # a file may go
+
+    def route(self, backend: Backend, client: object | None) -> Route:
+        """The carrier and the proxy of a backend, where an application may bring its own client.
+
+        Raises:
+            ConfigError: Its plugin sends requests, and nothing says where to.
+        """
+        place = backend.id, backend.endpoint
+        route = self._routes.get(place) if client is None else None
+        if route is None:
+            section = self.sections.get(backend.id) or Section(name=backend.id, provider="")
+            route = _route(backend, section, client)
+            if client is None and is_fixed(section, backend.endpoint):
+                self._routes[place] = route
+        return route
+
+
+def _route(backend: Backend, section: Section, client: object | None) -> Route:
+    if not backend.endpoint:
+        raise ConfigError(
+            f"[{backend.id}] has no endpoint to send a request to",
+            hint=f'Set endpoint = "http://host:port" in [{backend.id}] of llm.toml.',
+            key=f"{backend.id}.endpoint",
+        )
+    if client is None or section.carrier == "direct":
+        return route_of(section, backend.endpoint)
+    return client_route(section)
