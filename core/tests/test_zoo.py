@@ -423,6 +423,29 @@ def test_a_hook_that_imports_is_waited_for(site, gate, monkeypatch):
     assert looks[:2] == [True, True]
 
 
+@pytest.mark.fault("G7")
+def test_an_import_that_does_not_return_is_told_of_while_it_lasts(site, gate, monkeypatch):
+    """It cannot be given up; whatever else there is goes on."""
+    monkeypatch.setattr(hooks, "STUCK_IMPORT", 0.01)
+    said, told, built = [], threading.Event(), []
+
+    def warn(text, *facts):
+        said.append(text % facts)
+        told.set()
+
+    monkeypatch.setattr(hooks._log, "warning", warn)
+    install_bad(site, f"import builtins\nbuiltins.acme_gate.wait(30)\n{CHAT}")
+    registry = Registry(environ={})
+    user = threading.Thread(target=lambda: built.append(registry.build("chat", BAD)))
+    user.start()
+    assert told.wait(10)
+    assert (registry.build("chat", GOOD) is not None, built) == (True, [])
+    gate.set()
+    user.join(10)
+    assert len(built) == 1
+    assert said[0].startswith("Importing acme_bad.chat of dist-bad has not come to an end in 0.01")
+
+
 @pytest.mark.fault("G2")
 @pytest.mark.fault("G7")
 def test_ctrl_c_while_a_hook_is_waited_for_is_the_users(site, gate, monkeypatch):

@@ -92,7 +92,9 @@ class Told:
             return [Failed(BadRequest(text[: text.index("canary") + 10]))]
         if "excerpt" in text:
             return [Failed(BadRequest(f"what is {excerpt(text, text.index('canary') + 10)}"))]
-        return [Notice("told", text), Loading(text), Text("fine"), Stop("complete")]
+        options = {"heard": [{"text": text, text: 1}]}
+        notice = Notice("told", text, effective=text, provider_options=options)
+        return [notice, Loading(text), Text("fine"), Stop("complete")]
 
 
 def registry(*others: Any) -> Registry:

@@ -51,13 +51,15 @@ def pytest_configure(config):
     config.pluginmanager.register(Rows(config.stash[RESULTS]))
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """What is waited for in vain ends the test, but for the doses that a caller may choose."""
+    crowd = config.getoption("--crowd", 0)
     for item in items:
         if HERE not in item.path.parents:
             continue
         if item.path.name not in LONG:
-            item.add_marker(pytest.mark.timeout(SECONDS))
+            more = crowd // 20 if "ten_thousand" in item.name else 0
+            item.add_marker(pytest.mark.timeout(SECONDS + more))
 
 
 class Rows:

@@ -274,6 +274,8 @@ STATUSES = (
         others={"tgi": (ProtocolError, 1)},
     ),
     refused("D4", 404, ProtocolError, name="-route", message=NO_ROUTE),
+    refused("D4", 404, ProtocolError, name="-page", message="404 Not Found"),
+    wordless("D4", 404, ProtocolError),
     refused("D5", 405, ProtocolError),
     *(refused("D5", status, NotSupported) for status in (406, 410, 415, 501)),
     refused("D6", 408, Timeout, attempts=3),

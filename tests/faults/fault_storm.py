@@ -23,6 +23,7 @@ from multitap.testing import CEILING, Server, faults, repeat, request, send
 
 ID = re.compile(rb"call-(\d+)\.")
 CALM = {"max_in_flight": 64, "timeouts": {"first_byte": 30, "idle": 30}}
+SLOW = {"max_in_flight": 64, "timeouts": {"first_byte": 0.2, "idle": 0.2, "head": 0.2, "total": 2}}
 FAULTS = (
     (faults.closes_unanswered, {}),
     (faults.resets_unanswered, {}),
@@ -44,6 +45,17 @@ FAULTS = (
     (faults.refuses, {"status": 500}),
 )
 
+SILENCE = (
+    (faults.no_first_byte, {}),
+    (faults.silent_after_head, {}),
+    (faults.silent, {}),
+    (faults.dripped_head, {}),
+    (faults.dripped_body, {}),
+    (faults.pings_only, {}),
+    (faults.half_closes, {}),
+)
+"""What ends by a clock alone; a storm of it has short ones, and fewer calls."""
+
 
 class StormServer(Server):
     """Answers each question as the seed and its id say.
@@ -52,8 +64,8 @@ class StormServer(Server):
         seen: How often each id was asked.
     """
 
-    def __init__(self, seed, broken=0.5):
-        self.seed, self.broken = seed, broken
+    def __init__(self, seed, broken=0.5, scripts=FAULTS):
+        self.seed, self.broken, self.scripts = seed, broken, scripts
         self.seen = Counter()
         super().__init__(repeat(request, self._answer))
 
@@ -65,7 +77,7 @@ class StormServer(Server):
         good = good_answer(REFERENCE, streamed)
         if chance.random() >= self.broken:
             return send(good.raw)
-        script, options = chance.choice(FAULTS)
+        script, options = chance.choice(self.scripts)
         return script(good, **options)
 
 
@@ -123,11 +135,11 @@ def may_be_lost(error):
 # ---- both worlds ---------------------------------------------------------------------------------
 
 
-def storm(seed, calls, at_once=32):
+def storm(seed, calls, at_once=32, scripts=FAULTS, section=CALM):
     """A storm in threads: the ledger and the server, which both have ended."""
     ledger = Ledger()
-    with StormServer(seed) as server:
-        with Runtime(config(REFERENCE, server.url, **CALM), registry=registry(REFERENCE)) as rt:
+    with StormServer(seed, scripts=scripts) as server:
+        with Runtime(config(REFERENCE, server.url, **section), registry=registry(REFERENCE)) as rt:
 
             def one(number):
                 prompt = f"call-{number}."
@@ -150,13 +162,13 @@ def storm(seed, calls, at_once=32):
     return ledger, server
 
 
-def storm_on_a_loop(seed, calls, at_once=64):
+def storm_on_a_loop(seed, calls, at_once=64, scripts=FAULTS, section=CALM):
     """The same in tasks; and how many tasks were left."""
     ledger = Ledger()
 
     async def run(server):
         places = asyncio.Semaphore(at_once)
-        given = config(REFERENCE, server.url, **CALM)
+        given = config(REFERENCE, server.url, **section)
         async with AsyncRuntime(given, registry=registry(REFERENCE)) as rt:
 
             async def one(number):
@@ -172,7 +184,7 @@ def storm_on_a_loop(seed, calls, at_once=64):
         await settled()
         return len(asyncio.all_tasks()) - 1
 
-    with StormServer(seed) as server:
+    with StormServer(seed, scripts=scripts) as server:
         left = asyncio.run(run(server))
         server.wait_until(lambda: all_closed(server))
     return ledger, server, left

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import resource
 import socket
+import subprocess
+import sys
 import threading
 import time
 import tracemalloc
@@ -13,11 +16,12 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 from fault_answers import REFERENCE, TEXT, good_answer, half_of, registry
 from fault_asking import ask, config, ended, threads_freed, works
+from matrix_lines import HOME
 
 from multitap.errors import DeadlineExceeded, LocalError, MultitapError, Overloaded, Timeout
 from multitap.runtime import AsyncRuntime
 from multitap.testing import CEILING, WORLDS, Gate, Server, hold, repeat, request, send
-from multitap.testing.faults import FaultyServer, never_ends, silent
+from multitap.testing.faults import FaultyServer, never_ends, refuses, silent
 
 fault = pytest.mark.fault
 
@@ -242,6 +246,66 @@ def test_without_descriptors_it_is_this_machines_fault_and_mends_itself(world):
 
 
 # ---- F21 -----------------------------------------------------------------------------------------
+
+WALL = re.compile(
+    r"\btime\.(?:time|time_ns|ctime)\b|\bfrom time import\b|\.(?:now|utcnow|today)\((?!\))"
+)
+SHOWN = {
+    "core/src/multitap/headers.py",  # the server's date, against that of this machine
+    "core/src/multitap/registry/installed/disk.py",  # the age of a file
+    "core/src/multitap/runtime/debugging.py",  # when something happened
+}
+JUMPING = """
+import sys, time
+wall, jumps = time.time, iter(range(10**9))
+time.time = lambda: wall() + next(jumps) % 2 * {hours} * 3600
+time.time_ns = lambda: int(time.time() * 10**9)
+
+from multitap import Runtime, errors
+
+config = {{"vllm": {{"endpoint": sys.argv[1], "max_in_flight": 1}}}}
+began = time.monotonic()
+with Runtime(config) as rt:
+    answer = rt.chat("hi", model="vllm:tiny", timeout=30)
+    print([attempt.delay is not None for attempt in answer.attempts])
+    for clocks in ({{"total": 30, "idle": 0.2}}, 0.2):
+        try:
+            rt.chat("hi", model="vllm:tiny", timeout=clocks)
+        except errors.Timeout as error:
+            print(error.kind)
+    print(rt.chat("hi", model="vllm:tiny", timeout=30).text)
+print(time.monotonic() - began < 30)
+"""
+
+
+@fault("F21")
+def test_nothing_but_what_is_shown_reads_the_clock_on_the_wall():
+    sources = [*HOME.glob("core/src/**/*.py"), *HOME.glob("plugins/*/src/**/*.py")]
+    found = {
+        path.relative_to(HOME).as_posix()
+        for path in sources
+        if "testing" not in path.parts and WALL.search(path.read_text("utf-8"))
+    }
+    assert len(sources) > 300
+    assert found == SHOWN
+
+
+@fault("F21")
+@pytest.mark.parametrize("hours", [-1, 1, 24])
+def test_a_process_whose_clock_is_set_waits_no_longer_and_no_shorter(hours):
+    """Set before anything is imported, so that nothing has kept the true one."""
+    good = good_answer(REFERENCE, False)
+    busy = refuses(good, status=429, headers={"retry-after": "0.05"})
+    scripts = iter([busy, send(good.raw), *[silent(good)] * 2])
+
+    def serve(connection):
+        return [request, lambda _: next(scripts, None) or send(good.raw), serve]
+
+    with Server(serve) as server:
+        words = [sys.executable, "-c", JUMPING.format(hours=hours), server.url]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    said = ["[True, False]", "stall_timeout", "deadline_exceeded", TEXT, "True"]
+    assert (done.stdout.splitlines(), done.returncode) == (said, 0), done.stderr
 
 
 @fault("F21")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fault_asking import threads_freed
-from fault_storm import churn, churn_on_a_loop, storm, storm_on_a_loop
+from fault_storm import SILENCE, SLOW, churn, churn_on_a_loop, storm, storm_on_a_loop
 
 
 @pytest.fixture
@@ -46,3 +46,24 @@ def test_after_a_churn_of_cancelled_tasks_every_call_succeeds(doses):
             cancelled, succeeded = churn_on_a_loop(seed, churns)
         assert succeeded == 1000
         assert cancelled > churns // 4
+
+
+CLOCKS = {"scripts": SILENCE, "section": SLOW}
+
+
+def test_a_storm_of_silence_in_threads_loses_and_doubles_nothing(doses):
+    exchanges, _, seeds = doses
+    for seed in seeds:
+        with threads_freed():
+            ledger, server = storm(seed, exchanges // 50, **CLOCKS)
+        assert ledger.faults(exchanges // 50, server.seen) == {}
+        assert {"answered", "Timeout"} <= set(ledger.ends.values())
+
+
+def test_a_storm_of_silence_on_a_loop_loses_and_doubles_nothing(doses):
+    exchanges, _, seeds = doses
+    for seed in seeds:
+        with threads_freed():
+            ledger, server, left = storm_on_a_loop(seed, exchanges // 50, **CLOCKS)
+        assert ledger.faults(exchanges // 50, server.seen) == {}
+        assert (left, {"answered", "Timeout"} <= set(ledger.ends.values())) == (0, True)

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Literal, Union
 import attrs
 
 from multitap.errors import BackendError, error_from_dict
-from multitap.redaction import redact
+from multitap.redaction import redact, redact_within
 from multitap.usage import Usage
 
 __all__ = (
@@ -307,7 +307,8 @@ class Notice(_Event):
     """A warning: the call goes on, but not just as it was asked for.
 
     ``code`` is a stable word for programs (``unsupported_option``, ``clamped``, …); ``option``
-    names the argument that it is about, and ``effective`` the value that holds in its place.
+    names the argument that it is about, and ``effective`` the value that holds in its place. It is
+    made to be shown, so no key is in it.
     """
 
     type: ClassVar[str] = "warning"
@@ -315,8 +316,8 @@ class Notice(_Event):
     code: str
     message: str = attrs.field(converter=redact)
     option: str | None = None
-    effective: str | int | None = attrs.field(default=None, kw_only=True)
-    provider_options: JsonObject | None = None
+    effective: str | int | None = attrs.field(default=None, kw_only=True, converter=redact_within)
+    provider_options: JsonObject | None = attrs.field(default=None, converter=redact_within)
 
 
 @attrs.define(weakref_slot=False)

@@ -27,6 +27,7 @@ __all__ = (
     "is_telling",
     "redact",
     "redact_bytes",
+    "redact_within",
     "scrub",
 )
 
@@ -225,6 +226,24 @@ def _cleaned(value: Any, clean: Callable[[str], str]) -> Any:
     if type(value) in (list, tuple):
         return type(value)(_cleaned(inner, clean) for inner in value)
     return value
+
+
+def redact_within(value: Any, levels: int = 64) -> Any:
+    """As ``redact``, for all texts in a JSON value, names included; what lies deeper is masked.
+
+    >>> conceal("sk-of+the-example")
+    >>> redact_within({"model": ["sk-of+the-example", 1]})
+    {'model': ['***', 1]}
+    """
+    if isinstance(value, str):
+        return redact(value)
+    if not isinstance(value, (Mapping, list, tuple)):
+        return value
+    if not levels:
+        return MASK
+    if isinstance(value, Mapping):
+        return {redact(str(k)): redact_within(inner, levels - 1) for k, inner in value.items()}
+    return [redact_within(inner, levels - 1) for inner in value]
 
 
 def redact_bytes(data: bytes, clean: Callable[[str], str] = redact) -> bytes:

@@ -320,7 +320,7 @@ def test_a_recorded_error_is_one_of_those(name):
         check(error, (recorded.status, *VECTORS[text][1:]), text)
 
 
-SILENT = {(403, "host_refused"), (404, "model_not_found"), (400, "bad_request")}
+SILENT = {(403, "host_refused"), (404, "unknown_path"), (400, "bad_request")}
 
 
 def said(recorded):

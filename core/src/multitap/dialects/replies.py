@@ -28,7 +28,14 @@ from multitap.headers import request_id, retry_after
 if TYPE_CHECKING:
     from multitap.work import HttpReply
 
-__all__ = ("class_for_status", "reply_facts", "reply_json", "reply_text", "told")
+__all__ = (
+    "class_for_status",
+    "reply_facts",
+    "reply_json",
+    "reply_text",
+    "says_no_path",
+    "told",
+)
 
 _BY_STATUS: dict[int, type[BackendError]] = {
     401: AuthenticationError,
@@ -46,6 +53,10 @@ _BY_STATUS: dict[int, type[BackendError]] = {
     529: Overloaded,
 }
 _PAGE = re.compile(r"(?i)\s*<(?:!doctype\s+html|html|head|body|title)\b")
+_NO_SUCH_PATH = re.compile(
+    r"(?i)(?:the server answered )?(?:404 )?(?:file |page )?not found(?:, and nothing else|\.)?"
+    r"|method not allowed|invalid url \(.*"
+)
 _TITLE = re.compile(r"(?is)<title[^>]*>(.*?)</title>")
 
 
@@ -89,6 +100,15 @@ def reply_text(reply: HttpReply) -> str:
     body = reply.body.decode("utf-8-sig", "replace")
     said = _title(body) if body.lstrip().startswith("<") else excerpt(body)
     return said or _status(reply.status)
+
+
+def says_no_path(text: str) -> bool:
+    """Is a 404 about the path, and not about a model: by a server of files, a proxy, a framework?
+
+    >>> says_no_path("404 Not Found"), says_no_path("model 'tiny' not found")
+    (True, False)
+    """
+    return not text or _NO_SUCH_PATH.fullmatch(text) is not None
 
 
 def told(text: str, limit: int = 500) -> str:

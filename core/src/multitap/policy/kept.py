@@ -27,6 +27,8 @@ MEASURED = frozenset(
 )
 """The classes of events that are looked at; of texts and thoughts there are too many."""
 
+_OF_CALLS = frozenset({ToolCallStart, ToolCallChunk, ToolCallEnd})
+
 
 class KeptLimits:
     """Counts the tool calls of one answer, and measures what is kept as the server wrote it.
@@ -44,7 +46,12 @@ class KeptLimits:
     def checked(self, items: Sequence[Any]) -> Sequence[Any]:
         """The same events; where one is beyond a limit, a failure in its place, and no more."""
         for place, item in enumerate(items):
-            beyond = self._beyond(item) or self._beyond_in(_opaque(item))
+            if (kind := type(item)) not in MEASURED:
+                continue
+            beyond = self._beyond(item) if kind in _OF_CALLS else None
+            opaque = item.permission if kind is Permission else item.provider_options
+            if beyond is None and opaque:
+                beyond = self._beyond_in(opaque)
             if beyond is not None:
                 error = ProtocolError(beyond, kind="limit_exceeded", phase="parse", hint=_HINT)
                 return [*items[:place], Failed(error)]
@@ -76,18 +83,12 @@ class KeptLimits:
 
     def _beyond_in(self, opaque: object) -> str | None:
         depth, digits = self._limits.json_depth, self._limits.json_digits
-        if opaque is None or not is_beyond(opaque, depth=depth, digits=digits):
+        if not is_beyond(opaque, depth=depth, digits=digits):
             return None
         return (
             f"The server's own data of the answer is nested deeper than {depth} levels,"
             f" or has a number of more than {digits} digits"
         )
-
-
-def _opaque(item: object) -> object:
-    """What a server wrote as it liked."""
-    found = item.permission if isinstance(item, Permission) else None
-    return found or getattr(item, "provider_options", None)
 
 
 _HINT = (

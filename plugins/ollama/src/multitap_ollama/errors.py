@@ -16,10 +16,23 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from multitap.dialects.replies import class_for_status, reply_facts, reply_json, reply_text, told
-from multitap.errors import AuthenticationError, BackendError, ContextOverflow, EngineError
+from multitap.dialects.replies import (
+    class_for_status,
+    reply_facts,
+    reply_json,
+    reply_text,
+    says_no_path,
+    told,
+)
+from multitap.errors import (
+    AuthenticationError,
+    BackendError,
+    ContextOverflow,
+    EngineError,
+    ModelNotFound,
+)
 from multitap.excerpt import excerpt
-from multitap_ollama.meanings import MEANINGS
+from multitap_ollama.meanings import MEANINGS, NO_SUCH_PATH
 
 if TYPE_CHECKING:
     from multitap.work import HttpReply
@@ -89,6 +102,8 @@ def _error(
     text: str, otherwise: type[BackendError], backend: str, facts: dict[str, Any]
 ) -> BackendError:
     message = told(text) or "Ollama reports an error and does not say which"
+    if otherwise is ModelNotFound and says_no_path(told(text)):
+        text = NO_SUCH_PATH
     for meaning in MEANINGS:
         found = meaning.says.search(text)
         if found:

@@ -48,6 +48,9 @@ ANEW = "Try again: Ollama starts the model anew. If it happens again, look at Ol
 INSECURE = "The registry speaks plain HTTP: if you trust the network, set insecure in llm.toml."
 
 # The first row that fits decides.
+NO_SUCH_PATH = "404 page not found"
+"""What Ollama itself says of a path that it does not have."""
+
 MEANINGS = (
     # ---- the model -------------------------------------------------------------------------------
     Meaning(BadRequest, "model_missing", r"model ['\"]{2} not found|model is required", NAME),
@@ -241,7 +244,7 @@ MEANINGS = (
     Meaning(
         ProtocolError,
         "unknown_path",
-        r"404 page not found|405 method not allowed",
+        rf"{NO_SUCH_PATH}|405 method not allowed",
         "Is this Ollama at this endpoint, and a new one? Check the endpoint, or update Ollama.",
     ),
 )

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from multitap.dialects.replies import class_for_status, reply_facts, reply_json, reply_text, told
+from multitap.dialects.replies import (
+    class_for_status,
+    reply_facts,
+    reply_json,
+    reply_text,
+    says_no_path,
+    told,
+)
 from multitap.errors import (
     BackendError,
     BadRequest,
@@ -70,9 +77,6 @@ _NEEDED = re.compile(
     r"(\d+) (?:input )?tokens|\(n_keep: (\d+)|tokens \((\d+) in (?:the|your) (?:messages|prompt)\b"
 )
 _UNSUPPORTED = re.compile(r"(?i)\bdoes not support\b|\bnot (?:currently |yet )?supported\b")
-_NO_SUCH_PATH = re.compile(
-    r"(?i)(?:file )?not found\.?|404 page not found|method not allowed|invalid url \(.*"
-)
 _LOADING = re.compile(
     r"(?i)\bloading (?:the )?model\b"
     r"|\bmodel\b.{0,99}\bis (?:still |currently )?(?:loading|being loaded)\b"
@@ -167,7 +171,7 @@ def _class(
     telling = [status for status in by_word if status in (402, 404, 429, 501)]
     status = next(iter(telling), None) or (reply.status if reply else _number(facts))
     found = class_for_status(status or next(iter(by_word), None), in_stream=reply is None)
-    if found is ModelNotFound and _NO_SUCH_PATH.fullmatch(message):
+    if found is ModelNotFound and says_no_path(message):
         return ProtocolError
     if _UNSUPPORTED.search(message) and (found is BadRequest or "input" in message):
         return NotSupported

@@ -3,7 +3,8 @@
 A hook makes an object and returns at once, so it is given up after ``PATIENCE`` seconds: what calls
 it goes on, and the thread that it runs in is left behind. Time in which it imports something does
 not count, since that is slow on some machines without any fault; for the same reason an import
-itself is never given up, which would leave its module half made, and locked.
+itself is never given up, which would leave its module half made, and locked. One that does not come
+to an end is told of while it lasts.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import sys
 import threading
 import time
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from importlib import import_module
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ("call_hook", "timed_import")
 
 PATIENCE = 5.0
-SLOW_HOOK, SLOW_IMPORT = 0.1, 2.0
+SLOW_HOOK, SLOW_IMPORT, STUCK_IMPORT = 0.1, 2.0, 10.0
 MOST_STUCK = 4  # threads of one module
 
 _log = logging.getLogger("multitap")
@@ -38,14 +40,28 @@ _told: WeakSet[Callable[..., object]] = WeakSet()
 
 
 def timed_import(module: str, distribution: str) -> object:
-    """Import a module; a slow one is warned of."""
+    """Import a module; a slow one is warned of, and one that does not return while it lasts."""
+    who = distribution or "the application"
+    timer = threading.Timer(STUCK_IMPORT, _still_importing, (module, who))
+    timer.daemon, timer.name = True, "multitap-import"
+    with suppress(RuntimeError):  # this machine has no thread left, or the process ends
+        timer.start()
     began = time.monotonic()
-    found = import_module(module)
+    try:
+        found = import_module(module)
+    finally:
+        timer.cancel()
     seconds = time.monotonic() - began
     if seconds > SLOW_IMPORT:
-        who = distribution or "the application"
         _log.warning("Importing %s of %s took %.1f s", module, who, seconds)
     return found
+
+
+def _still_importing(module: str, who: str) -> None:
+    _log.warning(
+        "Importing %s of %s has not come to an end in %g s; who needs it waits",
+        *(module, who, STUCK_IMPORT),
+    )
 
 
 def call_hook(hook: pluggy.HookImpl, **given: object) -> object:
