@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -18,8 +19,6 @@ from multitap.framing import JsonDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-
-    import simdjson
 
     from multitap.framing.decoder import Outputs
 
@@ -67,16 +66,14 @@ def _is_installed() -> bool:
 
 def _float32(vectors: Iterable[msgspec.Raw]) -> list[bytes]:
     """Each vector as the float32 that its numbers are nearest to."""
-    import numpy as np
-    import simdjson
-
-    parser = simdjson.Parser()
+    np: Any = import_module("numpy")  # of an extra, as the other: no types to look for
+    parser: Any = import_module("simdjson").Parser()
     with np.errstate(over="ignore"):  # what is too large is infinity, and refused as such
         doubles = (np.frombuffer(_doubles(parser, bytes(vector)), "d") for vector in vectors)
         return [numbers.astype("f").tobytes() for numbers in doubles]
 
 
-def _doubles(parser: simdjson.Parser, vector: bytes) -> Any:
+def _doubles(parser: Any, vector: bytes) -> Any:
     if vector.find(b"[", 1) > 0:
         raise ValueError("a list within it would be read as a part of it")
     return parser.parse(vector).as_buffer(of_type="d")
