@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
 import msgspec
 
@@ -22,22 +22,24 @@ if TYPE_CHECKING:
 
     from multitap.framing.decoder import Outputs
 
-__all__ = ("Numbers", "VectorsDecoder")
+__all__ = ("Numbers", "Vector", "VectorsDecoder")
 
 Numbers = Optional[list[Optional[float]]]
 """A vector as it is written; null where it, or a number of it, is missing."""
+
+Vector = TypeVar("Vector")
+"""What one vector is, in the struct of a body."""
 
 
 class VectorsDecoder(JsonDecoder[Any, Any]):
     """A whole body with a list of vectors.
 
     Args:
-        shape: The struct of the body, generic in what one vector is.
+        shape: The struct of the body, generic in ``Vector``.
         field: Its field with the vectors; each is read as ``Numbers``, or as ``bytes`` of float32.
         record: Turns the value into outputs.
 
-    >>> from typing import Generic, TypeVar
-    >>> Vector = TypeVar("Vector")
+    >>> from typing import Generic
     >>> class Reply(msgspec.Struct, Generic[Vector]):
     ...     embeddings: list[Vector] = []
     >>> decoder = VectorsDecoder(Reply, "embeddings", lambda reply: [len(reply.embeddings)])
