@@ -1,5 +1,6 @@
 """``llm.toml``: its layers, its sections, and the backends that they describe.
 
+>>> from multitap.config import load_config
 >>> config = load_config({"defaults": {"provider": "gpu"}, "gpu": {"provider": "vllm"}})
 >>> config.sections["gpu"].provider
 'vllm'

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, TypeVar
 
 import msgspec
 
@@ -19,26 +20,26 @@ from multitap.framing import JsonDecoder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    import simdjson
-
     from multitap.framing.decoder import Outputs
 
-__all__ = ("Numbers", "VectorsDecoder")
+__all__ = ("Numbers", "Vector", "VectorsDecoder")
 
 Numbers = Optional[list[Optional[float]]]
 """A vector as it is written; null where it, or a number of it, is missing."""
+
+Vector = TypeVar("Vector")
+"""What one vector is, in the struct of a body."""
 
 
 class VectorsDecoder(JsonDecoder[Any, Any]):
     """A whole body with a list of vectors.
 
     Args:
-        shape: The struct of the body, generic in what one vector is.
+        shape: The struct of the body, generic in ``Vector``.
         field: Its field with the vectors; each is read as ``Numbers``, or as ``bytes`` of float32.
         record: Turns the value into outputs.
 
-    >>> from typing import Generic, TypeVar
-    >>> Vector = TypeVar("Vector")
+    >>> from typing import Generic
     >>> class Reply(msgspec.Struct, Generic[Vector]):
     ...     embeddings: list[Vector] = []
     >>> decoder = VectorsDecoder(Reply, "embeddings", lambda reply: [len(reply.embeddings)])
@@ -67,16 +68,14 @@ def _is_installed() -> bool:
 
 def _float32(vectors: Iterable[msgspec.Raw]) -> list[bytes]:
     """Each vector as the float32 that its numbers are nearest to."""
-    import numpy as np
-    import simdjson
-
-    parser = simdjson.Parser()
+    np: Any = import_module("numpy")  # of an extra, as the other: no types to look for
+    parser: Any = import_module("simdjson").Parser()
     with np.errstate(over="ignore"):  # what is too large is infinity, and refused as such
         doubles = (np.frombuffer(_doubles(parser, bytes(vector)), "d") for vector in vectors)
         return [numbers.astype("f").tobytes() for numbers in doubles]
 
 
-def _doubles(parser: simdjson.Parser, vector: bytes) -> Any:
+def _doubles(parser: Any, vector: bytes) -> Any:
     if vector.find(b"[", 1) > 0:
         raise ValueError("a list within it would be read as a part of it")
     return parser.parse(vector).as_buffer(of_type="d")

@@ -9,7 +9,7 @@ when they are read again.
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic
 
 import attrs
 import msgspec
@@ -21,7 +21,7 @@ from multitap.capabilities.embedding import (
     Vectors,
     check_width,
 )
-from multitap.dialects.numbers import VectorsDecoder
+from multitap.dialects.numbers import Vector, VectorsDecoder
 from multitap.errors import BadRequest
 from multitap.events import Usage
 from multitap.hookspecs import Backend, hookimpl
@@ -30,8 +30,6 @@ from multitap_ollama.errors import explain_ollama
 from multitap_ollama.requests import SILENCE, LoadSettings
 
 __all__ = ("OllamaEmbedding", "multitap_embedding")
-
-Vector = TypeVar("Vector")
 
 
 class Reply(msgspec.Struct, Generic[Vector], gc=False):
