@@ -161,7 +161,7 @@ def test_a_bare_object_in_which_nothing_is_called_an_error_is_no_event():
     (failed,) = read(SseDecoder, b'{"text": "a", "id": 1}')
     message = 'The server sent JSON where events were to be: {"text": "a", "id": 1}'
     assert facts(failed) == (ProtocolError, "bad_payload", "parse", message)
-    (failed,) = read(SseDecoder, b'event: error\ndata: {"text": "a"}\n\n')
+    *_, failed = read(SseDecoder, b'event: error\ndata: {"text": "a"}\n\n')
     assert facts(failed)[:2] == (EngineError, "stream_error")
 
 
