@@ -11,7 +11,7 @@ from multitap_acme.lamp import LampChat
 
 from multitap.dialects.replies import reply_json
 from multitap.errors import BadRequest, ProtocolError
-from multitap.events import Notice, Reasoning, Stop, Text, Usage
+from multitap.events import Reasoning, Stop, Text, Usage
 from multitap.testing.kit import Suite
 from multitap.work import HttpCall
 
@@ -184,7 +184,7 @@ class TellsTheKey(AcmeChat):
 class Telling:
     def __init__(self, stage, words):
         self.stage = stage
-        self.before = [Notice("debug", "As it was sent", provider_options={"key": words})]
+        self.before = [Reasoning("As it was sent", provider_options={"key": words})]
 
     def feed(self, data):
         before, self.before = self.before, []
