@@ -60,7 +60,7 @@ def test_a_sample_is_found_as_it_declares_itself(name, site):
         for group, entries in facts["entry-points"].items()
         for provider in entries
     }
-    assert {attrs.astuple(row) for row in rows if row.state != "denied"} == declared
+    assert {tuple(row) for row in rows if row.state != "denied"} == declared
     assert package(name).name not in sys.modules
 
 

@@ -281,8 +281,9 @@ def test_what_a_reader_raises_ends_the_generation(backend, cut_short):
             raise KeyError("reader")
         return True
 
+    endless = request(ENDLESS["prompt"], extra=ENDLESS["extra"])
     with pytest.raises(KeyError):
-        multitap_chat(backend).chat(request(CAPITAL)).run(emit)
+        multitap_chat(backend).chat(endless).run(emit)
     cut_short()
 
 
