@@ -206,12 +206,23 @@ def registry():
     return registry
 
 
+earlier = set()
+
+
+@pytest.fixture(autouse=True)
+def threads_of_others():
+    """What another test has left at work in this process is none of ours."""
+    earlier.update(threading.enumerate())
+
+
 def at_work(rt):
     """Connections in use, tasks and threads of this runtime's calls."""
     carriers = [each for known in rt._carriers.values() for each in known.values()]
     used = [each for known in carriers for each in known.pool._open - set(known.pool._idle)]
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    threads = [t for t in threading.enumerate() if t.name.startswith("multitap")]
+    threads = [
+        t for t in threading.enumerate() if t.name.startswith("multitap") and t not in earlier
+    ]
     return used, tasks, threads
 
 

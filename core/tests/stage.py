@@ -128,8 +128,8 @@ class Shelf:
             emit(steps)
             if model.startswith("/"):
                 Path(model).write_text("here")
-            if model.startswith(("/", "slow")):
-                threading.Event().wait()
+            while model.startswith(("/", "slow")) and emit([]):
+                threading.Event().wait(0.02)
             if model == "broken":
                 emit([Failed(ProtocolError("the digest does not match"))])
             emit([layer("b", 3000, 3000), Progress(status="success")])
